@@ -1,0 +1,1 @@
+"""Reads news as a group member, commits after the effect, sends poison records to the dead-letter topic."""

@@ -1,0 +1,1 @@
+"""Joins the stream of labels with the table of word counts."""

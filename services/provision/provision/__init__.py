@@ -1,0 +1,1 @@
+"""The one job that creates and checks the topics and subjects before any service starts."""

@@ -1,0 +1,1 @@
+"""Shows brokers, topics, groups and lag as JSON, metrics and one page."""

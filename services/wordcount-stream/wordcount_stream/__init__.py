@@ -1,0 +1,1 @@
+"""Counts words exactly once with Quix Streams and keeps the counts in state."""

@@ -1,0 +1,1 @@
+"""What the services share: settings, topics, Kafka clients, Avro wire format, logging, health, lifecycle."""

@@ -1,0 +1,59 @@
+"""What can go wrong, as one tree. Every message is one sentence for its reader: what failed, where, what to do.
+
+NewsroomError
+├── SettingsError        a setting is missing or wrong; exit code 2
+├── ClusterUnavailable   no broker answered in time; may be tried again
+├── RegistryUnavailable  the schema registry did not answer in time; may be tried again
+├── TopicMismatch        a topic exists, but not as declared
+├── SchemaRefused        the registry refused a schema as incompatible
+├── DecodeError          a record's bytes are not what its topic promises (poison record)
+├── DeliveryFailed       the cluster refused or lost a record
+└── SlotsExhausted       more replicas than the service has identities
+"""
+
+from __future__ import annotations
+
+
+class NewsroomError(Exception):
+    """Base of every error the services raise themselves; `str()` is the sentence for the reader."""
+
+    exit_code = 1
+    """What the process exits with when nobody handles the error."""
+
+
+class SettingsError(NewsroomError):
+    """A setting is missing or wrong."""
+
+    exit_code = 2
+
+
+class TransientError(NewsroomError):
+    """The same call may succeed later."""
+
+
+class ClusterUnavailable(TransientError):
+    """No broker answered before the deadline."""
+
+
+class RegistryUnavailable(TransientError):
+    """The schema registry did not answer before the deadline."""
+
+
+class TopicMismatch(NewsroomError):
+    """A topic exists with other partitions or another replication factor than declared."""
+
+
+class SchemaRefused(NewsroomError):
+    """The registry refused a schema: it is not compatible with the subject's earlier versions."""
+
+
+class DecodeError(NewsroomError):
+    """The bytes of a record cannot be decoded: a poison record."""
+
+
+class DeliveryFailed(NewsroomError):
+    """At least one record was not delivered."""
+
+
+class SlotsExhausted(NewsroomError):
+    """Every identity of the service is taken by a living replica."""

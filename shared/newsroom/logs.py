@@ -1,0 +1,71 @@
+"""Logging: structlog over the standard library, so that libraries' records take the same form."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+Logger = structlog.stdlib.BoundLogger
+
+QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "urllib3": logging.WARNING}
+"""Libraries that tell about every request at info."""
+
+
+def get_logger(name: str) -> Logger:
+    """A logger that takes key-value pairs: `log.info("assigned", partitions=[0, 1])`."""
+    logger: Logger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def configure_logging(service: str, *, log_format: str = "auto", level: str = "info") -> None:
+    """Set up logging of the whole process: readable lines, or JSON lines with `log_format="json"`.
+
+    Standard output carries the log alone. Console lines are coloured on a terminal only; an event of several
+    lines (the lab's `Reading :`) keeps its lines.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    as_json = log_format == "json"
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else _console_renderer()
+    final = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if as_json:
+        final += [_add_service(service), structlog.processors.dict_tracebacks]  # type: ignore[list-item]
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, renderer]))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name, quiet in QUIET.items():
+        logging.getLogger(name).setLevel(max(quiet, root.level))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _console_renderer() -> Any:  # noqa: ANN401 - structlog's processors are untyped callables
+    # pad_event_to=0: the lab's lines end where their text ends.
+    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False)
+
+
+def _add_service(service: str) -> structlog.typing.Processor:
+    def add(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401
+        event["service"] = service
+        return event
+
+    return add

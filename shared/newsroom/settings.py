@@ -1,0 +1,167 @@
+"""Settings: `NEWSROOM_…` environment variables and command-line options of the same names.
+
+A service has one frozen class derived from `ServiceSettings`, built once in its `main` and passed down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    SettingsConfigDict,
+)
+from pydantic_settings import (
+    SettingsError as PydanticSettingsError,
+)
+
+from newsroom.errors import SettingsError
+
+PARTITIONER = "murmur2_random"
+"""Java's and Quix's key hash. librdkafka's own default (CRC32) puts most keys on other partitions, and a join
+of two topics partitioned differently misses records without any error."""
+
+SettingsT = TypeVar("SettingsT", bound="BaseSettings")
+
+
+class KafkaSettings(BaseSettings):
+    """How to reach a Kafka cluster, ours or someone else's; produces the parameters of librdkafka clients."""
+
+    bootstrap_servers: str = Field(
+        default="localhost:29092,localhost:39092,localhost:49092",
+        description="brokers to ask first, as host:port[,host:port…]",
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="how brokers are spoken to"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="SASL mechanism, with a SASL_… security protocol"
+    )
+    sasl_username: str | None = Field(default=None, description="SASL user")
+    sasl_password: SecretStr | None = Field(default=None, description="SASL password")
+    ssl_ca_location: Path | None = Field(default=None, description="CA certificates to trust (PEM file)")
+    registry_url: str = Field(
+        default="http://localhost:8081/apis/ccompat/v7",
+        description="schema registry with Confluent's API; mock://NAME is an in-memory one",
+    )
+    registry_user: str | None = Field(default=None, description="basic authentication of the registry")
+    registry_password: SecretStr | None = Field(default=None, description="its password")
+
+    @model_validator(mode="after")
+    def _sasl_is_complete(self) -> Self:
+        given = (self.sasl_mechanism, self.sasl_username, self.sasl_password)
+        if self.security_protocol.startswith("SASL") and None in given:
+            message = (
+                f"security protocol {self.security_protocol} needs sasl_mechanism, sasl_username and sasl_password"
+            )
+            raise ValueError(message)
+        return self
+
+    def client_config(self, client_id: str) -> dict[str, Any]:
+        """Parameters that every librdkafka client of this cluster takes."""
+        config: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "security.protocol": self.security_protocol,
+            "client.id": client_id,
+            # A broker that restarts is found again within a second, not after librdkafka's ten.
+            "reconnect.backoff.max.ms": 1000,
+        }
+        if self.sasl_mechanism and self.sasl_username and self.sasl_password:
+            config |= {
+                "sasl.mechanism": self.sasl_mechanism,
+                "sasl.username": self.sasl_username,
+                "sasl.password": self.sasl_password.get_secret_value(),
+            }
+        if self.ssl_ca_location:
+            config["ssl.ca.location"] = str(self.ssl_ca_location)
+        return config
+
+    def producer_config(self, client_id: str, **overrides: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Parameters of a safe producer: idempotent, acknowledged by all in-sync replicas, murmur2.
+
+        `overrides` are dotted names with underscores (`linger_ms=20`); a value of None removes a parameter.
+        """
+        config = self.client_config(client_id) | {
+            "partitioner": PARTITIONER,
+            "enable.idempotence": True,
+            "acks": "all",
+        }
+        return _with_overrides(config, overrides)
+
+    def consumer_config(self, client_id: str, group: str, **overrides: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Parameters of a group member that commits by itself and starts at the oldest record."""
+        config = self.client_config(client_id) | {
+            "group.id": group,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+        }
+        return _with_overrides(config, overrides)
+
+    def registry_config(self) -> dict[str, Any]:
+        """Parameters of Confluent's SchemaRegistryClient."""
+        config: dict[str, Any] = {"url": self.registry_url}
+        if self.registry_user and self.registry_password:
+            password = self.registry_password.get_secret_value()
+            config["basic.auth.user.info"] = f"{self.registry_user}:{password}"
+        return config
+
+
+def _with_overrides(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    merged = config | {name.replace("_", "."): value for name, value in overrides.items()}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+class ServiceSettings(KafkaSettings):
+    """What every service has besides: logs, and a port for health and metrics."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NEWSROOM_",
+        frozen=True,
+        extra="ignore",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="console lines or JSON lines; auto is console"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least important level that is written"
+    )
+    http_host: str = Field(default="127.0.0.1", description="address of /livez, /readyz and /metrics")
+    http_port: int = Field(
+        default=0, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 takes a free one"
+    )
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+"""A list written with commas in an environment variable."""
+
+
+def load_settings(cls: type[SettingsT], program: str, argv: list[str]) -> SettingsT:
+    """Read the settings of a service from the environment and `argv`.
+
+    Raises:
+        SettingsError: a value is missing or wrong; the message names each setting and its variable.
+    """
+    try:
+        return cls(_cli_parse_args=argv, _cli_prog_name=program)
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem) for problem in error.errors())
+        raise SettingsError(f"{program}: {problems}. See '{program} --help'") from error
+    except PydanticSettingsError as error:
+        raise SettingsError(f"{program}: {error}. See '{program} --help'") from error
+
+
+def _describe(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    name = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if not name:
+        return str(message)
+    variable = f"NEWSROOM_{name.split('.')[0].upper()}"
+    return f"--{name.replace('_', '-')} (or {variable}): {message}, got {problem['input']!r}"

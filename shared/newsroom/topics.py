@@ -1,0 +1,60 @@
+"""The topics of the pipeline, declared once. `provision` creates them, everyone else only names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REPLICATION_FACTOR: Final = 3
+"""Every topic is on all three brokers, so any one of them may be lost."""
+
+MIN_INSYNC_REPLICAS: Final = 2
+"""A write is acknowledged by at least two brokers, so one of them may be lost right after."""
+
+NO_CONFIG: Final[Mapping[str, str]] = MappingProxyType({})
+COMPACT: Final[Mapping[str, str]] = MappingProxyType({"cleanup.policy": "compact"})
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = NO_CONFIG
+    replication_factor: int = REPLICATION_FACTOR
+
+    def full_config(self) -> dict[str, str]:
+        """The topic's configuration as `create_topics` takes it."""
+        return {"min.insync.replicas": str(MIN_INSYNC_REPLICAS), **self.config}
+
+
+MYTOPIC: Final = Topic("mytopic", partitions=5)
+"""The lab's strings: `key$i` with `value$i` and `filter$i`."""
+
+NEWS: Final = Topic("news", partitions=6)
+"""Article id to Avro `News`."""
+
+NEWS_DLQ: Final = Topic("news.dlq", partitions=6)
+"""Poison records of `news` as received, with their origin and error in headers."""
+
+WORD_DELTAS: Final = Topic("word-deltas", partitions=6)
+"""Internal to wordcount-stream: counts since the last checkpoint, combined per target partition."""
+
+WORD_COUNTS: Final = Topic("word-counts", partitions=6, config=COMPACT)
+"""The table: word to count. Joined with `word`, so both have the same number of partitions."""
+
+WORD: Final = Topic("word", partitions=6)
+"""The lab's stream side of the join: word to label."""
+
+WORDS_JOINED: Final = Topic("words-joined", partitions=6)
+"""Word to count and label."""
+
+ALL_TOPICS: Final = (MYTOPIC, NEWS, NEWS_DLQ, WORD_DELTAS, WORD_COUNTS, WORD, WORDS_JOINED)
+
+NEWS_SUBJECT: Final = "news-value"
+"""The registry's name for the schemas of `news` (the topic-name strategy)."""

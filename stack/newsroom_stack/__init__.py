@@ -1,0 +1,1 @@
+"""The whole stack as processes or containers, behind one command line: `newsroom`."""
