@@ -1,0 +1,61 @@
+# Thin: every target runs a command you can run yourself. Needs Python 3.11 or newer, nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# The first Python that is new enough; name another with: make PYTHON=/path/to/python …
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
+BIN := .venv/bin
+PACKAGES := shared stack services/*
+SOURCES := shared/newsroom stack/newsroom_stack $(wildcard services/*/*_*/ services/provision/provision/)
+INSTALLED := .venv/installed
+
+.PHONY: help install demo up down logs ps test test-unit test-integration lint format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Install everything into .venv, from the hash-pinned locks
+
+$(INSTALLED): scripts/install.py requirements/bootstrap.lock requirements/dev.lock $(wildcard $(addsuffix /pyproject.toml,$(PACKAGES)))
+	@$(PYTHON) scripts/install.py
+
+demo: $(INSTALLED) ## Start the stack, send records through every stage, watch them until Ctrl-C
+	@$(BIN)/newsroom demo
+
+up: $(INSTALLED) ## Start the stack in the background
+	@$(BIN)/newsroom up --detach
+
+down: $(INSTALLED) ## Stop it
+	@$(BIN)/newsroom down
+
+ps: $(INSTALLED) ## Show every process
+	@$(BIN)/newsroom ps
+
+logs: $(INSTALLED) ## Follow all logs
+	@$(BIN)/newsroom logs --follow
+
+test: $(INSTALLED) ## All tests: unit, then integration on a real cluster of its own
+	@$(BIN)/pytest tests/unit tests/integration
+
+test-unit: $(INSTALLED) ## Unit tests: seconds, no JVM
+	@$(BIN)/pytest tests/unit
+
+test-integration: $(INSTALLED) ## Integration tests on a real cluster of their own
+	@$(BIN)/pytest tests/integration
+
+lint: $(INSTALLED) ## Check style, types, scripts and YAML; changes nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/shellcheck scripts/lock .ci/run
+
+format: $(INSTALLED) ## Put the sources into the common form
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+lock: $(INSTALLED) ## Make the hash-pinned locks anew
+	@scripts/lock
+
+clean: ## Delete the environment; data stays (newsroom down --wipe deletes it)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

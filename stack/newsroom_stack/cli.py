@@ -1,0 +1,245 @@
+"""The command line: `newsroom`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+import typer
+
+from newsroom_stack import jvm
+from newsroom_stack.artifacts import ensure_artifacts
+from newsroom_stack.doctor import Verdict, examine
+from newsroom_stack.errors import StackError
+from newsroom_stack.layout import Ports, load_stack_settings, parse_duration
+from newsroom_stack.processes import ProcessStack, follow_file
+from newsroom_stack.progress import make_progress
+from newsroom_stack.render import console, errors, instances_table, plain_instances
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+    help="Run, break and measure a whole Kafka system on this machine.",
+)  # fmt: skip
+
+NameArgument = Annotated[str, typer.Argument(help="an instance (avro-consumer-2) or a service (avro-consumer)")]
+
+
+def main() -> None:
+    """Entry point: errors are one sentence and exit code 1."""
+    try:
+        app()
+    except StackError as error:
+        errors.print(f"[bold red]error:[/] {_escape(str(error))}")
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough (`newsroom logs | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def open_stack() -> ProcessStack:
+    """The stack that this command line drives."""
+    return ProcessStack(load_stack_settings())
+
+
+def start_stack(stack: ProcessStack, *, detach: bool, run_for: float | None = None) -> subprocess.Popen[bytes]:
+    """Download what is missing, start the stack, show how it goes."""
+    ensure_artifacts(stack.settings.cache, make_progress(console))
+    if not console.is_terminal:
+        return stack.start(detach=detach, run_for=run_for, show=print)
+    with console.status("starting") as status:
+
+        def show(line: str) -> None:
+            if ": ready in" in line:
+                console.print(f"[green]✓[/] {_escape(line)}")
+            elif not line.startswith("error:"):
+                status.update(_escape(line))
+
+        return stack.start(detach=detach, run_for=run_for, show=show)
+
+
+@contextlib.contextmanager
+def owned(supervisor: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Own a supervisor: SIGTERM and Ctrl-C end the block, and the end of the block stops the stack in order."""
+
+    def on_signal(*_: Any) -> None:  # noqa: ANN401
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("stopping everything in order; a second Ctrl-C does not make it faster")
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        if supervisor.stdin:
+            supervisor.stdin.close()
+        supervisor.wait()
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="leave it running and return")] = False,
+    run_for: Annotated[str | None, typer.Option("--for", help="stop by itself so long after it is ready")] = None,
+) -> None:
+    """Start the whole stack and wait until every part is ready."""
+    stack = open_stack()
+    seconds = parse_duration(run_for) if run_for else None
+    supervisor = start_stack(stack, detach=detach, run_for=seconds)
+    show_addresses(Ports(stack.settings.port_offset))
+    if detach:
+        console.print("running in the background: 'newsroom ps' shows it, 'newsroom down' stops it")
+        return
+    with owned(supervisor):
+        console.print("Ctrl-C stops everything" if seconds is None else f"stops by itself in {seconds:g} s")
+        follow_supervisor(stack, supervisor, console.print)
+    console.print("everything is stopped")
+    if supervisor.returncode:
+        raise typer.Exit(1)
+
+
+def follow_supervisor(
+    stack: ProcessStack, supervisor: subprocess.Popen[bytes], show: Callable[[str], None]
+) -> None:
+    """Show what the supervisor says from now on, until it ends."""
+    seen_ready = False
+    for line in follow_file(stack.layout.log("supervisor")):
+        if line is None:
+            seen_ready = True
+            if supervisor.poll() is not None:
+                return
+        elif seen_ready:
+            show(_escape(line))
+
+
+def show_addresses(ports: Ports) -> None:
+    """Where everything answers."""
+    console.print(f"brokers   {ports.bootstrap}")
+    console.print(f"registry  {ports.registry_url}")
+    console.print(f"connect   http://localhost:{ports.connect}")
+    console.print(f"page      {ports.status_url}")
+
+
+@app.command()
+def down(wipe: Annotated[bool, typer.Option("--wipe", help="delete data and logs too")] = False) -> None:
+    """Stop the stack, or what a crashed one left."""
+    for line in open_stack().down(wipe=wipe):
+        console.print(line)
+
+
+@app.command()
+def ps(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+    """Every process with its state, memory and address."""
+    instances = open_stack().ps()
+    if as_json:
+        print(json.dumps([instance.as_json() for instance in instances], indent=1))  # noqa: T201 - data
+    elif not instances:
+        console.print("nothing runs; start it with 'newsroom up'")
+    elif console.is_terminal:
+        console.print(instances_table(instances))
+    else:
+        print("\n".join(plain_instances(instances)))  # noqa: T201 - plain lines
+
+
+@app.command()
+def logs(
+    name: Annotated[str | None, typer.Argument(help="an instance or a service; all without it")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as lines come")] = False,
+) -> None:
+    """What the processes wrote."""
+    with contextlib.suppress(KeyboardInterrupt):
+        for source, line in open_stack().logs(name, follow=follow):
+            print(f"{source} | {line}" if source != name else line)  # noqa: T201 - as the process wrote it
+
+
+@app.command()
+def scale(
+    service: Annotated[str, typer.Argument(help="avro-consumer, wordcount-stream, …")],
+    replicas: Annotated[int, typer.Argument(min=0, help="how many shall run")],
+) -> None:
+    """Run so many replicas of a service; consumers share the partitions anew."""
+    _report(open_stack().scale(service, replicas))
+
+
+@app.command()
+def kill(name: NameArgument) -> None:
+    """SIGKILL: the process gets no chance to finish; it stays down until `restart`."""
+    _report(open_stack().kill(name))
+
+
+@app.command()
+def pause(name: NameArgument) -> None:
+    """SIGSTOP: the process holds its connections and does nothing."""
+    _report(open_stack().pause(name))
+
+
+@app.command()
+def resume(name: NameArgument) -> None:
+    """Let a paused process go on."""
+    _report(open_stack().resume(name))
+
+
+@app.command()
+def restart(name: NameArgument) -> None:
+    """Stop the process if it runs, start it, and wait until it is ready."""
+    _report(open_stack().restart(name))
+
+
+@app.command()
+def doctor() -> None:
+    """What is wrong with this machine for a stack, and what to do."""
+    colours = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}
+    worst = Verdict.OK
+    for finding in examine(load_stack_settings()):
+        remedy = f" → {finding.remedy}" if finding.remedy else ""
+        mark = f"[{colours[finding.verdict]}]{finding.verdict.value:<8}[/]"
+        console.print(f"{mark} {finding.subject}: {_escape(finding.detail)}{remedy}")
+        worst = Verdict.PROBLEM if Verdict.PROBLEM in (worst, finding.verdict) else worst
+    if worst is Verdict.PROBLEM:
+        raise typer.Exit(1)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def kafka(context: typer.Context, tool: Annotated[str, typer.Argument(help="topics, consumer-groups, …")]) -> None:
+    """Run one of Kafka's own command-line tools, without Java on the machine: `newsroom kafka topics --list`."""
+    settings = load_stack_settings()
+    artifacts = ensure_artifacts(settings.cache, make_progress(console))
+    arguments = list(context.args)
+    if not any(argument.startswith("--bootstrap") for argument in arguments):
+        arguments = ["--bootstrap-server", Ports(settings.port_offset).bootstrap, *arguments]
+    launch = jvm.kafka_class(artifacts, KAFKA_TOOLS.get(tool, tool), arguments)
+    raise typer.Exit(subprocess.run(launch.argv, env=launch.env, check=False).returncode)
+
+
+KAFKA_TOOLS = {
+    "topics": "org.apache.kafka.tools.TopicCommand",
+    "consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    "configs": "kafka.admin.ConfigCommand",
+    "console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "console-producer": "org.apache.kafka.tools.ConsoleProducer",
+    "get-offsets": "org.apache.kafka.tools.GetOffsetShell",
+    "metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
+    "transactions": "org.apache.kafka.tools.TransactionsCommand",
+}
+"""Short names as Kafka's own scripts have them; any other name is taken as a class."""
+
+
+def _report(lines: list[str]) -> None:
+    for line in lines:
+        console.print(_escape(line))
+
+
+if __name__ == "__main__":
+    main()

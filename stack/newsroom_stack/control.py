@@ -1,0 +1,86 @@
+"""How commands reach the supervisor: one JSON line each way over a Unix socket that only its owner can open."""
+
+from __future__ import annotations
+
+import json
+import queue
+import socketserver
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import AF_UNIX, SOCK_STREAM, socket
+from typing import Any
+
+from newsroom_stack.errors import StackError
+
+ANSWER_SECONDS = 150.0
+"""The longest a command may take: stopping and starting one member within their own deadlines."""
+
+MAX_REQUEST_BYTES = 64 * 1024
+
+
+@dataclass
+class Request:
+    """One command, and where its answer goes."""
+
+    action: str
+    arguments: dict[str, Any]
+    answer: queue.Queue[dict[str, Any]] = field(default_factory=lambda: queue.Queue(1))
+
+
+class ControlServer:
+    """Takes requests into a queue that the supervisor's loop empties: one command at a time, in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.requests: queue.Queue[Request] = queue.Queue()
+        path.unlink(missing_ok=True)
+        handler = type("Handler", (_Handler,), {"requests": self.requests})
+        self._server = socketserver.ThreadingUnixStreamServer(str(path), handler)
+        self._server.daemon_threads = True
+        path.chmod(0o600)
+        threading.Thread(target=self._server.serve_forever, name="control", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self.path.unlink(missing_ok=True)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    requests: queue.Queue[Request]
+
+    def handle(self) -> None:
+        message = json.loads(self.rfile.readline(MAX_REQUEST_BYTES))
+        request = Request(message["action"], message["arguments"])
+        self.requests.put(request)
+        try:
+            answer = request.answer.get(timeout=ANSWER_SECONDS)
+        except queue.Empty:
+            answer = {"error": f"'{request.action}' took longer than {ANSWER_SECONDS:.0f} s"}
+        self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+
+def ask(path: Path, action: str, **arguments: Any) -> list[str]:  # noqa: ANN401 - JSON values
+    """Send a command to the supervisor and return the lines it answers.
+
+    Raises:
+        StackError: the supervisor is not there, or refused the command.
+    """
+    try:
+        with socket(AF_UNIX, SOCK_STREAM) as connection:
+            connection.settimeout(ANSWER_SECONDS + 5)
+            connection.connect(str(path))
+            connection.sendall(json.dumps({"action": action, "arguments": arguments}).encode() + b"\n")
+            with connection.makefile("rb") as stream:
+                line = stream.readline()
+    except OSError as error:
+        raise StackError(f"the supervisor does not answer at {path} ({error}): is the stack running?") from error
+    if not line:
+        raise StackError(f"the supervisor ended before it answered '{action}'; see newsroom logs supervisor")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise StackError(answer["error"])
+    lines: list[str] = answer["lines"]
+    return lines

@@ -1,0 +1,167 @@
+"""Looking at a running pipeline from outside, through Kafka alone: tables, topics, committed offsets."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from newsroom_stack.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from confluent_kafka import Message
+
+ADMIN_SECONDS = 10.0
+POLL_SECONDS = 0.2
+READ_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as it lies in a topic."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, bytes]
+
+
+class Observer:
+    """Reads a cluster without taking part in it: no group, no commits, committed transactions only."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+
+    def partitions(self, topic: str) -> list[int]:
+        """The topic's partitions.
+
+        Raises:
+            StackError: there is no such topic.
+        """
+        found = self._admin.list_topics(topic, timeout=ADMIN_SECONDS).topics[topic]
+        if found.error is not None:
+            raise StackError(f"topic {topic}: {found.error.str()}")
+        return sorted(found.partitions)
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """Each partition's last stable offset: where a read_committed reader would stop."""
+        wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
+        futures = self._admin.list_offsets(
+            wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ADMIN_SECONDS
+        )
+        return {where.partition: future.result(ADMIN_SECONDS).offset for where, future in futures.items()}
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """The group's committed offsets of a topic; partitions without a commit are left out."""
+        future = self._admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group)], request_timeout=ADMIN_SECONDS
+        )[group]
+        try:
+            found = future.result(ADMIN_SECONDS).topic_partitions
+        except KafkaException:
+            return {}
+        return {each.partition: each.offset for each in found if each.topic == topic and each.offset >= 0}
+
+    def passed(self, group: str, topic: str, ends: dict[int, int]) -> bool:
+        """Whether the group has committed past every record below these end offsets.
+
+        In a topic written in transactions a commit marker follows the last record, so a group that has
+        processed everything stands one before the end; a record it has not processed makes it two at least.
+        """
+        committed = self.committed(group, topic)
+        return all(end - committed.get(partition, 0) <= 1 for partition, end in ends.items())
+
+    def read(self, topic: str, seconds: float = READ_SECONDS) -> list[Record]:
+        """Every committed record of a topic, from the beginning to the end as it is now.
+
+        Raises:
+            StackError: the end was not reached in time.
+        """
+        ends = {partition: end for partition, end in self.end_offsets(topic).items() if end > 0}
+        consumer = self._consumer()
+        try:
+            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
+            return list(_read_to(consumer, topic, ends, seconds))
+        finally:
+            consumer.close()
+
+    def table(self, topic: str) -> dict[str, bytes]:
+        """The newest value of every key (UTF-8) of a topic; tombstones delete."""
+        table: dict[str, bytes] = {}
+        for record in self.read(topic):
+            if record.key is None:
+                continue
+            key = record.key.decode()
+            if record.value is None:
+                table.pop(key, None)
+            else:
+                table[key] = record.value
+        return table
+
+    def counts(self) -> dict[str, int]:
+        """The word counts as they are now."""
+        return {word: int(value) for word, value in self.table("word-counts").items()}
+
+    def joined(self) -> list[tuple[str, int, str]]:
+        """Every joined result: word, count, label."""
+        results = []
+        for record in self.read("words-joined"):
+            value: dict[str, Any] = json.loads(record.value or b"{}")
+            results.append(((record.key or b"").decode(), int(value["count"]), str(value["label"])))
+        return results
+
+    def _consumer(self) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                # A group id is required, and never used: partitions are assigned by hand, nothing is committed.
+                "group.id": f"observer-{uuid.uuid4()}",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "log_level": 3,
+            }
+        )
+
+
+def _read_to(consumer: Consumer, topic: str, ends: dict[int, int], seconds: float) -> Iterator[Record]:
+    deadline = time.monotonic() + seconds
+    open_partitions = set(ends)
+    while open_partitions:
+        if time.monotonic() > deadline:
+            raise StackError(f"topic {topic}: partitions {sorted(open_partitions)} not read to their end in {seconds:g} s")
+        for message in consumer.consume(1000, POLL_SECONDS):
+            if message.error():
+                raise StackError(f"topic {topic}: {message.error().str()}")
+            if message.offset() < ends[message.partition()]:
+                yield _record(message)
+        # The position steps over commit markers, which are never delivered: only it tells the end of a topic
+        # that is written in transactions.
+        for where in consumer.position([TopicPartition(topic, partition) for partition in open_partitions]):
+            if where.offset >= ends[where.partition]:
+                open_partitions.discard(where.partition)
+
+
+def _record(message: Message) -> Record:
+    return Record(
+        partition=message.partition(),
+        offset=message.offset(),
+        key=message.key(),
+        value=message.value(),
+        headers={name: value if isinstance(value, bytes) else str(value).encode() for name, value in message.headers() or []},
+    )

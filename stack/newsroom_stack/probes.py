@@ -1,0 +1,54 @@
+"""Ready means ready: what each kind of member must answer before anyone relies on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import httpx
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from newsroom_stack.layout import BROKERS
+
+PROBE_SECONDS = 2.0
+"""How long one probe may take: a member that needs longer to say that it is ready is not."""
+
+HTTP_OK = 200
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What to ask whom; plain values, so that the state file can carry it to other commands."""
+
+    kind: Literal["http", "broker"]
+    target: str
+
+    def missing(self) -> str | None:
+        """None when the member is ready, otherwise what it lacks."""
+        return http_ready(self.target) if self.kind == "http" else broker_ready(self.target)
+
+
+def http_ready(url: str) -> str | None:
+    """None when the URL answers 200, otherwise what it said instead."""
+    try:
+        response = httpx.get(url, timeout=PROBE_SECONDS)
+    except httpx.HTTPError as error:
+        return f"{url} does not answer ({type(error).__name__})"
+    if response.status_code == HTTP_OK:
+        return None
+    return f"{url} answers {response.status_code}: {response.text.strip()[:200]}"
+
+
+def broker_ready(bootstrap: str) -> str | None:
+    """None when this broker's metadata has all brokers and a controller, otherwise what is missing."""
+    # log_level 0: a broker that does not listen yet is no news while one waits for it.
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.connection.setup.timeout.ms": 2000})
+    try:
+        cluster = admin.describe_cluster(request_timeout=PROBE_SECONDS).result(timeout=PROBE_SECONDS)
+    except (KafkaException, TimeoutError) as error:
+        reason = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
+        return f"{bootstrap} gives no metadata ({reason})"
+    if len(cluster.nodes) < BROKERS:
+        return f"{bootstrap} sees {len(cluster.nodes)} of {BROKERS} brokers"
+    return None if cluster.controller is not None else f"{bootstrap} sees no controller"

@@ -1,0 +1,220 @@
+"""The stack as plain processes of this machine: no Docker. Talks to the supervisor that owns them."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from typing_extensions import override
+
+from newsroom_stack.control import ask
+from newsroom_stack.errors import StackError
+from newsroom_stack.interface import Instance, Stack, State
+from newsroom_stack.layout import Layout, StackSettings
+from newsroom_stack.probes import Probe
+from newsroom_stack.runfile import Run, end_leftovers, living, read_run, same_process, wait_for_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+START_SECONDS = 300.0
+"""The sum of the members' own deadlines is never reached before one of them fails; this bounds a hung supervisor."""
+
+STOP_SECONDS = 30.0
+FOLLOW_SECONDS = 0.2
+SUPERVISOR = "supervisor"
+
+
+class ProcessStack(Stack):
+    """A stack of processes, described by the state file in its home."""
+
+    def __init__(self, settings: StackSettings) -> None:
+        self.settings = settings
+        self.layout = Layout(settings.home.absolute())
+        self._run_file = self.layout.run / "stack.json"
+
+    def running(self) -> Run | None:
+        """The stack's run when its supervisor lives."""
+        run = read_run(self._run_file)
+        return run if run is not None and run.supervised() else None
+
+    def start(
+        self, *, detach: bool, run_for: float | None = None, show: Callable[[str], None] = lambda _: None
+    ) -> subprocess.Popen[bytes]:
+        """Start the supervisor and wait until everything is ready; `show` gets its lines meanwhile.
+
+        Returns:
+            The supervisor's process. Unless detached it ends when its standard input is closed, so it cannot
+            outlive the caller.
+
+        Raises:
+            StackError: the start failed; the supervisor has stopped everything again.
+        """
+        if self.running() is not None:
+            raise StackError(
+                f"a stack already runs from {self.layout.home}: 'newsroom ps' shows it, 'newsroom down' stops it"
+            )
+        self.layout.make()
+        log = self.layout.log(SUPERVISOR)
+        command = [sys.executable, "-m", "newsroom_stack.supervisor"]
+        command += ["--detached"] if detach else []
+        command += ["--for-seconds", str(run_for)] if run_for is not None else []
+        with log.open("wb") as output:
+            supervisor = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL if detach else subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_ready(supervisor, show)
+        return supervisor
+
+    def _wait_until_ready(self, supervisor: subprocess.Popen[bytes], show: Callable[[str], None]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        last_error = ""
+        for line in follow_file(self.layout.log(SUPERVISOR)):
+            if line is not None:
+                show(line)
+                last_error = line if line.startswith("error:") else last_error
+                continue
+            run = read_run(self._run_file)
+            if run is not None and run.supervisor_pid == supervisor.pid and run.phase == "ready":
+                return
+            if supervisor.poll() is not None:
+                break
+            if time.monotonic() > deadline:
+                self.down()
+                raise StackError(f"the stack was not ready within {START_SECONDS:.0f} s; see {self.layout.logs}")
+        run = read_run(self._run_file)
+        message = run.message if run and run.supervisor_pid == supervisor.pid and run.phase == "failed" else ""
+        raise StackError(message or last_error.removeprefix("error: ") or f"the start failed; see {self.layout.logs}")
+
+    @override
+    def down(self, *, wipe: bool = False) -> list[str]:
+        lines = []
+        run = read_run(self._run_file)
+        if run is not None and run.supervised():
+            with contextlib.suppress(StackError):
+                self._ask("down")
+            if not wait_for_end(run, STOP_SECONDS):
+                psutil.Process(run.supervisor_pid).kill()
+                lines.append(f"the supervisor did not end within {STOP_SECONDS:.0f} s and was killed")
+            else:
+                lines.append("everything is stopped")
+        if run is not None and living(run):
+            lines.append(f"left by an earlier run and stopped now: {', '.join(end_leftovers(run))}")
+        if wipe and self.layout.home.exists():
+            shutil.rmtree(self.layout.home)
+            lines.append(f"data and logs in {self.layout.home} are deleted")
+        return lines or ["nothing was running"]
+
+    @override
+    def ps(self) -> list[Instance]:
+        run = read_run(self._run_file)
+        if run is None:
+            return []
+        supervised = run.supervised()
+        # Side by side: one member that does not answer delays the table by one probe, not by one each.
+        with ThreadPoolExecutor(max(1, len(run.processes))) as pool:
+            return list(pool.map(lambda process: _instance(process, supervised=supervised), run.processes))
+
+    @override
+    def logs(self, name: str | None = None, *, follow: bool = False) -> Iterator[tuple[str, str]]:
+        files = {path.stem: path for path in sorted(self.layout.logs.glob("*.log"))}
+        chosen = {stem: path for stem, path in files.items() if name is None or stem == name or _is_replica(stem, name)}
+        if not chosen:
+            raise StackError(f"there is no log of '{name or 'anything'}': {', '.join(files) or 'nothing has run yet'}")
+        return _read_logs(chosen, follow=follow)
+
+    @override
+    def scale(self, service: str, replicas: int) -> list[str]:
+        return self._ask("scale", service=service, replicas=replicas)
+
+    @override
+    def kill(self, name: str) -> list[str]:
+        return self._ask("kill", name=name)
+
+    @override
+    def pause(self, name: str) -> list[str]:
+        return self._ask("pause", name=name)
+
+    @override
+    def resume(self, name: str) -> list[str]:
+        return self._ask("resume", name=name)
+
+    @override
+    def restart(self, name: str) -> list[str]:
+        return self._ask("restart", name=name)
+
+    def _ask(self, action: str, **arguments: Any) -> list[str]:  # noqa: ANN401 - JSON values
+        run = self.running()
+        if run is None:
+            raise StackError(f"no stack runs from {self.layout.home}: start it with 'newsroom up'")
+        return ask(Path(run.control), action, **arguments)
+
+
+def _instance(process: dict[str, Any], *, supervised: bool) -> Instance:
+    alive = same_process(process["pid"], process["create_time"])
+    state = State(process["state"])
+    if not alive and state in (State.RUNNING, State.STARTING, State.PAUSED):
+        state = State.EXITED if supervised else State.GONE
+    memory = 0
+    if alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            memory = psutil.Process(process["pid"]).memory_info().rss
+    ready = alive and state is State.RUNNING and Probe(**process["probe"]).missing() is None
+    return Instance(
+        name=process["name"],
+        service=process["service"],
+        role=process["role"],
+        pid=process["pid"] if alive else None,
+        address=process["address"],
+        state=state,
+        ready=ready,
+        restarts=process["restarts"],
+        memory_bytes=memory,
+    )
+
+
+def _is_replica(stem: str, service: str) -> bool:
+    head, _, number = stem.rpartition("-")
+    return head == service and number.isdigit()
+
+
+def follow_file(path: Path) -> Iterator[str | None]:
+    """Lines of a growing file as they come; None whenever there is none for now."""
+    rest = ""
+    with path.open(errors="replace") as stream:
+        while True:
+            chunk = stream.readline()
+            if not chunk:
+                yield None
+                time.sleep(FOLLOW_SECONDS)
+            elif chunk.endswith("\n"):
+                yield (rest + chunk).rstrip("\n")
+                rest = ""
+            else:
+                rest += chunk
+
+
+def _read_logs(files: dict[str, Path], *, follow: bool) -> Iterator[tuple[str, str]]:
+    with contextlib.ExitStack() as opened:
+        streams = {name: opened.enter_context(path.open(errors="replace")) for name, path in files.items()}
+        while True:
+            quiet = True
+            for name, stream in streams.items():
+                for line in iter(stream.readline, ""):
+                    quiet = False
+                    yield name, line.rstrip("\n")
+            if not follow:
+                return
+            if quiet:
+                time.sleep(FOLLOW_SECONDS)
