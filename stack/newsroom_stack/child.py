@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -18,7 +17,8 @@ from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
 
 if TYPE_CHECKING:
-    from newsroom_stack.jvm import Launch
+    from pathlib import Path
+
     from newsroom_stack.plan import Member
 
 LOG_LIMIT_BYTES = 20 * 1024 * 1024

@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +20,9 @@ from newsroom_stack.layout import Ports, load_stack_settings, parse_duration
 from newsroom_stack.processes import ProcessStack, follow_file
 from newsroom_stack.progress import make_progress
 from newsroom_stack.render import console, errors, instances_table, plain_instances
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -108,9 +110,7 @@ def up(
         raise typer.Exit(1)
 
 
-def follow_supervisor(
-    stack: ProcessStack, supervisor: subprocess.Popen[bytes], show: Callable[[str], None]
-) -> None:
+def follow_supervisor(stack: ProcessStack, supervisor: subprocess.Popen[bytes], show: Callable[[str], None]) -> None:
     """Show what the supervisor says from now on, until it ends."""
     seen_ready = False
     for line in follow_file(stack.layout.log("supervisor")):

@@ -7,11 +7,15 @@ import queue
 import socketserver
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
 
 from newsroom_stack.errors import StackError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ANSWER_SECONDS = 150.0
 """The longest a command may take: stopping and starting one member within their own deadlines."""
@@ -51,6 +55,7 @@ class ControlServer:
 class _Handler(socketserver.StreamRequestHandler):
     requests: queue.Queue[Request]
 
+    @override
     def handle(self) -> None:
         message = json.loads(self.rfile.readline(MAX_REQUEST_BYTES))
         request = Request(message["action"], message["arguments"])

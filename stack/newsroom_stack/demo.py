@@ -15,7 +15,7 @@ from newsroom_stack.layout import REPOSITORY, Layout, Ports
 from newsroom_stack.observe import Observer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from newsroom_stack.layout import StackSettings
 
@@ -85,11 +85,15 @@ class Story:
         self._stage("word count", lambda: self._has(wanted), lambda: self._difference(wanted))
         self._wait_for_group("join-service", "word-counts")
         joined = len(self._observer.joined())
-        self._produce("--topic", "word", "--source", "-", "--input-format", "jsonl", stdin={"key": WORD, "value": LABEL})
+        self._produce(
+            "--topic", "word", "--source", "-", "--input-format", "jsonl", stdin={"key": WORD, "value": LABEL}
+        )
         result = (WORD, wanted[WORD], LABEL)
         self._stage("join", lambda: result in self._observer.joined()[joined:], lambda: f"no {result} in words-joined")
         strings = self._total("mytopic")
-        self._stage("connector", lambda: self._sink_lines() >= strings, lambda: f"{self._sink_lines()} of {strings} lines")
+        self._stage(
+            "connector", lambda: self._sink_lines() >= strings, lambda: f"{self._sink_lines()} of {strings} lines"
+        )
         return Seen(
             headlines=self._total("news"),
             consumed=self._consumed(),

@@ -144,7 +144,9 @@ def _read_to(consumer: Consumer, topic: str, ends: dict[int, int], seconds: floa
     open_partitions = set(ends)
     while open_partitions:
         if time.monotonic() > deadline:
-            raise StackError(f"topic {topic}: partitions {sorted(open_partitions)} not read to their end in {seconds:g} s")
+            raise StackError(
+                f"topic {topic}: partitions {sorted(open_partitions)} not read to their end in {seconds:g} s"
+            )
         for message in consumer.consume(1000, POLL_SECONDS):
             if message.error():
                 raise StackError(f"topic {topic}: {message.error().str()}")
@@ -163,5 +165,7 @@ def _record(message: Message) -> Record:
         offset=message.offset(),
         key=message.key(),
         value=message.value(),
-        headers={name: value if isinstance(value, bytes) else str(value).encode() for name, value in message.headers() or []},
+        headers={
+            name: value if isinstance(value, bytes) else str(value).encode() for name, value in message.headers() or []
+        },
     )

@@ -6,12 +6,15 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from newsroom_stack import jvm
-from newsroom_stack.artifacts import Artifacts
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import BROKERS, LOOPBACK, MAX_REPLICAS, REPOSITORY, Layout, Ports, StackSettings
 from newsroom_stack.probes import Probe
+
+if TYPE_CHECKING:
+    from newsroom_stack.artifacts import Artifacts
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,9 @@ class Plan:
         """The combined broker and controller `kafka-N`."""
         address = f"localhost:{self.ports.brokers[node - 1]}"
         launch = jvm.broker(self.artifacts, self._node(node))
-        return self._member(f"kafka-{node}", "kafka", "broker", launch, address, Probe("broker", address))
+        return Member(
+            f"kafka-{node}", "kafka", "broker", launch, address, Probe("broker", address), DEADLINES["broker"]
+        )
 
     def format_storage(self, node: int) -> jvm.Launch | None:
         """The command that formats a node's storage, or None when it is formatted."""
@@ -79,7 +84,7 @@ class Plan:
         )
         probe = Probe("http", f"http://{LOOPBACK}:{self.ports.registry_health}/health/ready")
         address = f"http://localhost:{self.ports.registry}"
-        return self._member("registry", "registry", "registry", launch, address, probe)
+        return Member("registry", "registry", "registry", launch, address, probe, DEADLINES["registry"])
 
     def connect(self) -> Member:
         """Kafka Connect with the file sink."""
@@ -92,9 +97,8 @@ class Plan:
             sink=self.layout.sink_file,
         )
         address = f"http://localhost:{self.ports.connect}"
-        return self._member(
-            "connect", "connect", "connect", launch, address, Probe("http", f"{address}/health")
-        )
+        probe = Probe("http", f"{address}/health")
+        return Member("connect", "connect", "connect", launch, address, probe, DEADLINES["connect"])
 
     def provision(self) -> jvm.Launch:
         """The job that creates topics and subjects."""
@@ -119,7 +123,7 @@ class Plan:
         address = f"http://localhost:{port}"
         probe = Probe("http", f"http://{LOOPBACK}:{port}/readyz")
         instance = f"{name}-{replica}" if kind.scalable else name
-        return self._member(instance, name, "service", launch, address, probe)
+        return Member(instance, name, "service", launch, address, probe, DEADLINES["service"])
 
     def listening(self) -> dict[str, int]:
         """Every port the stack takes at its start, with who takes it."""
@@ -157,10 +161,6 @@ class Plan:
             "NEWSROOM_BROKERS": str(BROKERS),
             "PYTHONUNBUFFERED": "1",
         }
-
-    @staticmethod
-    def _member(name: str, service: str, role: str, launch: jvm.Launch, address: str, probe: Probe) -> Member:
-        return Member(name, service, role, launch, address, probe, DEADLINES[role])
 
 
 def service_kind(name: str) -> ServiceKind:

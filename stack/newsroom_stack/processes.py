@@ -19,7 +19,7 @@ from newsroom_stack.errors import StackError
 from newsroom_stack.interface import Instance, Stack, State
 from newsroom_stack.layout import Layout, StackSettings
 from newsroom_stack.probes import Probe
-from newsroom_stack.runfile import Run, end_leftovers, living, read_run, same_process, wait_for_end
+from newsroom_stack.runfile import Run, already_runs, end_leftovers, living, read_run, same_process, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,9 +58,7 @@ class ProcessStack(Stack):
             StackError: the start failed; the supervisor has stopped everything again.
         """
         if self.running() is not None:
-            raise StackError(
-                f"a stack already runs from {self.layout.home}: 'newsroom ps' shows it, 'newsroom down' stops it"
-            )
+            raise StackError(already_runs(self.layout.home))
         self.layout.make()
         log = self.layout.log(SUPERVISOR)
         command = [sys.executable, "-m", "newsroom_stack.supervisor"]

@@ -62,10 +62,10 @@ def instances_table(instances: Sequence[Instance]) -> Table:
 def plain_instances(instances: Sequence[Instance]) -> list[str]:
     """The same for a pipe: one line an instance, columns of fixed order, no colour, nothing cut off."""
     lines = [f"{'NAME':<20} {'ROLE':<9} {'PID':>7} {'STATE':<9} {'READY':<5} {'RESTARTS':>8} {'MEMORY':>10} ADDRESS"]
-    for each in instances:
-        lines.append(
-            f"{each.name:<20} {each.role:<9} {each.pid or '-':>7} {each.state.value:<9} "
-            f"{'yes' if each.ready else 'no':<5} {each.restarts:>8} {each.memory_bytes / MIB:>6.0f} MiB {each.address}"
-        )
+    lines += [
+        f"{each.name:<20} {each.role:<9} {each.pid or '-':>7} {each.state.value:<9} "
+        f"{'yes' if each.ready else 'no':<5} {each.restarts:>8} {each.memory_bytes / MIB:>6.0f} MiB {each.address}"
+        for each in instances
+    ]
     lines.append(f"total memory {sum(each.memory_bytes for each in instances) / MIB:.0f} MiB")
     return lines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -61,7 +60,7 @@ def write_run(path: Path, run: Run) -> None:
     temporary = path.with_suffix(".new")
     try:
         temporary.write_text(json.dumps(run.__dict__, indent=1))
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise StackError(f"{path} cannot be written ({error.strerror}): free some space on that disk") from error
 
@@ -105,3 +104,8 @@ def wait_for_end(run: Run, seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def already_runs(home: Path) -> str:
+    """The message of a second start."""
+    return f"a stack already runs from {home}: 'newsroom ps' shows it, 'newsroom down' stops it"

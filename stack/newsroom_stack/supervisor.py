@@ -34,7 +34,7 @@ from newsroom_stack.interface import State
 from newsroom_stack.layout import BROKERS, LOOPBACK, load_stack_settings
 from newsroom_stack.plan import SERVICES, Plan, service_kind
 from newsroom_stack.progress import QuietProgress
-from newsroom_stack.runfile import Run, end_leftovers, living, read_run, write_run
+from newsroom_stack.runfile import Run, already_runs, end_leftovers, living, read_run, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -113,9 +113,7 @@ class Supervisor:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StackError(
-                    f"a stack already runs from {self.plan.layout.home}: 'newsroom ps' shows it, 'newsroom down' stops it"
-                ) from None
+                raise StackError(already_runs(self.plan.layout.home)) from None
             yield
 
     def _clean_up_stale_run(self) -> None:
@@ -278,7 +276,9 @@ class Supervisor:
             child.state = State.KILLED
             child.signal(signal.SIGKILL)
             child.wait(5)
-        return [f"{child.name}: killed (SIGKILL); it stays down until 'newsroom restart {child.name}'" for child in found]
+        return [
+            f"{child.name}: killed (SIGKILL); it stays down until 'newsroom restart {child.name}'" for child in found
+        ]
 
     def _pause(self, name: str) -> list[str]:
         found = self._find(name, running=True)
@@ -426,9 +426,7 @@ def main() -> None:
     except StackError as error:
         say(f"error: {error}")
         sys.exit(1)
-    supervisor = Supervisor(
-        plan, lifeline=None if options.detached else sys.stdin.buffer, run_for=options.for_seconds
-    )
+    supervisor = Supervisor(plan, lifeline=None if options.detached else sys.stdin.buffer, run_for=options.for_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stopping.set())
     sys.exit(supervisor.main())

@@ -1,0 +1,121 @@
+"""How a download tells how far it is: a bar on a terminal, a line every few seconds in a pipe, nothing at all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LINE_SECONDS = 3.0
+"""Between two lines in a pipe."""
+
+MIB = 1024**2
+
+
+class DownloadProgress(Protocol):
+    """What a download reports. Called from several threads."""
+
+    def start(self, files: int, total_bytes: int) -> None:
+        """So many files of so many bytes together are about to be fetched."""
+
+    def advance(self, count: int) -> None:
+        """So many bytes more have come; negative when a broken file is fetched again."""
+
+    def say(self, line: str) -> None:
+        """Something worth telling happened."""
+
+    def done(self) -> None:
+        """Everything is there."""
+
+
+class QuietProgress(DownloadProgress):
+    """Tells nothing."""
+
+    @override
+    def start(self, files: int, total_bytes: int) -> None:
+        return None
+
+    @override
+    def advance(self, count: int) -> None:
+        return None
+
+    @override
+    def say(self, line: str) -> None:
+        return None
+
+    @override
+    def done(self) -> None:
+        return None
+
+
+class BarProgress(DownloadProgress):
+    """One bar for all files, on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self._bar = Progress(*columns, console=console, transient=True)
+        self._console = console
+        self._files = 0
+
+    @override
+    def start(self, files: int, total_bytes: int) -> None:
+        self._files = files
+        self._bar.start()
+        self._task = self._bar.add_task(f"downloading {files} files", total=total_bytes)
+
+    @override
+    def advance(self, count: int) -> None:
+        self._bar.advance(self._task, count)
+
+    @override
+    def say(self, line: str) -> None:
+        self._bar.console.print(line)
+
+    @override
+    def done(self) -> None:
+        self._bar.stop()
+        if self._files:
+            self._console.print(f"[green]✓[/] downloaded and verified {self._files} files")
+
+
+class LineProgress(DownloadProgress):
+    """A plain line every few seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = self._have = self._files = 0
+        self._next = 0.0
+
+    @override
+    def start(self, files: int, total_bytes: int) -> None:
+        self._files, self._total = files, total_bytes
+        self.say(f"downloading {files} files, {total_bytes / MIB:.0f} MiB")
+
+    @override
+    def advance(self, count: int) -> None:
+        with self._lock:
+            self._have += count
+            if time.monotonic() < self._next:
+                return
+            self._next = time.monotonic() + LINE_SECONDS
+        self.say(f"downloaded {self._have / MIB:.0f} of {self._total / MIB:.0f} MiB")
+
+    @override
+    def say(self, line: str) -> None:
+        print(line, flush=True)  # noqa: T201 - plain lines for a pipe
+
+    @override
+    def done(self) -> None:
+        if self._files:
+            self.say(f"downloaded and verified {self._files} files")
+
+
+def make_progress(console: Console) -> DownloadProgress:
+    """The bar on a terminal, lines otherwise."""
+    return BarProgress(console) if console.is_terminal else LineProgress()
