@@ -8,16 +8,18 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from newsroom_stack import jvm
 from newsroom_stack.artifacts import ensure_artifacts
+from newsroom_stack.demo import Display, Story
 from newsroom_stack.doctor import Verdict, examine
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import Ports, load_stack_settings, parse_duration
-from newsroom_stack.processes import ProcessStack, follow_file
+from newsroom_stack.processes import ProcessStack, follow_file, stop_owned
 from newsroom_stack.progress import make_progress
 from newsroom_stack.render import console, errors, instances_table, plain_instances
 
@@ -29,11 +31,14 @@ app = typer.Typer(
     help="Run, break and measure a whole Kafka system on this machine.",
 )  # fmt: skip
 
+WATCH_SECONDS = 0.5
+
 NameArgument = Annotated[str, typer.Argument(help="an instance (avro-consumer-2) or a service (avro-consumer)")]
 
 
 def main() -> None:
     """Entry point: errors are one sentence and exit code 1."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         app()
     except StackError as error:
@@ -42,6 +47,11 @@ def main() -> None:
     except BrokenPipeError:
         # The reader of a pipe has seen enough (`newsroom logs | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _on_sigterm(*_: object) -> None:
+    # As Ctrl-C: whatever is owned is stopped in order on the way out.
+    raise KeyboardInterrupt
 
 
 def _escape(text: str) -> str:
@@ -72,11 +82,6 @@ def start_stack(stack: ProcessStack, *, detach: bool, run_for: float | None = No
 @contextlib.contextmanager
 def owned(supervisor: subprocess.Popen[bytes]) -> Iterator[None]:
     """Own a supervisor: SIGTERM and Ctrl-C end the block, and the end of the block stops the stack in order."""
-
-    def on_signal(*_: Any) -> None:  # noqa: ANN401
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, on_signal)
     try:
         yield
     except KeyboardInterrupt:
@@ -84,9 +89,7 @@ def owned(supervisor: subprocess.Popen[bytes]) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        if supervisor.stdin:
-            supervisor.stdin.close()
-        supervisor.wait()
+        stop_owned(supervisor)
 
 
 @app.command()
@@ -128,6 +131,39 @@ def show_addresses(ports: Ports) -> None:
     console.print(f"registry  {ports.registry_url}")
     console.print(f"connect   http://localhost:{ports.connect}")
     console.print(f"page      {ports.status_url}")
+
+
+@app.command()
+def demo(
+    run_for: Annotated[str | None, typer.Option("--for", help="end so long after the story is told")] = None,
+) -> None:
+    """Start the stack, send records through every stage, and watch them until Ctrl-C."""
+    started = time.monotonic()
+    seconds = parse_duration(run_for) if run_for else None
+    stack = open_stack()
+    # A stack that runs already is used, and left running.
+    supervisor = start_stack(stack, detach=False) if stack.running() is None else None
+    with owned(supervisor) if supervisor else contextlib.nullcontext():
+        if not tell_story(stack, started, seconds):
+            raise typer.Exit(1)
+
+
+def tell_story(stack: ProcessStack, started: float, seconds: float | None) -> bool:
+    """Tell the story and go on showing figures until Ctrl-C or the time is over; whether every stage was seen."""
+    ports = Ports(stack.settings.port_offset)
+    with Display(console, ports) as display:
+        try:
+            seen = Story(stack.settings, display.say, started=started).tell()
+        except StackError as error:
+            display.announce(f"pipeline: failed - {error}")
+            return False
+        display.announce(seen.line())
+        end = time.monotonic() + seconds if seconds is not None else None
+        while end is None or time.monotonic() < end:
+            if stack.running() is None:
+                raise StackError("the stack ended while it was shown; see newsroom logs supervisor")
+            time.sleep(WATCH_SECONDS)
+    return True
 
 
 @app.command()

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+
+from rich.live import Live
 
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY, Layout, Ports
+from newsroom_stack.live import fetch_figures, line, table
 from newsroom_stack.observe import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rich.console import Console
 
     from newsroom_stack.layout import StackSettings
 
@@ -31,6 +37,13 @@ STAGE_SECONDS = 60.0
 """Deadline of a stage; each takes under five seconds on two cores."""
 
 POLL_SECONDS = 0.3
+REDRAW_SECONDS = 1.0
+"""The status API takes a snapshot a second."""
+
+LINE_SECONDS = 5.0
+"""Between two lines of figures in a pipe."""
+
+JOIN_SECONDS = 5.0
 
 
 class StageFailed(StackError):
@@ -160,3 +173,47 @@ class Story:
                 return sum(1 for _ in lines)
         except FileNotFoundError:
             return 0
+
+
+class Display:
+    """Shows the figures while the story is told and afterwards: a living table, or lines in a pipe."""
+
+    def __init__(self, console: Console, ports: Ports) -> None:
+        self._console = console
+        self._ports = ports
+        self._message = "waiting for the first headlines"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="display", daemon=True)
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(JOIN_SECONDS)
+        if self._live:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """What the story is doing: the last line of the table, or a line of its own."""
+        self._message = text
+        if self._live is None:
+            self._console.print(text, markup=False)
+
+    def announce(self, text: str) -> None:
+        """A line that stays: above the table on a terminal."""
+        self._message = "Ctrl-C stops everything"
+        self._console.print(text, markup=False)
+
+    def _run(self) -> None:
+        interval = REDRAW_SECONDS if self._live else LINE_SECONDS
+        while not self._stop.wait(interval):
+            figures = fetch_figures(self._ports)
+            if self._live is None:
+                self._console.print(line(figures, self._ports), markup=False)
+                continue
+            self._live.update(table(figures, self._ports, self._message), refresh=True)

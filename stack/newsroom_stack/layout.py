@@ -40,6 +40,10 @@ class StackSettings(BaseSettings):
     )
     news_rate: float = Field(default=5.0, gt=0, description="headlines a second that the stack's producer sends")
 
+    def as_environment(self) -> dict[str, str]:
+        """The same settings as variables, for the supervisor's process."""
+        return {f"NEWSROOM_{name.upper()}": str(value) for name, value in self}
+
 
 def load_stack_settings() -> StackSettings:
     """Read the stack's settings.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -70,9 +71,15 @@ class ProcessStack(Stack):
                 stdin=subprocess.DEVNULL if detach else subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env=os.environ | self.settings.as_environment(),
                 start_new_session=True,
             )
-        self._wait_until_ready(supervisor, show)
+        try:
+            self._wait_until_ready(supervisor, show)
+        except BaseException:
+            # Ctrl-C while starting, too: return only when nothing runs any more.
+            stop_owned(supervisor)
+            raise
         return supervisor
 
     def _wait_until_ready(self, supervisor: subprocess.Popen[bytes], show: Callable[[str], None]) -> None:
@@ -157,6 +164,15 @@ class ProcessStack(Stack):
         if run is None:
             raise StackError(f"no stack runs from {self.layout.home}: start it with 'newsroom up'")
         return ask(Path(run.control), action, **arguments)
+
+
+def stop_owned(supervisor: subprocess.Popen[bytes]) -> None:
+    """End a supervisor that this process started, and wait until it has stopped everything in order."""
+    if supervisor.stdin:
+        supervisor.stdin.close()
+    else:
+        supervisor.terminate()
+    supervisor.wait()
 
 
 def _instance(process: dict[str, Any], *, supervised: bool) -> Instance:
