@@ -9,20 +9,29 @@ from __future__ import annotations
 import io
 import json
 import struct
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import fastavro
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 from httpx import HTTPError
 
 from newsroom.errors import DecodeError, RegistryUnavailable, SchemaRefused, SettingsError
+
+with warnings.catch_warnings(record=True):
+    # Recorded, that is, not shown: a library below announces a rename that no reader of our logs can act on.
+    from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+    from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from newsroom.settings import KafkaSettings
+
+__all__ = [
+    "AvroDecoder", "AvroEncoder", "Schema", "SchemaRegistryClient", "SchemaRegistryError", "read_schema", "register",
+    "registry_client",
+]  # fmt: skip
 
 MAGIC = 0
 PREFIX = struct.Struct(">bI")
@@ -32,9 +41,9 @@ UNKNOWN_SCHEMA_CODES = (40403, HTTP_NOT_FOUND)
 """The registry's own code for "no such schema id", and what some registries say instead."""
 
 
-def registry_client(settings: KafkaSettings) -> SchemaRegistryClient:
-    """A registry client; `mock://NAME` makes an in-memory one for tests."""
-    return SchemaRegistryClient.new_client(settings.registry_config())
+def registry_client(settings: KafkaSettings, **overrides: Any) -> SchemaRegistryClient:  # noqa: ANN401
+    """A registry client; `mock://NAME` makes an in-memory one for tests. `overrides` are its own parameters."""
+    return SchemaRegistryClient.new_client(settings.registry_config() | overrides)
 
 
 def read_schema(path: Path) -> dict[str, Any]:

@@ -8,7 +8,9 @@ NewsroomError
 ├── SchemaRefused        the registry refused a schema as incompatible
 ├── DecodeError          a record's bytes are not what its topic promises (poison record)
 ├── DeliveryFailed       the cluster refused or lost a record
-└── SlotsExhausted       more replicas than the service has identities
+├── SlotsExhausted       more replicas than the service has identities
+├── ReplicaFenced        the cluster went on without this replica; started again, it goes on from the last commit
+└── StateLost            the input that a service's state was built from is gone
 """
 
 from __future__ import annotations
@@ -57,3 +59,11 @@ class DeliveryFailed(NewsroomError):
 
 class SlotsExhausted(NewsroomError):
     """Every identity of the service is taken by a living replica."""
+
+
+class ReplicaFenced(NewsroomError):
+    """The cluster took this replica's work away; nothing of it was committed. Starting it again is the remedy."""
+
+
+class StateLost(NewsroomError):
+    """The input that a service's state was built from is gone: going on would give wrong results."""

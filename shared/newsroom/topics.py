@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ class Topic:
 
     name: str
     partitions: int
-    config: Mapping[str, str] = NO_CONFIG
+    config: Mapping[str, str] = field(default_factory=lambda: NO_CONFIG)
     replication_factor: int = REPLICATION_FACTOR
 
     def full_config(self) -> dict[str, str]:

@@ -38,7 +38,7 @@ def rows(figures: dict[str, Any] | None, ports: Ports) -> list[tuple[str, str]]:
         return [("figures", "the status API does not answer yet"), addresses]
     records, stages = figures["records"], figures["stages"]
     top = ", ".join(f"{each['word']} {each['count']}" for each in figures["top_words"][:TOP_WORDS])
-    last = ", ".join(f"{each['word']} ({each['count']}, {each['label']})" for each in figures["last_joined"][:3])
+    last = ", ".join(f"{each['word']} {each['value']}" for each in figures["last_joined"][:3])
     lag = ", ".join(f"{group} {_number(count)}" for group, count in sorted(figures["lag"].items()))
     return [
         ("records in", f"news {_number(records['news'])}, mytopic {_number(records['mytopic'])}"),

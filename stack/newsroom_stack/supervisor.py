@@ -22,7 +22,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -66,7 +66,7 @@ FREE_BYTES_NEEDED = 1024**3
 class Supervisor:
     """Runs one stack from start to stop."""
 
-    def __init__(self, plan: Plan, *, lifeline: IO[bytes] | None, run_for: float | None) -> None:
+    def __init__(self, plan: Plan, *, lifeline: int | None, run_for: float | None) -> None:
         self.plan = plan
         self.children: list[Child] = []
         self.run_file = plan.layout.run / "stack.json"
@@ -382,8 +382,9 @@ class Supervisor:
         lifeline = self._lifeline
 
         def watch() -> None:
-            # Returns at end of file: the command line that started us has ended, however it ended.
-            lifeline.read()
+            # Returns at end of file: the command line that started us has ended, however it ended. os.read, not
+            # the buffered reader: its lock, held by a waiting thread, would break the interpreter's end.
+            os.read(lifeline, 1)
             self.stopping.set()
 
         threading.Thread(target=watch, name="lifeline", daemon=True).start()
@@ -426,7 +427,9 @@ def main() -> None:
     except StackError as error:
         say(f"error: {error}")
         sys.exit(1)
-    supervisor = Supervisor(plan, lifeline=None if options.detached else sys.stdin.buffer, run_for=options.for_seconds)
+    supervisor = Supervisor(
+        plan, lifeline=None if options.detached else sys.stdin.fileno(), run_for=options.for_seconds
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stopping.set())
     sys.exit(supervisor.main())

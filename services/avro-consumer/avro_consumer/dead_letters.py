@@ -1,0 +1,89 @@
+"""Sends poison records to the dead-letter topic and waits for their delivery."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaException, Producer
+
+from avro_consumer import metrics
+from avro_consumer.records import dead_letter_headers
+from newsroom.errors import DeliveryFailed
+from newsroom.lifecycle import Deadline
+from newsroom.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from avro_consumer.records import Record
+
+log = get_logger(__name__)
+
+QUEUE_FULL_PAUSE_SECONDS = 0.1
+"""How long one wait for room in the client's queue is; deliveries are what makes room."""
+
+
+class DeadLetters:
+    """The dead letters of a batch: `put` each, then `deliver` them all before anything is committed."""
+
+    def __init__(self, config: Mapping[str, Any], topic: str, group: str, seconds: float) -> None:
+        self._config = {**config, "message.timeout.ms": int(seconds * 1000)}
+        self._topic = topic
+        self._group = group
+        self._seconds = seconds
+        # Made at the first poison record: most members never meet one and need no second connection.
+        self._producer: Producer | None = None
+        self._failure: str | None = None
+        self._waiting = 0
+
+    def put(self, record: Record, error: Exception) -> None:
+        """Hand a poison record to the client, as received, with its origin and `error` in headers.
+
+        Raises:
+            DeliveryFailed: the client refuses it, or its queue stays full.
+        """
+        log.warning("poison record, to the dead-letter topic", at=record.place, error=str(error), to=self._topic)
+        self._producer = self._producer or Producer(self._config, logger=logging.getLogger("librdkafka"))
+        deadline = Deadline(self._seconds)
+        headers = dead_letter_headers(record, error, self._group)
+        while True:
+            try:
+                self._producer.produce(
+                    self._topic, key=record.key, value=record.value, headers=headers, on_delivery=self._delivered
+                )
+            except BufferError as full:
+                if deadline.passed():
+                    raise self._failed(f"the client's queue is full for {self._seconds:g} s") from full
+                self._producer.poll(QUEUE_FULL_PAUSE_SECONDS)
+            except KafkaException as refused:
+                raise self._failed(f"{record.place}: {refused.args[0].str()}") from refused
+            else:
+                self._waiting += 1
+                return
+
+    def deliver(self) -> None:
+        """Wait until every dead letter is acknowledged.
+
+        Raises:
+            DeliveryFailed: at least one was not, before the deadline.
+        """
+        if self._producer is None or not self._waiting:
+            return
+        # A second more than the records' own timeout, so that its error, which names the cause, comes first.
+        self._producer.flush(self._seconds + 1)
+        if self._failure is not None or self._waiting:
+            raise self._failed(self._failure or f"{self._waiting} not acknowledged within {self._seconds:g} s")
+
+    def _delivered(self, error: Any, _: Any) -> None:  # noqa: ANN401 - KafkaError or None, Message
+        self._waiting -= 1
+        if error is None:
+            metrics.DEAD_LETTERS.inc()
+        else:
+            self._failure = self._failure or error.str()
+
+    def _failed(self, cause: str) -> DeliveryFailed:
+        return DeliveryFailed(
+            f"dead letters could not be delivered to {self._topic} ({cause}); their offsets are not committed: see "
+            "that the topic exists and takes writes, then start again"
+        )

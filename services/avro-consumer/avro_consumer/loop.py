@@ -1,0 +1,162 @@
+"""The loop: take records, let them take effect, commit. It knows Kafka only as `Member` and `DeadLetters`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from avro_consumer import metrics
+from avro_consumer.patience import Interrupted
+from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
+from newsroom.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from avro_consumer.patience import Patience
+    from avro_consumer.records import Format, Reading, Record
+    from avro_consumer.settings import AvroConsumerSettings
+    from avro_consumer.sink import JsonLinesSink
+    from newsroom.health import Health
+    from newsroom.lifecycle import StopFlag
+
+log = get_logger(__name__)
+
+SILENCE_SECONDS = 3
+"""The lab's wait: so long without a record, and the reader is told."""
+
+SILENCE = f"No new messages, waiting {SILENCE_SECONDS} seconds"
+
+
+class Source(Protocol):
+    """Where records come from: `avro_consumer.member.Member`."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has taken the member in."""
+
+    def take(self, limit: int) -> list[Record]:
+        """Records, at most `limit`."""
+
+    def done(self, progress: Mapping[int, int]) -> None:
+        """Records have taken effect."""
+
+    def commit(self) -> None:
+        """Commit what is done."""
+
+
+class PoisonExit(Protocol):
+    """Where poison records go: `avro_consumer.dead_letters.DeadLetters`."""
+
+    def put(self, record: Record, error: Exception) -> None:
+        """Hand one over."""
+
+    def deliver(self) -> None:
+        """Wait for all of them."""
+
+
+class Loop:
+    """Reads until a signal, `count` records, or `idle_exit` seconds of silence."""
+
+    def __init__(
+        self,
+        settings: AvroConsumerSettings,
+        *,
+        source: Source,
+        form: Format,
+        poison: PoisonExit,
+        sink: JsonLinesSink | None,
+        patience: Patience,
+        health: Health,
+        stop: StopFlag,
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._format = form
+        self._poison = poison
+        self._sink = sink
+        self._patience = patience
+        self._health = health
+        self._stop = stop
+        self._processed = 0
+        self._quiet_since = self._told_at = time.monotonic()
+        self._was_member = False
+
+    def run(self) -> None:
+        """Run to the end.
+
+        Raises:
+            NewsroomError: a batch could not take effect; nothing of it is committed.
+        """
+        count = self._settings.count
+        while not self._stop and not (count and self._processed >= count) and not self._idle_for_long():
+            self._health.tick()
+            limit = self._settings.batch_size
+            records = self._source.take(min(limit, count - self._processed) if count else limit)
+            if records:
+                self._take_effect(records)
+                self._quiet_since = self._told_at = time.monotonic()
+            # Also without records: offsets that an earlier commit could not place wait for this one.
+            self._source.commit()
+            self._tell_silence()
+        log.info("finished", processed=self._processed)
+
+    def _take_effect(self, records: Sequence[Record]) -> None:
+        readings: list[Reading] = []
+        progress: dict[int, int] = {}
+        taken = 0
+        try:
+            for record in records:
+                try:
+                    readings.append(self._read(record))
+                except DecodeError as error:
+                    self._poison.put(record, error)
+                progress[record.partition] = record.offset + 1
+                taken += 1
+        except Interrupted:
+            # What was read before the signal takes effect; the rest was never touched and is read again.
+            log.warning("stopped while the schema registry did not answer", left=len(records) - taken)
+        if self._sink is not None and readings:
+            self._sink.write(readings)
+        self._poison.deliver()
+        # Only now: whatever failed above leaves the member with nothing new to commit.
+        self._source.done(progress)
+        self._processed += taken
+        metrics.RECORDS.labels(self._settings.source).inc(taken)
+        self._show(readings)
+
+    def _read(self, record: Record) -> Reading:
+        try:
+            return self._format.read(record)
+        except RegistryUnavailable:
+            return self._patience.ask(partial(self._format.read, record), record.place)
+
+    def _show(self, readings: list[Reading]) -> None:
+        if logging.getLogger(__name__).isEnabledFor(logging.INFO):
+            for reading in readings:
+                log.info(self._format.show(reading))
+
+    def _tell_silence(self) -> None:
+        now = time.monotonic()
+        if self._source.joined and not self._was_member:
+            # Silence counts from the moment records could come.
+            self._was_member = True
+            self._quiet_since = self._told_at = now
+        if now - self._told_at >= SILENCE_SECONDS:
+            self._told_at = now
+            log.info(SILENCE)
+
+    def _idle_for_long(self) -> bool:
+        limit = self._settings.idle_exit
+        if limit is None:
+            return False
+        quiet = time.monotonic() - self._quiet_since
+        if self._was_member:
+            return quiet >= limit
+        if quiet >= limit + self._settings.start_timeout:
+            raise ClusterUnavailable(
+                f"group {self._settings.group} did not take this member in within {quiet:.0f} s: see its other members"
+            )
+        return False

@@ -1,0 +1,106 @@
+"""The join as Quix dataframes: both sides tagged, concatenated, and joined through the state of their key.
+
+Quix's own `join_asof` compares timestamps (a versioned table); this is the plain table. Records of both topics that
+wait together are released in the order of their timestamps, partition by partition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import Counter
+from quixstreams.context import message_context
+
+from join_service.join import Count, Joined, Label, decode_count, join, joined_line
+from newsroom.logs import get_logger
+from newsroom.streams import Decoder, Poison, decode_text
+from newsroom.topics import WORD, WORD_COUNTS, WORDS_JOINED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from quixstreams import Application, State
+    from quixstreams.models import Topic
+
+log = get_logger(__name__)
+
+MESSAGES = Counter("newsroom_join_messages", "Records read, by topic.", ["topic"])
+UNDECODABLE = Counter("newsroom_join_undecodable", "Poison records skipped, by topic.", ["topic"])
+WITHOUT_KEY = Counter("newsroom_join_without_key", "Records dropped because they have no key, by topic.", ["topic"])
+JOINED = Counter("newsroom_join_joined", "Results produced to words-joined.")
+UNMATCHED = Counter("newsroom_join_unmatched", "Labels whose word had no count.")
+
+TOPICS = (WORD.name, WORD_COUNTS.name, WORDS_JOINED.name)
+"""What must exist before the service starts."""
+
+
+@dataclass(frozen=True)
+class JoinTopics:
+    """The topics as Quix knows them."""
+
+    labels: Topic
+    counts: Topic
+    joined: Topic
+
+
+def declare_topics(app: Application) -> JoinTopics:
+    """Declare how each topic is decoded; asks the broker for their partitions."""
+    return JoinTopics(
+        labels=app.topic(WORD.name, value_deserializer=Decoder(decode_text)),
+        counts=app.topic(WORD_COUNTS.name, value_deserializer=Decoder(decode_count)),
+        joined=app.topic(WORDS_JOINED.name, value_serializer="bytes"),
+    )
+
+
+def build(app: Application, topics: JoinTopics) -> None:
+    """Add the join to the application."""
+    labels = app.dataframe(topics.labels).apply(side_reader(topics.labels.name, _as_label), metadata=True)
+    counts = app.dataframe(topics.counts).apply(side_reader(topics.counts.name, Count), metadata=True)
+    both = labels.concat(counts).filter(lambda record: record is not None)
+    results = both.apply(join_record, stateful=True, metadata=True).filter(lambda result: result is not None)
+    results.to_topic(topics.joined)
+
+
+def _as_label(text: str | None) -> Label | None:
+    # A null value on the stream side joins nothing, as in Kafka Streams.
+    return None if text is None else Label(text)
+
+
+def side_reader(
+    topic: str, as_record: Callable[[Any], Label | Count | None]
+) -> Callable[[Any, bytes | None, int, Any], Label | Count | None]:
+    """A function from a decoded value (or `Poison`, or None) to one side's record; None is dropped."""
+    messages, without_key = MESSAGES.labels(topic), WITHOUT_KEY.labels(topic)
+    undecodable = UNDECODABLE.labels(topic)
+
+    def read(value: Any, key: bytes | None, _timestamp: int, _headers: object) -> Label | Count | None:  # noqa: ANN401
+        messages.inc()
+        if isinstance(value, Poison):
+            undecodable.inc()
+            at = message_context()
+            log.warning(
+                "undecodable record skipped", topic=topic, partition=at.partition, offset=at.offset, reason=value.reason
+            )
+            return None
+        if key is None:
+            without_key.inc()
+            return None
+        return as_record(value)
+
+    return read
+
+
+def join_record(
+    record: Label | Count, key: bytes, _timestamp: int, _headers: object, state: State[Any, Any]
+) -> bytes | None:
+    """Process one record; the value to produce under its key, if there is a result."""
+    result = join(record, state)
+    if isinstance(result, Joined):
+        JOINED.inc()
+        log.info(joined_line(key.decode(errors="replace"), result))
+        return result.as_json()
+    if isinstance(record, Label):
+        UNMATCHED.inc()
+        log.info("no count for this word yet", word=key.decode(errors="replace"), label=record.text)
+    return None

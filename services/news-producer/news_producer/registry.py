@@ -1,0 +1,43 @@
+"""The schema's id, from the registry."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from httpx import HTTPError
+
+from newsroom.avro import HTTP_NOT_FOUND, Schema, SchemaRegistryClient, SchemaRegistryError, register
+from newsroom.errors import RegistryUnavailable, SettingsError
+from newsroom.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = get_logger(__name__)
+
+
+def schema_id(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, Any], *, may_register: bool) -> int:
+    """The id of a schema under a subject, which is registered when it may be.
+
+    Raises:
+        SchemaRefused: the registry answers 409.
+        SettingsError: the schema is not registered, and may not be.
+        RegistryUnavailable: the registry does not answer.
+    """
+    found = register(registry, subject, schema) if may_register else _look_up(registry, subject, schema)
+    log.info("schema", subject=subject, id=found)
+    return found
+
+
+def _look_up(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, Any]) -> int:
+    try:
+        return int(registry.lookup_schema(subject, Schema(json.dumps(schema), "AVRO")).schema_id)
+    except SchemaRegistryError as error:
+        if error.http_status_code == HTTP_NOT_FOUND:
+            raise SettingsError(
+                f"the schema is not registered under subject {subject}: register it, or leave out --no-register"
+            ) from error
+        raise RegistryUnavailable(f"the registry could not look up subject {subject}: {error}") from error
+    except (HTTPError, OSError) as error:
+        raise RegistryUnavailable(f"the schema registry does not answer ({error}): is it running?") from error

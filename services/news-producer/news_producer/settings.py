@@ -1,0 +1,141 @@
+"""Settings of the producer: what is sent, where it comes from, and how the client is tuned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from newsroom.settings import CommaSeparated, ServiceSettings
+from newsroom.topics import MYTOPIC, NEWS
+
+GENERATOR = "generator"
+LAB = "lab"
+STDIN = "-"
+FEED_SCHEMES = ("http://", "https://")
+
+InputFormat = Literal["auto", "jsonl", "csv", "lines"]
+
+
+class ProducerSettings(ServiceSettings):
+    """Options and environment variables of news-producer."""
+
+    model_config = SettingsConfigDict(cli_shortcuts={"schema-path": "schema", "register-schema": "register"})
+
+    format: Literal["avro", "string"] = Field(
+        default="avro", description="avro sends News records; string sends text, without a source the lab's rounds"
+    )
+    topic: str = Field(default="", description="topic to write to; by default news (avro) or mytopic (string)")
+    source: CommaSeparated = Field(
+        default=(),
+        description="where records come from, repeatable or with commas: generator, an RSS or Atom address, a file, "
+        "or - for standard input; by default generator (avro) or the lab's rounds (string)",
+    )
+    input_format: InputFormat = Field(
+        default="auto", description="format of files and standard input; auto goes by the ending, else lines"
+    )
+    skip_bad_lines: bool = Field(default=False, description="log and count bad input lines instead of ending")
+    seed: int | None = Field(default=None, description="makes the generator's headlines and ids repeatable")
+    poll_interval: float = Field(default=60.0, gt=0, description="seconds between two looks at a feed")
+    once: bool = Field(default=False, description="look at each feed once, then end")
+    rounds: int = Field(default=1, ge=1, description="rounds of the lab, 42 records each (string without a source)")
+    rate: float = Field(default=0.0, ge=0, description="records per second; 0 is as fast as possible")
+    count: int = Field(default=0, ge=0, description="records to send; 0 is until the sources end")
+    key: Literal["own", "none", "fixed"] = Field(
+        default="own", description="a record's own key, none at all, or the same for every record (see --fixed-key)"
+    )
+    fixed_key: str = Field(default="my key", description="the key with --key fixed")
+    acks: Literal["0", "1", "all"] = Field(
+        default="all", description="brokers that must have a record: none, the leader, all in-sync replicas"
+    )
+    idempotence: bool = Field(
+        default=True,
+        description="no duplicates by retries; needs acks=all, and is off with other acks unless asked for",
+    )
+    linger_ms: float = Field(default=5.0, ge=0, le=900_000, description="milliseconds to wait for a fuller batch")
+    batch_size: int = Field(default=1_000_000, ge=1, le=2_147_483_647, description="largest batch in bytes")
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        default="none", description="compression of batches"
+    )
+    sticky_linger_ms: int | None = Field(
+        default=None,
+        ge=0,
+        le=900_000,
+        description="milliseconds that records without a key stay on one partition; 0 takes a new one for each",
+    )
+    message_timeout: float = Field(
+        default=120.0, gt=0, le=86_400, description="seconds in which a record must be delivered (delivery.timeout.ms)"
+    )
+    flush: Literal["each", "end"] = Field(default="end", description="wait for each record's delivery, or at the end")
+    schema_path: Path = Field(default=Path("schemas/news.avsc"), description="Avro schema of the records")
+    subject: str = Field(default="", description="the schema's name in the registry; by default TOPIC-value")
+    register_schema: bool = Field(
+        default=True, description="register the schema; otherwise it must be registered already"
+    )
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic's own signature
+        argv = values.get("_cli_parse_args")
+        if isinstance(argv, list):
+            values["_cli_parse_args"] = _join_repeated(argv, "--source")
+        super().__init__(**values)
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _idempotence_needs_all_acks(self) -> Self:
+        # As in Java's client: the default gives way to other acks, an explicit wish does not.
+        if self.acks != "all" and self.idempotence and "idempotence" in self.model_fields_set:
+            message = f"idempotence needs acks=all, got acks={self.acks}: use --acks all, or --no-idempotence"
+            raise ValueError(message)
+        if self.message_timeout * 1000 <= self.linger_ms:
+            message = f"--message-timeout {self.message_timeout} s must be longer than --linger-ms {self.linger_ms}"
+            raise ValueError(message)
+        return self
+
+    @property
+    def topic_name(self) -> str:
+        """The topic that is written to."""
+        return self.topic or (NEWS.name if self.format == "avro" else MYTOPIC.name)
+
+    @property
+    def subject_name(self) -> str:
+        """The subject that the schema belongs to."""
+        return self.subject or f"{self.topic_name}-value"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources, with the format's default."""
+        return self.source or ((GENERATOR,) if self.format == "avro" else (LAB,))
+
+    def client(self, client_id: str) -> dict[str, Any]:
+        """Parameters of the librdkafka producer."""
+        return self.producer_config(
+            client_id,
+            acks=self.acks,
+            enable_idempotence=self.idempotence and self.acks == "all",
+            linger_ms=self.linger_ms,
+            batch_size=self.batch_size,
+            compression_type=self.compression,
+            sticky_partitioning_linger_ms=self.sticky_linger_ms,
+            delivery_timeout_ms=max(1, round(self.message_timeout * 1000)),
+        )
+
+
+def _join_repeated(argv: list[str], option: str) -> list[str]:
+    """`--source a --source b` becomes `--source=a,b`: pydantic keeps only the last of several."""
+    values: list[str] = []
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == option and (value := next(words, None)) is not None:
+            values.append(value)
+        elif word.startswith(f"{option}="):
+            values.append(word.partition("=")[2])
+        else:
+            rest.append(word)
+    return [*rest, f"{option}={','.join(values)}"] if values else rest

@@ -1,0 +1,68 @@
+"""The provision job: wait for the cluster, create and check the topics, register the schema. Safe to run again."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from newsroom.avro import read_schema, registry_client
+from newsroom.lifecycle import Deadline, run_service
+from newsroom.logs import get_logger
+from newsroom.topics import ALL_TOPICS, NEWS_SUBJECT
+from provision.cluster import Cluster
+from provision.plan import differences, missing, refuse, registered, summary
+from provision.settings import ProvisionSettings
+from provision.subjects import COMPATIBILITY, set_up, wait_for_registry
+
+if TYPE_CHECKING:
+    from newsroom.lifecycle import StopFlag
+
+log = get_logger(__name__)
+
+REGISTRY_CALL = {"timeout": 5, "max.retries": 0}
+"""One question to the registry is short and asked once; the job's own wait repeats it."""
+
+
+def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
+    """Do the job once.
+
+    Raises:
+        TopicMismatch: an existing topic is not as declared.
+        ClusterUnavailable: brokers or replicas are missing at the deadline.
+        RegistryUnavailable: the registry does not answer before the deadline.
+        SchemaRefused: the schema is not compatible with what is registered.
+    """
+    # Read first: a wrong path is said at once, not after the wait for the cluster.
+    schema = read_schema(settings.schema_path) if settings.registry else None
+    deadline = Deadline(settings.timeout)
+    provide_topics(Cluster(settings.client_config("provision"), deadline, stop), settings.brokers)
+    if schema is None:
+        return
+    registry = registry_client(settings, **REGISTRY_CALL)
+    wait_for_registry(registry, settings.registry_url, deadline, stop)
+    number = set_up(registry, NEWS_SUBJECT, schema)
+    log.info(registered(NEWS_SUBJECT, number, COMPATIBILITY))
+
+
+def provide_topics(cluster: Cluster, brokers: int) -> None:
+    """Create the missing topics, check all of them, and wait until their replicas are in sync."""
+    cluster.wait_for_brokers(brokers)
+    before = cluster.topics()
+    existing = [topic for topic in ALL_TOPICS if topic.name in before]
+    configs = cluster.configs([topic.name for topic in existing])
+    # Checked before anything is created: a refused cluster is left as it was found.
+    refuse([text for topic in existing for text in differences(topic, before[topic.name], configs[topic.name])])
+    created = missing(ALL_TOPICS, before)
+    cluster.create(created)
+    names = [topic.name for topic in ALL_TOPICS]
+    cluster.wait_in_sync(names)
+    # Again: another provision with another declaration may have created what was missing.
+    after, configs = cluster.topics(), cluster.configs(names)
+    refuse([text for topic in ALL_TOPICS for text in differences(topic, after[topic.name], configs[topic.name])])
+    for topic in ALL_TOPICS:
+        log.info(summary(topic, created=topic in created))
+
+
+def main() -> None:
+    """Console script `provision`."""
+    sys.exit(run_service("provision", ProvisionSettings, serve))

@@ -1,0 +1,88 @@
+"""The two threads of the worker: one takes snapshots, one follows the tables."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+
+from newsroom.errors import NewsroomError
+from newsroom.logs import get_logger
+from status_api.collector import Collector, admin_client, sentence
+from status_api.tables import TableReader, table_consumer
+
+if TYPE_CHECKING:
+    from newsroom.health import Health
+    from status_api.settings import StatusSettings
+    from status_api.store import SnapshotStore
+
+log = get_logger(__name__)
+
+STOP_SECONDS = 5.0
+"""The longest step of a thread is one request timeout of at most four seconds."""
+
+
+class Background:
+    """Keeps a store up to date from `start` to `stop`. Makes its clients itself: they do not survive a fork."""
+
+    def __init__(self, settings: StatusSettings, store: SnapshotStore, health: Health) -> None:
+        self._settings = settings
+        self._store = store
+        self._health = health
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start both threads."""
+        reader = TableReader(table_consumer(self._settings), self._settings.max_words)
+        collector = Collector(
+            admin_client(self._settings),
+            self._settings.bootstrap_servers,
+            self._settings.request_timeout,
+            reader.tables,
+        )
+        self._threads = [
+            threading.Thread(target=self._snapshots, args=(collector,), name="snapshots", daemon=True),
+            threading.Thread(target=self._tables, args=(reader,), name="tables", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask both threads to end and wait for them, at most `STOP_SECONDS`."""
+        self._stop.set()
+        end = time.monotonic() + STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._threads = []
+
+    def _snapshots(self, collector: Collector) -> None:
+        while not self._stop.is_set():
+            self._health.tick()
+            started = time.monotonic()
+            self._snapshot(collector)
+            self._stop.wait(max(0.0, self._settings.refresh - (time.monotonic() - started)))
+
+    def _snapshot(self, collector: Collector) -> None:
+        try:
+            snapshot = collector.collect()
+        except (NewsroomError, KafkaException) as error:
+            why = sentence(error) if isinstance(error, KafkaException) else str(error)
+            if self._store.failed(why):
+                log.warning("no snapshot", why=why)
+            return
+        before = self._store.read()
+        self._store.succeeded(snapshot)
+        if before.snapshot is None or before.last_error is not None:
+            log.info(
+                "snapshots", brokers=len(snapshot.brokers), topics=len(snapshot.topics), groups=len(snapshot.groups)
+            )
+
+    def _tables(self, reader: TableReader) -> None:
+        try:
+            while not self._stop.is_set():
+                reader.turn()
+        finally:
+            reader.close()

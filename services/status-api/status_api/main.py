@@ -1,0 +1,118 @@
+"""Starts the status API: gunicorn with one worker, and in it the threads that read the cluster."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger as GunicornLogger
+from typing_extensions import override
+
+from newsroom.errors import SettingsError
+from newsroom.health import Health
+from newsroom.lifecycle import run_service
+from newsroom.logs import get_logger
+from status_api.app import create_app
+from status_api.background import Background
+from status_api.pipeline import Roles
+from status_api.settings import StatusSettings
+from status_api.store import SnapshotStore
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from newsroom.lifecycle import StopFlag
+
+log = get_logger(__name__)
+
+THREADS = 8
+"""Requests never wait for Kafka, so few threads serve many readers."""
+GRACE_SECONDS = 3
+"""For requests under way at a stop; with the threads' five seconds it stays under ten."""
+BACKLOG = 128
+
+
+class _Logs(GunicornLogger):  # type: ignore[misc]
+    """Sends gunicorn's own records through our logging."""
+
+    @override
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.WARNING)
+
+
+class StatusServer(BaseApplication):  # type: ignore[misc]
+    """gunicorn around the Flask application. Clients and threads are made in the worker, after the fork."""
+
+    def __init__(self, settings: StatusSettings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._background: Background | None = None
+        super().__init__()
+
+    @override
+    def load_config(self) -> None:
+        values: dict[str, Any] = {
+            # The descriptor, not the address: the port was taken before, with an error of our own.
+            "bind": f"fd://{self._listener.fileno()}",
+            "worker_class": "gthread",
+            "workers": 1,
+            "threads": THREADS,
+            "graceful_timeout": GRACE_SECONDS,
+            "control_socket_disable": True,
+            "logger_class": _Logs,
+            "worker_exit": self._worker_exit,
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    @override
+    def load(self) -> Flask:
+        settings = self._settings
+        store, health = SnapshotStore(settings.refresh), Health()
+        self._background = Background(settings, store, health)
+        self._background.start()
+        roles = Roles(
+            consumer=settings.news_group,
+            wordcount=settings.wordcount_group,
+            join=settings.join_group,
+            connector=settings.connector_group,
+        )
+        return create_app(store, health, roles)
+
+    def _worker_exit(self, _: object, __: object) -> None:
+        # gunicorn calls this in the worker and again in its parent, which has no threads to stop.
+        if self._background is not None:
+            self._background.stop()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on an address.
+
+    Raises:
+        SettingsError: the address is taken or is none of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise SettingsError(
+            f"{host}:{port} cannot be listened on ({error.strerror}): free it, or choose another --http-port"
+        ) from error
+
+
+def run(settings: StatusSettings, _: StopFlag) -> None:
+    """Serve until SIGTERM; gunicorn handles the signals from here and ends the process with 0."""
+    listener = listen(settings.http_host, settings.http_port)
+    log.info("status page, API and metrics", address=f"http://{settings.http_host}:{listener.getsockname()[1]}")
+    StatusServer(settings, listener).run()
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run_service("status-api", StatusSettings, run))

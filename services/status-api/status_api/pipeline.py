@@ -1,0 +1,87 @@
+"""The figures of the pipeline: how far news, words and joins have come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ, WORD, WORD_COUNTS, WORD_DELTAS, WORDS_JOINED
+from status_api.model import INTERNAL_PREFIXES, Group, sum_some
+
+if TYPE_CHECKING:
+    from status_api.model import Snapshot, Tables
+
+SHOWN_TOPICS = (NEWS, MYTOPIC, NEWS_DLQ, WORD_COUNTS, WORD, WORDS_JOINED)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which consumer group plays which part."""
+
+    consumer: str = "avro-consumer"
+    wordcount: str = "wordcount-stream"
+    join: str = "join-service"
+    connector: str = "connect-local-file-sink"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A consumer group in the pipeline. None means that it has never committed."""
+
+    group: str
+    state: str
+    members: int
+    consumed: int | None
+    lag: int | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The live figures. None means not known: the topic is missing, or a group never committed."""
+
+    records: dict[str, int | None]
+    produced: dict[str, int | None]
+    produced_total: int | None
+    dead_letters: int | None
+    consumer: Stage
+    wordcount: Stage
+    join: Stage
+    connector: Stage
+    tables: Tables
+
+    @property
+    def connector_lines(self) -> int | None:
+        """Lines the connector has written and committed."""
+        return self.connector.consumed
+
+
+def pipeline(snapshot: Snapshot, roles: Roles) -> Pipeline:
+    """The pipeline's figures in a snapshot."""
+    topics = {topic.name: snapshot.topic(topic.name) for topic in SHOWN_TOPICS}
+    records = {name: topic.records if topic else None for name, topic in topics.items()}
+    produced = {name: topic.produced if topic else None for name, topic in topics.items()}
+    return Pipeline(
+        records=records,
+        produced=produced,
+        produced_total=sum_some((produced[NEWS.name], produced[MYTOPIC.name])),
+        dead_letters=records[NEWS_DLQ.name],
+        consumer=_stage(snapshot, roles.consumer),
+        wordcount=_stage(snapshot, roles.wordcount),
+        join=_stage(snapshot, roles.join),
+        connector=_stage(snapshot, roles.connector),
+        tables=snapshot.tables,
+    )
+
+
+def _stage(snapshot: Snapshot, group_id: str) -> Stage:
+    group = snapshot.group(group_id)
+    state = group.state if group else "ABSENT"
+    group = group or Group(group_id)
+    # The word count's own intermediate topic and state are no input of the pipeline.
+    consumed = sum_some(
+        row.committed
+        for row in group.partitions
+        if row.topic != WORD_DELTAS.name and not row.topic.startswith(INTERNAL_PREFIXES)
+    )
+    return Stage(group_id, state, len(group.members), consumed, group.lag, group.error)

@@ -1,0 +1,49 @@
+"""Errors as RFC 9457 problem details."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from flask import Response, request
+from werkzeug.exceptions import HTTPException
+
+from newsroom.logs import get_logger
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+log = get_logger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def problem(status: int, detail: str) -> Response:
+    """An error response: the status's own title, and a sentence about this occurrence."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.path,
+    }
+    return Response(json.dumps(body) + "\n", status, content_type=CONTENT_TYPE)
+
+
+def install_problems(app: Flask) -> None:
+    """Answer every error of the application as a problem."""
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        response = problem(error.code or 500, error.description or "")
+        # Such as Allow with 405.
+        for name, value in error.get_headers():
+            if name.lower() not in {"content-type", "content-length"}:
+                response.headers[name] = value
+        return response
+
+    @app.errorhandler(Exception)
+    def fault(error: Exception) -> Response:
+        log.error("request failed", path=request.path, exc_info=error)
+        return problem(500, "The request failed inside the status API; its log says more.")

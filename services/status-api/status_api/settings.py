@@ -1,0 +1,31 @@
+"""Settings of the status API."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from newsroom.settings import ServiceSettings
+
+
+class StatusSettings(ServiceSettings):
+    """What the status API reads, how often, and where it listens."""
+
+    http_host: str = Field(default="127.0.0.1", description="address of the page, the API and the metrics")
+    http_port: int = Field(default=8000, ge=0, le=65535, description="their port; 0 takes a free one")
+    refresh: float = Field(default=1.0, ge=0.2, le=60.0, description="seconds between two snapshots of the cluster")
+    request_timeout: float = Field(
+        # A snapshot has three steps, and is stale after five seconds: one dead broker must not make it so.
+        default=1.5,
+        ge=0.2,
+        le=4.0,
+        description="seconds the cluster may take to answer one step of a snapshot",
+    )
+    max_words: int = Field(
+        default=200_000, ge=100, description="words kept in memory; further words are not counted, and the API says so"
+    )
+    news_group: str = Field(default="avro-consumer", description="group shown as the consumer of news")
+    wordcount_group: str = Field(default="wordcount-stream", description="group shown as the word count")
+    join_group: str = Field(default="join-service", description="group shown as the join")
+    connector_group: str = Field(
+        default="connect-local-file-sink", description="group of the FileStream sink; its commits are the lines written"
+    )

@@ -1,0 +1,124 @@
+"""Reads word-counts and words-joined from their beginning, without a group's commits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from newsroom.logs import get_logger
+from newsroom.topics import WORD_COUNTS, WORDS_JOINED
+from status_api.model import NO_TABLES, Tables
+from status_api.wordtable import JoinedLog, WordTable, view
+
+if TYPE_CHECKING:
+    from newsroom.settings import KafkaSettings
+
+log = get_logger(__name__)
+
+TOPICS = (WORD_COUNTS.name, WORDS_JOINED.name)
+METADATA_SECONDS = 5.0
+"""How soon a topic that is created, deleted or grows is noticed."""
+BATCH_RECORDS = 2000
+"""Few enough that a stop is noticed within milliseconds."""
+BATCH_SECONDS = 0.2
+VIEW_SECONDS = 0.5
+"""The page looks each second; sorting the words more often is waste."""
+
+
+def table_consumer(settings: KafkaSettings) -> Consumer:
+    """A consumer for `TableReader`. The group only names it: it never joins and never commits."""
+    overrides: dict[str, Any] = {
+        "isolation_level": "read_committed",
+        "enable_auto_offset_store": False,
+        # Both topics may not exist yet, and reading must not create them with default partitions.
+        "allow_auto_create_topics": False,
+    }
+    config = settings.consumer_config("newsroom-status-tables", "newsroom-status-tables", **overrides)
+    return Consumer(config | {"log_level": 2})
+
+
+class TableReader:
+    """Follows both topics and publishes a view of them. `turn` belongs to one thread, `tables` to all."""
+
+    def __init__(self, consumer: Consumer, max_words: int) -> None:
+        self._consumer = consumer
+        self._words = WordTable(max_words)
+        self._joined = JoinedLog()
+        self._assigned: set[tuple[str, int]] = set()
+        self._metadata_due = 0.0
+        self._view_due = 0.0
+        self._changed = True
+        self._error: str | None = None
+        self._tables = NO_TABLES
+        self._lock = threading.Lock()
+
+    def tables(self) -> Tables:
+        """The newest view."""
+        with self._lock:
+            return self._tables
+
+    def turn(self) -> None:
+        """Look for partitions when due, take a batch of records, publish a view when due."""
+        now = time.monotonic()
+        if now >= self._metadata_due:
+            self._metadata_due = now + METADATA_SECONDS
+            self._follow_partitions()
+        for message in self._consumer.consume(BATCH_RECORDS, BATCH_SECONDS):
+            self._take(message)
+        if self._changed and now >= self._view_due:
+            self._view_due = now + VIEW_SECONDS
+            self._changed = False
+            tables = view(self._words, self._joined, self._error)
+            with self._lock:
+                self._tables = tables
+
+    def close(self) -> None:
+        """Close the consumer."""
+        self._consumer.close()
+
+    def _take(self, message: Any) -> None:  # noqa: ANN401 - confluent-kafka is untyped
+        self._changed = True
+        if message.error():
+            # A topic that is deleted while it is read: the next look at the metadata drops it.
+            if message.error().code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                self._metadata_due = 0.0
+            self._error = message.error().str()
+            return
+        self._error = None
+        partition, offset, key, value = message.partition(), message.offset(), message.key(), message.value()
+        if message.topic() == WORD_COUNTS.name:
+            self._words.apply(partition, offset, key, value)
+        else:
+            kind, timestamp = message.timestamp()
+            self._joined.apply(partition, offset, key, value, timestamp if kind else None)
+
+    def _follow_partitions(self) -> None:
+        try:
+            found = self._partitions()
+        except KafkaException as error:
+            self._changed = self._changed or self._error is None
+            self._error = f"word-counts and words-joined cannot be read: {error.args[0].str()}"
+            return
+        if self._error is not None:
+            self._error, self._changed = None, True
+        gone = {topic for topic, _ in self._assigned} - {topic for topic, _ in found}
+        if WORD_COUNTS.name in gone:
+            self._words.clear()
+        if WORDS_JOINED.name in gone:
+            self._joined.clear()
+        self._changed = self._changed or bool(gone)
+        removed, added = self._assigned - found, found - self._assigned
+        if removed:
+            self._consumer.incremental_unassign([TopicPartition(*key) for key in sorted(removed)])
+        if added:
+            self._consumer.incremental_assign([TopicPartition(*key, OFFSET_BEGINNING) for key in sorted(added)])
+            log.info("reading tables", partitions=[f"{topic}[{number}]" for topic, number in sorted(added)])
+        self._assigned = found
+
+    def _partitions(self) -> set[tuple[str, int]]:
+        # All topics: asking for one by name makes librdkafka wait for a topic that may never come.
+        topics = self._consumer.list_topics(timeout=2.0).topics
+        return {(name, number) for name in TOPICS if name in topics for number in topics[name].partitions}

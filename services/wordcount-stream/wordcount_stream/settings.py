@@ -1,0 +1,25 @@
+"""Settings of wordcount-stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from newsroom.streams import StreamSettings
+
+
+class WordcountSettings(StreamSettings):
+    """Counts words exactly once; each option is also an environment variable NEWSROOM_X."""
+
+    consumer_group: str = Field(
+        default="wordcount-stream",
+        description="group id; also the prefix of the state's changelog and of transactions",
+    )
+    state_dir: Path = Field(
+        default=Path(".newsroom/state/wordcount-stream"),
+        description="folder of the replicas' state, one slot each; shared by all replicas",
+    )
+    log_counts: bool = Field(
+        default=True, description="log each new count (the lab's line); turn off above some thousand counts a second"
+    )

@@ -1,0 +1,364 @@
+"""Quix Streams as both stream services use it: exactly-once, an identity per replica, health, readable errors.
+
+The only module of `newsroom` that imports quixstreams; images of services without it never import this one.
+
+Exactly-once here means: output records, state (its changelog) and input offsets are one Kafka transaction. A
+replica that cannot go on (its partitions were taken away, its transaction was aborted) ends with a sentence and
+exit code 1, without committing; started again, it goes on from the last commit. That is why nothing in here heals
+a broken replica within the process.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.error import KafkaError
+from pydantic import Field
+from quixstreams import Application
+from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, CheckpointProducerTimeout
+from quixstreams.exceptions import PartitionAssignmentError
+from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
+from quixstreams.kafka import ConnectionConfig
+from quixstreams.kafka.exceptions import (
+    KafkaBrokerUnavailableError,
+    KafkaConsumerException,
+    KafkaProducerDeliveryError,
+)
+from quixstreams.models import Deserializer
+from quixstreams.models.topics.exceptions import (
+    TopicConfigurationMismatch,
+    TopicNotFoundError,
+    TopicPartitionsMismatch,
+)
+from quixstreams.state.exceptions import StateRecoveryOffsetOutOfRange
+from quixstreams.state.rocksdb.options import RocksDBOptions
+from typing_extensions import override
+
+from newsroom.errors import ClusterUnavailable, DecodeError, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
+from newsroom.logs import get_logger
+from newsroom.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from newsroom.health import Health
+    from newsroom.slots import Slot
+
+log = get_logger(__name__)
+
+NEED_PARTITIONS = "partitions"
+NEED_STATE = "state"
+NEEDS = (NEED_PARTITIONS, NEED_STATE)
+"""What a stream service waits for before it is ready: `Health(*NEEDS)`."""
+
+TRANSACTION_TIMEOUT_MS = 15_000
+"""How long the cluster keeps the open transaction of a replica that died. Readers wait behind an open transaction,
+so this is how long they may stall when the replica is not started again (a restarted one ends it at once). Long
+against one commit (half a second and the flush), short against a reader's patience."""
+
+MAX_POLL_INTERVAL_MS = 60_000
+"""A replica whose loop does not turn for so long loses its partitions; as long as /livez gives it. Quix also
+derives its budgets from it: a fifth, 12 s, for the last commit before partitions are handed over."""
+
+STATISTICS_INTERVAL_MS = 1000
+"""librdkafka's statistics callback runs inside poll(), with or without records: it proves that the loop turns."""
+
+HEARTBEATS_PER_SESSION = 3
+"""Two heartbeats may get lost before a member is given up: Kafka's own proportion."""
+
+QUEUE_MESSAGES = 500_000
+"""A checkpoint of a backlog produces tens of thousands of small records; librdkafka's default of 100,000 is
+within reach of that, and a full queue stops the loop."""
+
+
+MIB = 1024 * 1024
+WRITE_BUFFER_BYTES = 8 * MIB
+BLOCK_CACHE_BYTES = 64 * MIB
+MAX_WAL_BYTES = 32 * MIB
+"""Quix's defaults (three buffers of 64 MiB a partition and a cache of 1 GiB) are meant for a machine of its own;
+these keep twelve partitions in a container of 512 MiB, and the lab's state fits in one buffer."""
+
+
+class StreamSettings(ServiceSettings):
+    """What both stream services are set by."""
+
+    consumer_group: str = Field(description="group id; also the prefix of the state's changelog and of transactions")
+    state_dir: Path = Field(description="folder of the replicas' state, one slot each; shared by all replicas")
+    commit_interval: float = Field(
+        default=0.5, gt=0, le=5, description="seconds between commits; results are visible after a commit"
+    )
+    session_timeout: float = Field(
+        default=10.0, ge=6, le=300, description="seconds without heartbeat after which a replica counts as dead"
+    )
+    static_membership: bool = Field(
+        default=False,
+        description="keep the partitions over a quick restart (group.instance.id per slot), "
+        "but wait for the session timeout when a replica is gone",
+    )
+
+
+@dataclass(frozen=True)
+class Poison:
+    """A key or value that is not what its topic promises, in place of the decoded one."""
+
+    reason: str
+
+
+class Decoder(Deserializer):
+    """Turns bytes into a value with `decode`, and into `Poison` when that raises `DecodeError`.
+
+    A deserializer that raised would stop the service at that record for ever, and Quix does not commit the offset
+    of an ignored one. Any other error (the registry does not answer) is no fault of the record: it goes up and
+    stops the service, which reads the record again after its restart.
+    """
+
+    def __init__(self, decode: Callable[[bytes], Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._decode = decode
+
+    @override
+    def __call__(self, value: bytes, ctx: object) -> Any:
+        try:
+            return self._decode(value)
+        except DecodeError as error:
+            return Poison(str(error))
+
+
+def decode_text(data: bytes) -> str:
+    """Decode UTF-8.
+
+    Raises:
+        DecodeError: the bytes are not UTF-8.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"not UTF-8: {error}") from error
+
+
+class StreamApplication(Application):
+    """Quix's application, telling `Health` about partitions and state, and ending when its partitions are lost.
+
+    Quix has no hook for the three rebalance callbacks; they are overridden (a test holds their names fast).
+    """
+
+    def __init__(self, health: Health, **options: Any) -> None:  # noqa: ANN401 - Quix's own options
+        self._health = health
+        super().__init__(**options)
+
+    def on_statistics(self, _: str) -> None:
+        """Called by librdkafka inside poll(), once a second: the loop turns."""
+        self._health.tick()
+        self._look_at_state()
+
+    def _look_at_state(self) -> None:
+        if self._state_manager.recovery_required:
+            self._health.lost(NEED_STATE, "state is being restored from its changelog")
+        else:
+            self._health.reached(NEED_STATE)
+
+    @override
+    def _on_assign(self, consumer: Any, topic_partitions: list[Any]) -> None:
+        super()._on_assign(consumer, topic_partitions)
+        self._look_at_state()
+        log.info("partitions assigned", partitions=_data_partitions(topic_partitions))
+        self._health.reached(NEED_PARTITIONS)
+
+    @override
+    def _on_revoke(self, consumer: Any, topic_partitions: list[Any]) -> None:
+        self._health.lost(NEED_PARTITIONS, "the group is distributing its partitions")
+        super()._on_revoke(consumer, topic_partitions)
+        log.info("partitions handed over", partitions=_data_partitions(topic_partitions))
+
+    @override
+    def _on_lost(self, consumer: Any, topic_partitions: list[Any]) -> None:
+        self._health.lost(NEED_PARTITIONS, "the group gave the partitions away")
+        super()._on_lost(consumer, topic_partitions)
+        # Quix would keep the open checkpoint and commit it as a member of the next generation, while another
+        # replica has already counted the same records: they would count twice.
+        raise ReplicaFenced(
+            "the group gave this replica's partitions to others (it was paused, or cut off, for longer than its "
+            "session timeout): nothing was committed, start it again"
+        )
+
+
+def _data_partitions(partitions: list[Any]) -> list[str]:
+    return sorted(f"{tp.topic}-{tp.partition}" for tp in partitions if not tp.topic.startswith("changelog__"))
+
+
+def identity(settings: StreamSettings, slot: Slot) -> str:
+    """The replica's name: the same after a restart, and no other living replica's."""
+    return f"{settings.consumer_group}-{slot.number}"
+
+
+def build_application(
+    settings: StreamSettings, slot: Slot, health: Health, *, consumer_poll_timeout: float
+) -> StreamApplication:
+    """The Quix application of one replica; connects to nothing yet.
+
+    `consumer_poll_timeout` (seconds) bounds how late a due commit and a stop request are noticed.
+    """
+    name = identity(settings, slot)
+    app: StreamApplication
+
+    def on_statistics(statistics: str) -> None:
+        app.on_statistics(statistics)
+
+    app = StreamApplication(
+        health,
+        broker_address=ConnectionConfig.from_librdkafka_dict(settings.client_config(name), ignore_extras=True),
+        consumer_group=settings.consumer_group,
+        processing_guarantee="exactly-once",
+        auto_offset_reset="earliest",
+        commit_interval=settings.commit_interval,
+        consumer_poll_timeout=consumer_poll_timeout,
+        consumer_extra_config=_consumer_extra(settings, name) | {"stats_cb": on_statistics},
+        producer_extra_config=_producer_extra(name),
+        state_dir=slot.folder,
+        rocksdb_options=RocksDBOptions(
+            write_buffer_size=WRITE_BUFFER_BYTES,
+            target_file_size_base=WRITE_BUFFER_BYTES,
+            block_cache_size=BLOCK_CACHE_BYTES,
+            max_total_wal_size=MAX_WAL_BYTES,
+        ),
+        # Topics come from provision, the changelog from `prepare_changelog`: nothing appears by accident.
+        auto_create_topics=False,
+        # Deleting the state and counting on is no recovery: stop and say so.
+        auto_recover_from_source_offset_out_of_range=False,
+        loglevel=None,  # newsroom.logs has set up logging
+        on_consumer_error=_leave_to_caller,
+        on_processing_error=_leave_to_caller,
+        on_producer_error=_leave_to_caller,
+    )
+    return app
+
+
+FETCH_WAIT_MS = 50
+"""How long a broker holds a fetch that finds nothing. It answers one request of a connection after the other, and
+on every assignment Quix asks for the ends of each partition in turn: behind fetches of librdkafka's 500 ms that took
+6.5 s for 13 partitions. New records are answered at once, whatever this is."""
+
+RECONNECT_MAX_MS = 1000
+"""A broker that restarts is found again within a second, not after librdkafka's ten."""
+
+
+def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
+    session_ms = int(settings.session_timeout * 1000)
+    config: dict[str, Any] = {
+        "session.timeout.ms": session_ms,
+        "heartbeat.interval.ms": session_ms // HEARTBEATS_PER_SESSION,
+        "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
+        "fetch.wait.max.ms": FETCH_WAIT_MS,
+        "statistics.interval.ms": STATISTICS_INTERVAL_MS,
+        "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+    }
+    if settings.static_membership:
+        config["group.instance.id"] = name
+    return config
+
+
+def _producer_extra(name: str) -> dict[str, Any]:
+    return {
+        "transactional.id": name,
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        # Quix's default too; said here because the join depends on it. Every key is set, so it places records
+        # as the murmur2_random of the other producers does.
+        "partitioner": "murmur2",
+        "compression.type": "lz4",
+        "queue.buffering.max.messages": QUEUE_MESSAGES,
+        "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+    }
+
+
+def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa: ANN401 - Quix's row or message
+    """Say which record the service stops at, if it is one; `run_application` says why.
+
+    Quix's default prints a stack trace instead.
+    """
+    if record is not None:
+        topic, partition, offset = (_value(record, name) for name in ("topic", "partition", "offset"))
+        log.error("stopping at a record", topic=topic, partition=partition, offset=offset, error=type(error).__name__)
+    return False
+
+
+def _value(record: Any, name: str) -> object:  # noqa: ANN401 - Quix's rows have attributes, messages have methods
+    value = getattr(record, name)
+    return value() if callable(value) else value
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what Quix and librdkafka raise into errors with a sentence.
+
+    A library error that says nothing about the cluster (a bug) goes through as it is.
+    """
+    try:
+        yield
+    except (NewsroomError, TopicNotFoundError, *QUIX_ERRORS) as error:
+        raise _translate(error) from error
+
+
+QUIX_ERRORS = (
+    KafkaException,
+    KafkaBrokerUnavailableError,
+    KafkaConsumerException,
+    KafkaProducerDeliveryError,
+    KafkaProducerTransactionCommitFailed,
+    CheckpointConsumerCommitError,
+    CheckpointProducerTimeout,
+    PartitionAssignmentError,
+    StateRecoveryOffsetOutOfRange,
+    TopicConfigurationMismatch,
+    TopicPartitionsMismatch,
+)
+
+FENCED_CODES = frozenset(
+    {
+        KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own codes are named so
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    }
+)
+
+
+def _translate(error: Exception) -> Exception:
+    if isinstance(error, NewsroomError):
+        return error
+    if isinstance(error, PartitionAssignmentError) and error.__cause__ is not None:
+        cause = error.__cause__
+        return _translate(cause) if isinstance(cause, (NewsroomError, *QUIX_ERRORS)) else error
+    if isinstance(error, StateRecoveryOffsetOutOfRange):
+        return StateLost(
+            f"{error} The counts cannot be trusted any more: start with a new --consumer-group, or reset the group"
+        )
+    if isinstance(error, (TopicNotFoundError, TopicConfigurationMismatch, TopicPartitionsMismatch)):
+        return TopicMismatch(f"{error}: run 'provision' first; partitions of a counted topic must not change")
+    inner = error.args[0] if isinstance(error, KafkaException) else None
+    if inner is not None and (inner.fatal() or inner.txn_requires_abort() or inner.code() in FENCED_CODES):
+        return ReplicaFenced(
+            f"the cluster ended this replica's transaction ({inner.str()}): nothing of it was committed, start it again"
+        )
+    return ClusterUnavailable(
+        f"the cluster did not take or give records ({inner.str() if inner is not None else error}): nothing was "
+        "committed since the last checkpoint; start the service again when the brokers answer"
+    )
+
+
+def run_application(app: StreamApplication) -> None:
+    """Run until SIGTERM or SIGINT (Quix handles them from here on; a second SIGINT ends the process at once).
+
+    Raises:
+        ReplicaFenced: the cluster or the group went on without this replica.
+        ClusterUnavailable: the brokers are gone for two minutes, or did not take a commit.
+        StateLost: the input that the state was built from is gone.
+        NewsroomError: whatever the service itself raised.
+    """
+    with translated_errors():
+        app.run()

@@ -1,0 +1,213 @@
+"""Against librdkafka's mock cluster, a dead port, and a small registry: deliveries, failures, refusals, feeds."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from typing_extensions import override
+
+from news_producer.feeds import FeedReader, FeedSource
+from news_producer.main import run
+from news_producer.sender import NEED, Sender
+from news_producer.settings import ProducerSettings
+from newsroom.errors import DeliveryFailed, RegistryUnavailable, SchemaRefused
+from newsroom.health import Health
+from newsroom.lifecycle import Deadline, StopFlag
+from newsroom.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEMAS = Path(__file__).parents[3] / "schemas"
+REASON = "Incompatible schema: READER_FIELD_MISSING_DEFAULT_VALUE /fields/2"
+FEED = b"""<rss version="2.0"><channel><title>Wire</title>
+<item><guid>2</guid><title>New</title></item><item><guid>1</guid><title>Old</title></item></channel></rss>"""
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A registry that refuses every schema, and a feed."""
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(409, json.dumps({"error_code": 409, "message": REASON}).encode())
+
+    def do_GET(self) -> None:
+        body = FEED if self.path == "/feed" else b'{"compatibilityLevel": "BACKWARD"}'
+        self._answer(404 if self.path == "/gone" else 200, body)
+
+    @override
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def web() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:  # the owner must live as long as the test
+    owner = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0})
+    broker = next(iter(owner.list_topics(timeout=5).brokers.values()))
+    yield f"{broker.host}:{broker.port}"
+    owner.flush(0)
+
+
+def dead_port() -> str:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def settings(*argv: str) -> ProducerSettings:
+    base = ["--registry-url", "mock://news", "--schema", str(SCHEMAS / "news.avsc")]
+    return load_settings(ProducerSettings, "news-producer", [*base, *argv])
+
+
+def read_all(brokers: str, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "test", "log_level": 0})
+    try:
+        partitions = consumer.list_topics(topic, timeout=5).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+        wanted = sum(consumer.get_watermark_offsets(TopicPartition(topic, number), 5)[1] for number in partitions)
+        deadline = Deadline(10)
+        messages: list[Message] = []
+        while len(messages) < wanted and not deadline.passed():
+            messages += consumer.consume(100, 0.1)
+        return [(message.key(), message.value()) for message in messages]
+    finally:
+        consumer.close()
+
+
+class Lines:
+    """Takes the place of main's logger and keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    def info(self, event: str, **values: object) -> None:
+        self.lines.append((event, values))
+
+    error = info
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, object]]]:
+    lines = Lines()
+    monkeypatch.setattr("news_producer.main.log", lines)
+    return lines.lines
+
+
+def test_the_lab_round_arrives_and_the_last_line_accounts_for_it(
+    cluster: str, logged: list[tuple[str, dict[str, object]]]
+) -> None:
+    assert run(settings("--bootstrap-servers", cluster, "--format", "string"), StopFlag()) == 0
+    records = read_all(cluster, "mytopic")
+    assert len(records) == 42
+    assert (b"key20", b"filter20") in records
+    assert logged[41][0] == 'Sending message with key "key20" and value "filter20"'
+    event, account = logged[-1]
+    assert (event, account["sent"], account["delivered"], account["failed"]) == ("finished", 42, 42, 0)
+    partitions = account["partitions"]
+    assert isinstance(partitions, dict)
+    assert sum(partitions.values()) == 42
+
+
+def test_avro_records_arrive_in_wire_format(cluster: str) -> None:
+    assert run(settings("--bootstrap-servers", cluster, "--count", "300", "--seed", "1"), StopFlag()) == 0
+    records = read_all(cluster, "news")
+    assert len({key for key, _ in records}) == 300
+    assert all(value and value[0] == 0 for _, value in records)
+
+
+def test_a_refused_schema_ends_with_its_reason_and_nothing_is_written(cluster: str) -> None:
+    with web() as url, pytest.raises(SchemaRefused) as raised:
+        run(settings("--bootstrap-servers", cluster, "--registry-url", url, "--count", "5"), StopFlag())
+    assert raised.value.exit_code == 1
+    for part in ("news-value", "BACKWARD", REASON):
+        assert part in str(raised.value)
+    assert read_all(cluster, "news") == []
+
+
+def test_a_missing_registry_is_said() -> None:
+    with pytest.raises(RegistryUnavailable, match="does not answer"):
+        run(settings("--registry-url", f"http://{dead_port()}"), StopFlag())
+
+
+def test_a_broker_that_is_never_reached_ends_with_its_address(logged: list[tuple[str, dict[str, object]]]) -> None:
+    brokers = dead_port()
+    assert run(settings("--bootstrap-servers", brokers, "--message-timeout", "0.5"), StopFlag()) == 1
+    assert f"no broker answered at {brokers} within 0.5 s" in logged[0][0]
+    assert logged[-1][0] == "finished"
+
+
+def test_a_record_that_is_not_delivered_stops_the_sender_with_the_reason() -> None:
+    brokers = dead_port()
+    config = settings("--bootstrap-servers", brokers, "--message-timeout", "0.3").client("test")
+    sender = Sender(config, "t", message_timeout=0.3, stop=StopFlag(), health=Health(NEED))
+    assert sender.send(b"k", b"v")
+    assert sender.ledger.unknown == 1
+    sender.close()
+    assert (sender.ledger.failed, sender.ledger.unknown) == (1, 0)
+    with pytest.raises(DeliveryFailed, match=rf"1 of 1 records to topic t at {brokers} failed: .*timed out"):
+        sender.check()
+
+
+def test_a_full_queue_waits_and_looks_at_the_stop_flag() -> None:
+    config = settings("--bootstrap-servers", dead_port()).client("test") | {"queue.buffering.max.messages": 1}
+    stop = StopFlag()
+    sender = Sender(config, "t", message_timeout=60, stop=stop, health=Health(NEED))
+    assert sender.send(None, b"1")
+    threading.Timer(0.2, stop.set).start()
+    assert not sender.send(None, b"2")
+    assert sender.ledger.sent == 1
+
+
+def test_a_stopped_service_sends_nothing_and_ends_well(cluster: str) -> None:
+    stop = StopFlag()
+    stop.set()
+    assert run(settings("--bootstrap-servers", cluster), stop) == 0
+
+
+def test_a_feed_gives_each_entry_once_and_oldest_first() -> None:
+    with web() as url, httpx.Client() as client:
+        reader = FeedReader(f"{url}/feed", client)
+        assert [(i.key, dict(i.fields)) for i in reader.new_items()] == [
+            ("1", {"title": "Old", "media": "Wire"}),
+            ("2", {"title": "New", "media": "Wire"}),
+        ]
+        assert reader.new_items() == []
+
+
+def test_a_feed_ends_after_one_look_and_tells_its_problem() -> None:
+    with web() as url:
+        good = FeedSource(f"{url}/feed", interval=60, once=True, stop=StopFlag())
+        assert [item.key for item in good.items() if item] == ["1", "2"]
+        gone = FeedSource(f"{url}/gone", interval=60, once=True, stop=StopFlag())
+        assert [item for item in gone.items() if item] == []
+    assert good.problem is None
+    assert gone.problem is not None
+    assert "404" in gone.problem

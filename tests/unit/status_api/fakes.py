@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from newsroom.health import Health
+from status_api.app import create_app
+from status_api.model import Broker, Group, Joined, Member, Partition, Snapshot, Tables, Topic, progress
+from status_api.store import SnapshotStore
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Site:
+    """The application over a store and a clock that tests move."""
+
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        self.store = SnapshotStore(1.0, self.clock, lambda: 1_700_000_000.0)
+        self.app = create_app(self.store, Health())
+        self.client: FlaskClient = self.app.test_client()
+
+
+def a_topic(name: str, ends: list[int], in_sync: tuple[int, ...] = (1, 2, 3)) -> Topic:
+    partitions = tuple(Partition(i, 1 + i % 3, (1, 2, 3), in_sync, low=0, end=end) for i, end in enumerate(ends))
+    return Topic(name, partitions, min_in_sync=2)
+
+
+def a_snapshot(number: int = 1) -> Snapshot:
+    topics = {
+        topic.name: topic
+        for topic in (
+            a_topic("__consumer_offsets", [9]),
+            a_topic("mytopic", [100, 20, 3, 0, 0]),
+            a_topic("news", [7, 7, 7, 7, 7, 7]),
+            a_topic("news.dlq", [1, 0, 0, 0, 0, 1]),
+            a_topic("word", [2, 0, 0, 0, 0, 0], in_sync=(1, 2)),
+            a_topic("word-counts", [50, 50, 50, 50, 50, 50]),
+            a_topic("words-joined", [2, 0, 0, 0, 0, 0]),
+        )
+    }
+    member = Member("m-1", "avro-consumer-0", "127.0.0.1", "avro-0", (("news", 0), ("news", 1)))
+    committed = {("news", 0): 5, ("news", 2): 7, ("__consumer_offsets", 0): 1}
+    groups = (
+        Group(
+            "avro-consumer",
+            "STABLE",
+            "CLASSIC",
+            "range",
+            1,
+            (member,),
+            tuple(progress(committed, (member,), topics)),
+        ),
+        Group("connect-local-file-sink", "EMPTY", partitions=tuple(progress({("mytopic", 0): 90}, (), topics))),
+        Group("forbidden", error="Group authorization failed"),
+    )
+    tables = Tables(
+        top_words=(("kafka", 21), ("<b>", 3)),
+        distinct_words=2,
+        words_counted=24,
+        joined=(Joined("value10", "(6, active)", 1_700_000_000_000),),
+        joined_total=1,
+    )
+    return Snapshot(
+        id=f"boot-{number}",
+        collected_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        cluster_id="cluster",
+        controller_id=2,
+        brokers=tuple(Broker(i, "localhost", 29092 + i) for i in (1, 2, 3)),
+        topics=tuple(topics.values()),
+        groups=groups,
+        tables=tables,
+    )

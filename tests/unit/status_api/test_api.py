@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from unit.status_api.fakes import a_snapshot
+
+if TYPE_CHECKING:
+    from unit.status_api.fakes import Site
+
+PATHS = ["cluster", "brokers", "topics", "topics/news", "groups", "groups/avro-consumer", "pipeline"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_body_names_its_snapshot_and_age(live_site: Site, path: str) -> None:
+    live_site.clock.now += 1.5
+    response = live_site.client.get(f"/api/v1/{path}")
+    assert response.status_code == 200
+    assert response.json is not None
+    assert response.json["snapshot_id"] == "boot-1"
+    assert response.json["collected_at"] == "2026-01-02T03:04:05Z"
+    assert response.json["age_seconds"] == 1.5
+    assert response.json["stale"] is False
+
+
+@pytest.mark.parametrize("path", [*(f"/api/v1/{path}" for path in PATHS), "/", "/live"])
+def test_a_known_snapshot_is_304_until_it_changes_or_goes_stale(live_site: Site, path: str) -> None:
+    tag = live_site.client.get(path).headers["ETag"]
+    assert live_site.client.get(path, headers={"If-None-Match": tag}).status_code == 304
+    live_site.clock.now += 60
+    stale = live_site.client.get(path, headers={"If-None-Match": tag})
+    assert stale.status_code == 200
+    live_site.store.succeeded(a_snapshot(2))
+    assert live_site.client.get(path, headers={"If-None-Match": tag}).status_code == 200
+    assert live_site.client.get(path).headers["ETag"] == 'W/"boot-2"'
+
+
+def test_a_group_shows_members_and_null_for_never_committed(live_site: Site) -> None:
+    body = live_site.client.get("/api/v1/groups/avro-consumer").json
+    assert body is not None
+    assert body["members"][0]["instance_id"] == "avro-0"
+    rows = {(row["topic"], row["partition"]): (row["committed"], row["end"], row["lag"]) for row in body["partitions"]}
+    assert rows == {("news", 0): (5, 7, 2), ("news", 1): (None, 7, None), ("news", 2): (7, 7, 0)}
+
+
+def test_a_failing_group_carries_its_error_and_the_others_are_shown(live_site: Site) -> None:
+    body = live_site.client.get("/api/v1/groups").json
+    assert body is not None
+    errors = {group["id"]: group["error"] for group in body["groups"]}
+    assert errors["forbidden"] == "Group authorization failed"
+    assert errors["avro-consumer"] is None
+
+
+def test_topics_without_and_with_internal_ones(live_site: Site) -> None:
+    def names(query: str) -> set[str]:
+        body = live_site.client.get(f"/api/v1/topics{query}").json
+        assert body is not None
+        return {topic["name"] for topic in body["topics"]}
+
+    assert names("?internal=true") - names("") == {"__consumer_offsets"}
+
+
+def test_pipeline(live_site: Site) -> None:
+    body = live_site.client.get("/api/v1/pipeline").json
+    assert body is not None
+    assert body["records"]["mytopic"] == 123
+    assert body["top_words"][0] == {"word": "kafka", "count": 21}
+    assert body["last_joined"][0]["value"] == "(6, active)"
+    assert body["connector_lines"] == 90
+    assert body["lag"]["avro-consumer"] == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/api/v1/topics/none", 404),
+        ("GET", "/api/v1/groups/none", 404),
+        ("POST", "/api/v1/topics", 405),
+        ("OPTIONS", "/", 405),
+        ("DELETE", "/static/page.css", 405),
+    ],
+)
+def test_errors_are_problems(live_site: Site, method: str, path: str, status: int) -> None:
+    response = live_site.client.open(path, method=method)
+    assert (response.status_code, response.content_type) == (status, "application/problem+json")
+    assert response.json is not None
+    assert (response.json["status"], response.json["instance"]) == (status, path)
+    if status == 405:
+        assert response.headers["Allow"] == "GET, HEAD"
+
+
+def test_a_fault_is_a_500_problem_without_its_inside(live_site: Site) -> None:
+    live_site.app.extensions["snapshots"] = None
+    response = live_site.client.get("/api/v1/cluster")
+    assert (response.status_code, response.content_type) == (500, "application/problem+json")
+    assert "NoneType" not in response.text
+
+
+def test_before_the_first_snapshot(site: Site) -> None:
+    site.store.failed("no broker answered")
+    response = site.client.get("/api/v1/cluster")
+    assert (response.status_code, response.content_type) == (503, "application/problem+json")
+    assert "no broker answered" in response.text
+    assert "No snapshot yet" in site.client.get("/").text
+    assert site.client.get("/readyz").status_code == 503
+    assert site.client.get("/livez").status_code == 200
+    assert "newsroom_status_up 0.0" in site.client.get("/metrics").text
+
+
+def test_readiness_ends_when_the_snapshot_is_old_and_the_snapshot_stays(live_site: Site) -> None:
+    live_site.clock.now += 4.9
+    assert live_site.client.get("/readyz").status_code == 200
+    live_site.clock.now += 0.2
+    live_site.store.failed("no broker answered")
+    assert live_site.client.get("/readyz").status_code == 503
+    assert live_site.client.get("/livez").status_code == 200
+    body = live_site.client.get("/api/v1/cluster").json
+    assert body is not None
+    assert (body["stale"], body["error"], body["brokers"]) == (True, "no broker answered", 3)
+    page = live_site.client.get("/").text
+    assert "These figures are old." in page
+    assert ">Live<" not in page
+
+
+def test_the_page_is_complete_without_script_and_escapes_words(live_site: Site) -> None:
+    response = live_site.client.get("/")
+    for text in (
+        "avro-consumer",
+        "value10",
+        "(6, active)",
+        "localhost:29093",
+        "&lt;b&gt;",
+        "Group authorization failed",
+    ):
+        assert text in response.text
+    assert "<b>" not in response.text.replace('<b class="', "")
+    assert "style=" not in response.text
+    assert "unsafe-inline" not in response.headers["Content-Security-Policy"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    for name in ("page.css", "page.js", "icon.svg"):
+        with live_site.client.get(f"/static/{name}") as found:
+            assert found.status_code == 200
+            assert f"/static/{name}" in response.text
+
+
+def test_metrics_follow_the_known_names_and_omit_what_is_unknown(live_site: Site) -> None:
+    live_site.clock.now += 2
+    samples = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(live_site.client.get("/metrics").text)
+        for sample in family.samples
+    }
+
+    def value(name: str, **labels: str) -> float | None:
+        return samples.get((name, tuple(sorted(labels.items()))))
+
+    group = {"consumergroup": "avro-consumer", "topic": "news"}
+    assert value("kafka_brokers") == 3
+    assert value("kafka_topic_partitions", topic="mytopic") == 5
+    assert value("kafka_topic_partition_current_offset", topic="mytopic", partition="0") == 100
+    assert value("kafka_topic_partition_oldest_offset", topic="mytopic", partition="0") == 0
+    assert value("kafka_topic_partition_in_sync_replica", topic="word", partition="0") == 2
+    assert value("kafka_topic_partition_under_replicated_partition", topic="word", partition="0") == 1
+    assert value("kafka_consumergroup_current_offset", partition="0", **group) == 5
+    assert value("kafka_consumergroup_lag", partition="0", **group) == 2
+    assert value("kafka_consumergroup_lag", partition="1", **group) is None
+    assert value("kafka_consumergroup_lag_sum", **group) == 2
+    assert value("kafka_consumergroup_members", consumergroup="avro-consumer") == 1
+    assert value("kafka_consumergroup_members", consumergroup="forbidden") is None
+    assert value("newsroom_status_up") == 1
+    assert value("newsroom_status_snapshot_age_seconds") == 2
+    assert value("newsroom_status_last_success_timestamp_seconds") == 1_700_000_000

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from status_api.model import GroupPartition, Member, progress
+from status_api.pipeline import Roles, pipeline
+from unit.status_api.fakes import a_snapshot, a_topic
+
+
+def test_lag_is_end_less_commit() -> None:
+    assert GroupPartition("t", 0, committed=4, end=10).lag == 6
+    assert GroupPartition("t", 0, committed=10, end=10).lag == 0
+
+
+def test_lag_is_unknown_not_zero_without_commit_or_end() -> None:
+    assert GroupPartition("t", 0, committed=None, end=10).lag is None
+    assert GroupPartition("t", 0, committed=4, end=None).lag is None
+
+
+def test_commit_beyond_the_end_is_no_negative_lag_and_says_why() -> None:
+    (row,) = progress({("t", 0): 11}, (), {"t": a_topic("t", [5])})
+    assert row.lag is None
+    assert row.error is not None
+    assert "beyond the end 5" in row.error
+
+
+def test_progress_has_committed_and_assigned_partitions_with_owners() -> None:
+    member = Member("m", "client", "host", assignment=(("t", 1),))
+    rows = progress({("t", 0): 3}, (member,), {"t": a_topic("t", [5, 6])})
+    assert [(row.partition, row.committed, row.end, row.lag, row.member_id) for row in rows] == [
+        (0, 3, 5, 2, None),
+        (1, None, 6, None, "m"),
+    ]
+
+
+def test_progress_names_a_topic_that_is_gone() -> None:
+    (row,) = progress({("gone", 0): 3}, (), {})
+    assert row.lag is None
+    assert row.error == "the topic or partition does not exist any more"
+
+
+def test_sums_of_a_group_leave_out_what_is_unknown() -> None:
+    group = a_snapshot().group("avro-consumer")
+    assert group is not None
+    assert group.lag == 2 + 0 + 8
+    forbidden = a_snapshot().group("forbidden")
+    assert forbidden is not None
+    assert forbidden.lag is None
+
+
+def test_a_topic_counts_partitions_out_of_sync_and_below_the_minimum() -> None:
+    assert (a_topic("t", [1, 1], in_sync=(1, 2)).under_replicated, a_topic("t", [1], (1, 2)).under_min_in_sync) == (
+        2,
+        0,
+    )
+    assert a_topic("t", [1, 1], in_sync=(1,)).under_min_in_sync == 2
+
+
+def test_internal_topics_are_hidden_also_in_groups() -> None:
+    shown = a_snapshot().visible(internal=False)
+    assert "__consumer_offsets" not in {topic.name for topic in shown.topics}
+    assert {row.topic for group in shown.groups for row in group.partitions} == {"news", "mytopic"}
+    assert a_snapshot().visible(internal=True).topic("__consumer_offsets") is not None
+
+
+def test_pipeline_figures() -> None:
+    figures = pipeline(a_snapshot().visible(internal=False), Roles())
+    assert figures.produced_total == 123 + 42
+    assert figures.dead_letters == 2
+    assert (figures.consumer.consumed, figures.consumer.lag, figures.consumer.members) == (12, 2, 1)
+    assert figures.connector_lines == 90
+    assert (figures.wordcount.state, figures.wordcount.consumed) == ("ABSENT", None)
