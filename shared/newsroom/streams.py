@@ -10,6 +10,7 @@ a broken replica within the process.
 
 from __future__ import annotations
 
+import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from newsroom.health import Health
+    from newsroom.lifecycle import StopFlag
     from newsroom.slots import Slot
 
 log = get_logger(__name__)
@@ -146,14 +148,23 @@ class StreamApplication(Application):
     Quix has no hook for the three rebalance callbacks; they are overridden (a test holds their names fast).
     """
 
-    def __init__(self, health: Health, **options: Any) -> None:  # noqa: ANN401 - Quix's own options
+    def __init__(self, health: Health, stop: StopFlag, **options: Any) -> None:  # noqa: ANN401 - Quix's own options
         self._health = health
+        self._asked_to_stop = stop
         super().__init__(**options)
 
     def on_statistics(self, _: str) -> None:
         """Called by librdkafka inside poll(), once a second: the loop turns."""
         self._health.tick()
         self._look_at_state()
+        if self._asked_to_stop:  # a signal that came before run() installed Quix's own handlers
+            self.stop()
+
+    @override
+    def _on_sigterm(self, *signal_and_frame: Any) -> None:
+        # The second SIGTERM ends the process at once; Quix does so with SIGINT only.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        super()._on_sigterm(*signal_and_frame)  # type: ignore[no-untyped-call]
 
     def _look_at_state(self) -> None:
         if self._state_manager.recovery_required:
@@ -196,7 +207,7 @@ def identity(settings: StreamSettings, slot: Slot) -> str:
 
 
 def build_application(
-    settings: StreamSettings, slot: Slot, health: Health, *, consumer_poll_timeout: float
+    settings: StreamSettings, slot: Slot, health: Health, stop: StopFlag, *, consumer_poll_timeout: float
 ) -> StreamApplication:
     """The Quix application of one replica; connects to nothing yet.
 
@@ -210,6 +221,7 @@ def build_application(
 
     app = StreamApplication(
         health,
+        stop,
         broker_address=ConnectionConfig.from_librdkafka_dict(settings.client_config(name), ignore_extras=True),
         consumer_group=settings.consumer_group,
         processing_guarantee="exactly-once",
@@ -352,7 +364,7 @@ def _translate(error: Exception) -> Exception:
 
 
 def run_application(app: StreamApplication) -> None:
-    """Run until SIGTERM or SIGINT (Quix handles them from here on; a second SIGINT ends the process at once).
+    """Run until SIGTERM or SIGINT (Quix handles them from here on; a second signal ends the process at once).
 
     Raises:
         ReplicaFenced: the cluster or the group went on without this replica.

@@ -40,7 +40,7 @@ def run(settings: JoinSettings, stop: StopFlag) -> None:
         if stop:
             return
         prepare_changelog(settings, {name: topics[name] for name in (WORD.name, WORD_COUNTS.name)})
-        app = build_application(settings, slot, health, consumer_poll_timeout=POLL_SECONDS)
+        app = build_application(settings, slot, health, stop, consumer_poll_timeout=POLL_SECONDS)
         with translated_errors():
             build(app, declare_topics(app))
         run_application(app)

@@ -40,7 +40,7 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
         if stop:
             return
         prepare_changelog(settings, {WORD_DELTAS.name: topics[WORD_DELTAS.name]})
-        app = build_application(settings, slot, health, consumer_poll_timeout=POLL_SECONDS)
+        app = build_application(settings, slot, health, stop, consumer_poll_timeout=POLL_SECONDS)
         with translated_errors():
             declared = declare_topics(app, AvroDecoder(registry_client(settings)))
             build(app, declared, log_counts=settings.log_counts)

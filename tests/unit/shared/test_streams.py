@@ -1,0 +1,229 @@
+"""Quix as the stream services set it up: configuration, readiness, lost partitions, errors as sentences."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.error import KafkaError
+from quixstreams import Application
+from quixstreams.exceptions import PartitionAssignmentError
+from quixstreams.models.topics.exceptions import TopicNotFoundError
+from quixstreams.state.exceptions import StateRecoveryOffsetOutOfRange
+
+from newsroom.errors import (
+    ClusterUnavailable,
+    DecodeError,
+    NewsroomError,
+    RegistryUnavailable,
+    ReplicaFenced,
+    StateLost,
+    TopicMismatch,
+)
+from newsroom.health import Health
+from newsroom.lifecycle import StopFlag
+from newsroom.slots import take_slot
+from newsroom.streams import (
+    NEEDS,
+    Decoder,
+    Poison,
+    StreamApplication,
+    StreamSettings,
+    build_application,
+    decode_text,
+    translated_errors,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from newsroom.slots import Slot
+
+PARTITIONS = [TopicPartition("word-deltas", 0), TopicPartition("changelog__g--word-deltas--default", 0)]
+
+
+@pytest.fixture
+def health() -> Health:
+    return Health(*NEEDS)
+
+
+@pytest.fixture
+def slot(tmp_path: Path) -> Iterator[Slot]:
+    with take_slot(tmp_path) as slot:
+        yield slot
+
+
+def _settings(tmp_path: Path, **values: Any) -> StreamSettings:  # noqa: ANN401
+    return StreamSettings(consumer_group="g", state_dir=tmp_path, **values)
+
+
+def _application(tmp_path: Path, slot: Slot, health: Health, **values: Any) -> StreamApplication:  # noqa: ANN401
+    return build_application(_settings(tmp_path, **values), slot, health, StopFlag(), consumer_poll_timeout=0.1)
+
+
+def test_a_replica_keeps_its_transactional_id(tmp_path: Path, slot: Slot, health: Health) -> None:
+    config = _application(tmp_path, slot, health).config
+    assert config.exactly_once
+    assert config.producer_extra_config["transactional.id"] == "g-0"
+    assert 10_000 <= config.producer_extra_config["transaction.timeout.ms"] <= 30_000
+    assert config.producer_extra_config["partitioner"] == "murmur2"
+    assert config.state_dir == slot.folder
+    assert config.auto_offset_reset == "earliest"
+    assert not config.auto_create_topics
+    assert not config.auto_recover_from_source_offset_out_of_range
+
+
+@pytest.mark.parametrize(("static", "instance"), [(True, "g-0"), (False, None)])
+def test_static_membership_is_the_slots(
+    tmp_path: Path, slot: Slot, health: Health, *, static: bool, instance: str | None
+) -> None:
+    config = _application(tmp_path, slot, health, static_membership=static, session_timeout=6).config
+    assert config.consumer_extra_config.get("group.instance.id") == instance
+    assert config.consumer_extra_config["session.timeout.ms"] == 6000
+
+
+def test_security_settings_reach_the_clients(tmp_path: Path, slot: Slot, health: Health) -> None:
+    app = _application(
+        tmp_path,
+        slot,
+        health,
+        security_protocol="SASL_SSL",
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_username="reader",
+        sasl_password="secret",
+        ssl_ca_location=tmp_path / "ca.pem",
+        bootstrap_servers="b1:9092,b2:9092",
+    )
+    for config in (app._consumer._consumer_config, app._producer._producer._producer_config):
+        assert config["bootstrap.servers"] == "b1:9092,b2:9092"
+        assert config["security.protocol"].upper() == "SASL_SSL"
+        assert (config["sasl.mechanism"], config["sasl.username"]) == ("SCRAM-SHA-512", "reader")
+        assert config["sasl.password"] == "secret"
+        assert config["ssl.ca.location"] == str(tmp_path / "ca.pem")
+        assert config["client.id"] == "g-0"
+
+
+def test_ready_is_assigned_and_restored(
+    tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = _application(tmp_path, slot, health)
+    recovering = True
+    monkeypatch.setattr(type(app._state_manager), "recovery_required", property(lambda _: recovering))
+    monkeypatch.setattr(Application, "_on_assign", lambda *_: None)
+    monkeypatch.setattr(Application, "_on_revoke", lambda *_: None)
+    app.on_statistics("{}")
+    app._on_assign(None, PARTITIONS)
+    assert set(health.ready()[1]["missing"]) == {"state"}  # type: ignore[call-overload]
+    recovering = False
+    app.on_statistics("{}")
+    assert health.ready()[0]
+    app._on_revoke(None, PARTITIONS)
+    assert not health.ready()[0]
+
+
+def test_statistics_prove_that_the_loop_turns(
+    tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = _application(tmp_path, slot, health)
+    ticks: list[int] = []
+    monkeypatch.setattr(health, "tick", lambda: ticks.append(1))
+    app._consumer._stats_cb("{}")
+    assert ticks == [1]
+
+
+def test_lost_partitions_end_the_replica(
+    tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = _application(tmp_path, slot, health)
+    dropped: list[Any] = []
+    monkeypatch.setattr(Application, "_on_lost", lambda _app, _consumer, partitions: dropped.extend(partitions))
+    with pytest.raises(ReplicaFenced):
+        app._on_lost(None, PARTITIONS)
+    assert dropped == PARTITIONS
+    assert not health.ready()[0]
+
+
+def test_quix_still_calls_what_we_override() -> None:
+    assert {"_on_assign", "_on_revoke", "_on_lost", "_on_sigterm"} <= set(vars(Application))
+
+
+def test_poison_is_a_value_but_a_silent_registry_is_not() -> None:
+    assert isinstance(Decoder(decode_text)(b"\xff", None), Poison)
+    assert Decoder(decode_text)("č".encode(), None) == "č"
+
+    def decode(_: bytes) -> None:
+        raise RegistryUnavailable("no answer")
+
+    with pytest.raises(RegistryUnavailable):
+        Decoder(decode)(b"", None)
+
+
+def _caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (lambda: KafkaException(KafkaError(KafkaError._FENCED)), ReplicaFenced),
+        (lambda: KafkaException(KafkaError(KafkaError.ILLEGAL_GENERATION)), ReplicaFenced),
+        (lambda: KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN)), ClusterUnavailable),
+        (lambda: StateRecoveryOffsetOutOfRange("offset 1 is below 2."), StateLost),
+        (lambda: TopicNotFoundError("news"), TopicMismatch),
+        (lambda: _caused(PartitionAssignmentError("x"), StateRecoveryOffsetOutOfRange("offset 1.")), StateLost),
+        (lambda: _caused(PartitionAssignmentError("x"), ReplicaFenced("gone")), ReplicaFenced),
+        (lambda: DecodeError("as it is"), DecodeError),
+    ],
+)
+def test_errors_become_sentences(raised: Callable[[], Exception], expected: type[NewsroomError]) -> None:
+    with pytest.raises(expected), translated_errors():
+        raise raised()
+
+
+def test_a_bug_stays_a_bug() -> None:
+    with pytest.raises(ZeroDivisionError), translated_errors():
+        raise ZeroDivisionError
+
+
+def test_the_record_it_stops_at_is_named(
+    tmp_path: Path, slot: Slot, health: Health, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = _application(tmp_path, slot, health)
+    row = SimpleNamespace(topic="news", partition=2, offset=7)
+    message = SimpleNamespace(topic=lambda: "news", partition=lambda: 3, offset=lambda: 8)
+    assert not app._on_processing_error(RegistryUnavailable("x"), row, None)  # type: ignore[arg-type]
+    assert not app._consumer._on_error(RegistryUnavailable("x"), message, None)  # type: ignore[arg-type]
+    out = capsys.readouterr().out
+    assert "partition=2" in out
+    assert "offset=8" in out
+
+
+def test_a_stop_from_before_the_run_is_noticed(tmp_path: Path, slot: Slot, health: Health) -> None:
+    stop = StopFlag()
+    app = build_application(_settings(tmp_path), slot, health, stop, consumer_poll_timeout=0.1)
+    app._run_tracker.set_as_running()  # type: ignore[no-untyped-call]
+    app.on_statistics("{}")
+    assert app._run_tracker.running
+    stop.set()
+    app.on_statistics("{}")
+    assert not app._run_tracker.running
+
+
+def test_the_second_sigterm_ends_at_once(tmp_path: Path, slot: Slot, health: Health) -> None:
+    app = _application(tmp_path, slot, health)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        app._setup_signal_handlers()  # type: ignore[no-untyped-call]
+        app._run_tracker.set_as_running()  # type: ignore[no-untyped-call]
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert not app._run_tracker.running
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)

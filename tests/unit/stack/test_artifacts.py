@@ -1,0 +1,250 @@
+"""Downloads that break, caches that rot: against a Maven repository on the loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from jgo.maven import MavenContext
+from typing_extensions import override
+
+from newsroom_stack import artifacts
+from newsroom_stack.artifacts import ensure_artifacts
+from newsroom_stack.errors import ArtifactsUnavailable
+from newsroom_stack.progress import DownloadProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+JAR = b"a jar, as far as a checksum can tell" * 1000
+ONE = "/org/example/one/1.0/one-1.0.jar"
+TWO = "/org/example/two/2.0/two-2.0.jar"
+REGISTRY = f"/io/apicurio/{artifacts.REGISTRY_ARTIFACT}/3.3.3/{artifacts.REGISTRY_ARTIFACT}-3.3.3-all.tar.gz"
+
+
+def registry_archive() -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        entry = tarfile.TarInfo("quarkus-run.jar")
+        entry.size = len(JAR)
+        tar.addfile(entry, io.BytesIO(JAR))
+    return archive.getvalue()
+
+
+class Repository:
+    """Serves files; what is queued for a path in `bad` is served first, once each."""
+
+    def __init__(self) -> None:
+        self.files = {ONE: JAR + b"1", TWO: JAR + b"2", REGISTRY: registry_archive()}
+        self.bad: dict[str, list[bytes]] = {}
+        self.cut: dict[str, int] = {}
+        """How many more times a path's connection closes before its last byte."""
+        self.asked: list[str] = []
+        repository = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                repository.serve(self)
+
+            @override
+            def log_message(self, format: str, *args: object) -> None:
+                return None
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def serve(self, request: http.server.BaseHTTPRequestHandler) -> None:
+        path = request.path
+        if path not in self.files:
+            request.send_error(404)
+            return
+        self.asked.append(path)
+        body = self.bad[path].pop(0) if self.bad.get(path) else self.files[path]
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        if self.cut.get(path, 0) > 0:
+            self.cut[path] -= 1
+            body = body[: len(body) // 2]
+        request.wfile.write(body)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def lock(self, folder: Path) -> Path:
+        entries = [("org.example", "one", "1.0", ONE), ("org.example", "two", "2.0", TWO)]
+        entries.append(("io.apicurio", artifacts.REGISTRY_ARTIFACT, "3.3.3", REGISTRY))
+        lock = folder / "jgo.lock.toml"
+        lock.write_text(
+            "".join(
+                f'[[dependencies]]\ngroupId = "{group}"\nartifactId = "{name}"\nversion = "{version}"\n'
+                f'packaging = "{"jar" if path.endswith("jar") else "tar.gz"}"\n'
+                + ("" if path.endswith("jar") else 'classifier = "all"\n')
+                + f'sha256 = "{hashlib.sha256(self.files[path]).hexdigest()}"\n'
+                for group, name, version, path in entries
+            )
+        )
+        return lock
+
+
+class Told(DownloadProgress):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.files = self.bytes = 0
+        self.lines: list[str] = []
+
+    @override
+    def start(self, files: int, total_bytes: int) -> None:
+        self.files = files
+
+    @override
+    def advance(self, count: int) -> None:
+        self.bytes += count
+
+    @override
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    @override
+    def done(self) -> None:
+        return None
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    repository = Repository()
+    # A proxy of the machine's is no way to its own loopback.
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(artifacts, "LOCK_FILE", repository.lock(tmp_path))
+    monkeypatch.setattr(artifacts, "MavenContext", partial(MavenContext, remote_repos={"test": repository.url}))
+    yield repository
+    repository.close()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def left_over(cache: Path) -> list[Path]:
+    return list(cache.glob("staging-*"))
+
+
+def test_everything_is_fetched_verified_and_unpacked(repository: Repository, cache: Path) -> None:
+    told = Told()
+    found = ensure_artifacts(cache, told)
+    assert [path.read_bytes() for path in found.kafka_classpath] == [repository.files[ONE], repository.files[TWO]]
+    assert (found.registry_home / "quarkus-run.jar").read_bytes() == JAR
+    assert found.java.exists()
+    assert told.files == 3
+    assert told.bytes == sum(map(len, repository.files.values()))
+    assert not left_over(cache)
+
+
+def test_a_warm_start_neither_downloads_nor_hashes(
+    repository: Repository, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ensure_artifacts(cache, Told())
+    repository.asked.clear()
+    monkeypatch.setattr(artifacts, "compute_sha256", lambda path: pytest.fail(f"hashed {path}"))
+    assert ensure_artifacts(cache, Told()) == first
+    assert repository.asked == []
+
+
+def test_a_corrupt_download_is_fetched_again(repository: Repository, cache: Path) -> None:
+    repository.bad[ONE] = [b"<html>a captive portal</html>"]
+    told = Told()
+    found = ensure_artifacts(cache, told)
+    assert found.kafka_classpath[0].read_bytes() == repository.files[ONE]
+    assert repository.asked.count(ONE) == 2
+    assert any("one-1.0.jar" in line for line in told.lines)
+    assert told.bytes == sum(map(len, repository.files.values())), "a broken file's bytes are taken back"
+
+
+def test_a_download_that_is_cut_is_fetched_again(repository: Repository, cache: Path) -> None:
+    repository.cut[REGISTRY] = 1
+    found = ensure_artifacts(cache, Told())
+    assert (found.registry_home / "quarkus-run.jar").read_bytes() == JAR
+    assert repository.asked.count(REGISTRY) == 2
+
+
+def test_a_file_that_is_wrong_each_time_ends_in_one_sentence(repository: Repository, cache: Path) -> None:
+    repository.files[TWO] = b"replaced upstream"
+    with pytest.raises(ArtifactsUnavailable, match=r"two 2\.0 is not in .*checksum") as caught:
+        ensure_artifacts(cache, Told())
+    assert "\n" not in str(caught.value)
+    assert repository.asked.count(TWO) == artifacts.TRIES
+    assert not list(cache.glob("jars/*/two-*"))
+    assert not left_over(cache)
+
+
+def test_no_network_and_no_cache_says_what_to_do(repository: Repository, cache: Path) -> None:
+    repository.close()
+    with pytest.raises(ArtifactsUnavailable, match="the first start needs the network; with a proxy") as caught:
+        ensure_artifacts(cache, Told())
+    assert "\n" not in str(caught.value)
+    assert repository.url not in str(caught.value)
+
+
+def test_what_came_before_the_network_went_is_kept(repository: Repository, cache: Path) -> None:
+    two = repository.files.pop(TWO)
+    with pytest.raises(ArtifactsUnavailable):
+        ensure_artifacts(cache, Told())
+    repository.files[TWO] = two
+    repository.asked.clear()
+    ensure_artifacts(cache, Told())
+    assert repository.asked == [TWO]
+
+
+def test_a_full_cache_needs_no_network(repository: Repository, cache: Path) -> None:
+    first = ensure_artifacts(cache, Told())
+    repository.close()
+    assert ensure_artifacts(cache, Told()) == first
+
+
+@pytest.mark.parametrize("damage", [b"", JAR, b"x" * (len(JAR) + 1)], ids=["empty", "cut", "same size"])
+def test_a_damaged_cached_file_is_replaced(repository: Repository, cache: Path, damage: bytes) -> None:
+    one = ensure_artifacts(cache, Told()).kafka_classpath[0]
+    repository.asked.clear()
+    one.write_bytes(damage)
+    ensure_artifacts(cache, Told())
+    assert one.read_bytes() == repository.files[ONE]
+    assert repository.asked == [ONE]
+
+
+def test_stamps_that_were_cut_short_cost_hashing_and_no_download(repository: Repository, cache: Path) -> None:
+    first = ensure_artifacts(cache, Told())
+    repository.asked.clear()
+    stamps = cache / "verified.json"
+    stamps.write_text(stamps.read_text()[:-20])
+    assert ensure_artifacts(cache, Told()) == first
+    assert repository.asked == []
+
+
+@pytest.mark.usefixtures("repository")
+def test_what_a_killed_start_left_is_removed(cache: Path) -> None:
+    dead = cache / "staging-dead"
+    dead.mkdir(parents=True)
+    (dead / "half.jar").write_bytes(JAR[:100])
+    ensure_artifacts(cache, Told())
+    assert not left_over(cache)
+
+
+def test_two_starts_at_once_fetch_everything_once(repository: Repository, cache: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: ensure_artifacts(cache, Told()), range(2))
+    assert first == second
+    assert sorted(repository.asked) == sorted(repository.files)
