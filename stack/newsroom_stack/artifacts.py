@@ -13,6 +13,7 @@ import json
 import shutil
 import tarfile
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,17 @@ if TYPE_CHECKING:
 
 LOCK_FILE = Path(__file__).parent / "jars" / "jgo.lock.toml"
 REGISTRY_ARTIFACT = "apicurio-registry-app"
+MANIFEST = ".unpacked.json"
+"""In the unpacked registry: size and modification time of each file, as they came out of the verified archive."""
 
 TRIES = 3
 """A download that breaks off is tried again twice: most breaks are passing, more tries only hide a real cause."""
 
 PARALLEL = 4
 """Downloads at once: hides the latency of 90 small files without pressing the repository."""
+
+PAUSE_SECONDS = 1.0
+"""Before a download is tried again: a network that blinks is back by then."""
 
 TIMEOUT_SECONDS = 30
 """Silence on a connection after which a download counts as broken."""
@@ -66,7 +72,7 @@ def ensure_artifacts(cache: Path, progress: DownloadProgress) -> Artifacts:
     """
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with _locked(cache / "lock"):
+        with _locked(cache / "lock", progress):
             return _ensure(cache, progress)
     except OSError as error:
         raise StackError(
@@ -86,11 +92,13 @@ def _ensure(cache: Path, progress: DownloadProgress) -> Artifacts:
     wanted = [each for each in dependencies if not stamps.good(_path(cache, each), each.sha256)]
     if wanted:
         progress.start(len(wanted), sum(APPROXIMATE_BYTES.get(each.packaging, TYPICAL_JAR_BYTES) for each in wanted))
+        complete = False
         try:
             with ThreadPoolExecutor(PARALLEL) as pool:
                 list(pool.map(lambda each: _fetch(cache, each, progress), wanted))
+            complete = True
         finally:
-            progress.done()
+            progress.done(complete=complete)
         for each in wanted:
             stamps.good(_path(cache, each), each.sha256)
     stamps.save()
@@ -117,15 +125,20 @@ def _fetch(cache: Path, dependency: LockedDependency, progress: DownloadProgress
                 downloaded = _download(Path(staging), dependency, advance)
                 problem = None if compute_sha256(downloaded) == dependency.sha256 else "its checksum is wrong"
             except (requests.RequestException, RuntimeError) as error:
-                problem = f"{type(error).__name__}"
+                problem = type(error).__name__
                 if attempt == TRIES:
                     raise _unavailable(cache, dependency, problem) from error
             if problem is None:
+                # jgo reports bytes only when the server says beforehand how many there will be.
+                progress.advance(downloaded.stat().st_size - came)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 downloaded.replace(target)
                 return
             progress.advance(-came)
+        if came:
+            # Without a network each of the first files would tell the same; the error at the end tells it once.
             progress.say(f"{target.name}: {problem}, fetching it again")
+        time.sleep(PAUSE_SECONDS)
     raise _unavailable(cache, dependency, "its checksum is wrong each time")
 
 
@@ -157,7 +170,8 @@ class _Stamps:
         self._path = path
         self._stamps: dict[str, list[object]] = {}
         with contextlib.suppress(OSError, ValueError):
-            self._stamps = json.loads(path.read_text())
+            stamps = json.loads(path.read_text())
+            self._stamps = stamps if isinstance(stamps, dict) else {}
 
     def good(self, path: Path, sha256: str | None) -> bool:
         """Whether the file is there with this checksum; a damaged one is deleted."""
@@ -182,20 +196,40 @@ class _Stamps:
 def _unpack(cache: Path, registry: LockedDependency) -> Path:
     # Named after the checksum: a folder with that name holds what that archive holds.
     home = cache / f"registry-{registry.version}-{(registry.sha256 or '')[:12]}"
-    if not home.exists():
+    if not _as_unpacked(home):
+        shutil.rmtree(home, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix="staging-", dir=cache) as staging:
             with tarfile.open(_path(cache, registry)) as archive:
                 archive.extractall(staging, filter="data")
+            (Path(staging) / MANIFEST).write_text(json.dumps(_files(Path(staging))))
             # Renamed when complete: a start that was cut leaves no half-unpacked registry.
             Path(staging).rename(home)
             Path(staging).mkdir()
     return home
 
 
+def _as_unpacked(home: Path) -> bool:
+    """Whether every unpacked file still has its size and modification time."""
+    try:
+        return bool(json.loads((home / MANIFEST).read_text()) == _files(home))
+    except (OSError, ValueError):
+        return False
+
+
+def _files(home: Path) -> dict[str, list[int]]:
+    found = ((path, path.stat()) for path in home.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {str(path.relative_to(home)): [status.st_size, status.st_mtime_ns] for path, status in found}
+
+
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, progress: DownloadProgress) -> Iterator[None]:
     with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say(f"another start uses {path.parent}: waiting until it has fetched everything")
+            # Without a deadline of its own: the lock falls when its owner ends, and the owner's downloads have theirs.
+            fcntl.flock(lock, fcntl.LOCK_EX)
         for left in path.parent.glob("staging-*"):
             # Whoever made it has died: the lock is ours.
             shutil.rmtree(left, ignore_errors=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from newsroom_stack.errors import StackError
 from newsroom_stack.layout import BROKERS, LOOPBACK
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ CLUSTER_ID = "bmV3c3Jvb20tY2x1c3Rlcg"
 
 HEAP = {"broker": "320m", "registry": "192m", "connect": "192m", "tool": "256m"}
 """Heaps with the whole stack in mind: three brokers, registry, Connect and the services stay below 3 GiB."""
+
+ASCII_END = 0x80
 
 FRUGAL = (
     # On two cores the serial collector pauses no longer than the parallel ones and keeps no marking structures.
@@ -62,7 +65,11 @@ class Node:
 
 
 def node_properties(node: Node) -> str:
-    """The node's server.properties."""
+    """The node's server.properties, in ASCII.
+
+    Raises:
+        StackError: Kafka cannot keep data in a folder of that name.
+    """
     voters = ",".join(f"{i}@{LOOPBACK}:{port}" for i, port in enumerate(node.controller_ports, 1))
     properties = {
         "process.roles": "broker,controller",
@@ -74,7 +81,7 @@ def node_properties(node: Node) -> str:
         "listeners": f"PLAINTEXT://{LOOPBACK}:{node.port},"
         f"CONTROLLER://{LOOPBACK}:{node.controller_ports[node.node_id - 1]}",
         "advertised.listeners": f"PLAINTEXT://localhost:{node.port}",
-        "log.dirs": node.data / "log",
+        "log.dirs": _escaped(_usable(node.data / "log")),
         "num.partitions": 3,
         "default.replication.factor": BROKERS,
         "min.insync.replicas": 2,
@@ -143,7 +150,7 @@ def registry(artifacts: Artifacts, *, data: Path, port: int, health_port: int) -
         "QUARKUS_MANAGEMENT_PORT": str(health_port),
         "APICURIO_STORAGE_KIND": "sql",
         "APICURIO_STORAGE_SQL_KIND": "h2",
-        "APICURIO_DATASOURCE_URL": f"jdbc:h2:file:{data / 'registry'}",
+        "APICURIO_DATASOURCE_URL": f"jdbc:h2:file:{_usable(data / 'registry')}",
         # Without a rule nothing is ever refused.
         "APICURIO_RULES_GLOBAL_COMPATIBILITY": "BACKWARD",
         "APICURIO_REST_DELETION_ARTIFACT_ENABLED": "true",
@@ -162,6 +169,21 @@ def kafka_class(artifacts: Artifacts, main_class: str, arguments: Sequence[str])
     return Launch(main_class.rpartition(".")[2], argv, _environment(), Path.cwd())
 
 
+def _usable(path: Path) -> Path:
+    # Kafka would take what is behind a comma for a second folder, H2 what is behind a semicolon for an option: both
+    # would quietly write outside the home.
+    if {",", ";"} & set(str(path)):
+        raise StackError(f"{path} has a comma or a semicolon in its name: choose another folder with NEWSROOM_HOME")
+    return path
+
+
+def _escaped(value: object) -> str:
+    # Java reads .properties files as Latin-1, with a backslash before what is meant differently.
+    units = str(value).replace("\\", "\\\\").encode("utf-16-be")
+    codes = (int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2))
+    return "".join(chr(code) if code < ASCII_END else f"\\u{code:04x}" for code in codes)
+
+
 def _java(
     artifacts: Artifacts, heap: str, main_class: str, *arguments: str, log_level: str = "INFO"
 ) -> tuple[str, ...]:
@@ -174,4 +196,6 @@ def _environment() -> dict[str, str]:
     # Java options of the user's own shell are meant for other programs; glibc's arenas, one a thread, would
     # cost each JVM some 100 MiB.
     own = {"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"}
-    return {name: value for name, value in os.environ.items() if name not in own} | {"MALLOC_ARENA_MAX": "2"}
+    inherited = {name: value for name, value in os.environ.items() if name not in own}
+    # In the C locale Java cannot open files whose names are not ASCII.
+    return inherited | {"MALLOC_ARENA_MAX": "2", "LC_ALL": "C.UTF-8"}

@@ -30,8 +30,8 @@ class DownloadProgress(Protocol):
     def say(self, line: str) -> None:
         """Something worth telling happened."""
 
-    def done(self) -> None:
-        """Everything is there."""
+    def done(self, *, complete: bool) -> None:
+        """Nothing more will come: everything is there, or the download was given up."""
 
 
 class QuietProgress(DownloadProgress):
@@ -50,7 +50,7 @@ class QuietProgress(DownloadProgress):
         return None
 
     @override
-    def done(self) -> None:
+    def done(self, *, complete: bool) -> None:
         return None
 
 
@@ -78,9 +78,9 @@ class BarProgress(DownloadProgress):
         self._bar.console.print(line)
 
     @override
-    def done(self) -> None:
+    def done(self, *, complete: bool) -> None:
         self._bar.stop()
-        if self._files:
+        if complete:
             self._console.print(f"[green]✓[/] downloaded and verified {self._files} files")
 
 
@@ -111,8 +111,8 @@ class LineProgress(DownloadProgress):
         print(line, flush=True)  # noqa: T201 - plain lines for a pipe
 
     @override
-    def done(self) -> None:
-        if self._files:
+    def done(self, *, complete: bool) -> None:
+        if complete:
             self.say(f"downloaded and verified {self._files} files")
 
 

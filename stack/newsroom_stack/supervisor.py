@@ -342,11 +342,25 @@ class Supervisor:
         start = time.monotonic()
         for child in children:
             limit = STOP_SECONDS[child.member.role]
-            if not child.wait(start + limit - time.monotonic()):
-                say(f"{child.name} did not stop within {limit:g} s and is killed")
+            while not child.wait(POLL_SECONDS) and time.monotonic() - start < limit:
+                if self._only_waits_for_a_successor(child, children):
+                    break
+            if child.pid is not None:
+                if not self._only_waits_for_a_successor(child, children):
+                    say(f"{child.name} did not stop within {limit:g} s and is killed")
                 child.signal(signal.SIGKILL)
                 child.wait(5)
             child.state = State.EXITED
+
+    def _only_waits_for_a_successor(self, child: Child, stopping: Sequence[Child]) -> bool:
+        """Whether this is the last broker of a stopping cluster, with everything it has to write written.
+
+        Its controller then waits five seconds, without a setting for it, for a successor that cannot come. The
+        marker says that its logs are closed: ended now, it starts without recovery.
+        """
+        if child.member.role != "broker" or any(each.pid for each in stopping if each is not child):
+            return False
+        return (self.plan.layout.data / child.name / "log" / ".kafka_cleanshutdown").exists()
 
     # -- what others see ------------------------------------------------------------------------------------
 

@@ -105,6 +105,7 @@ class Told(DownloadProgress):
     def __init__(self) -> None:
         self.files = self.bytes = 0
         self.lines: list[str] = []
+        self.complete: bool | None = None
 
     @override
     def start(self, files: int, total_bytes: int) -> None:
@@ -119,8 +120,8 @@ class Told(DownloadProgress):
         self.lines.append(line)
 
     @override
-    def done(self) -> None:
-        return None
+    def done(self, *, complete: bool) -> None:
+        self.complete = complete
 
 
 @pytest.fixture
@@ -128,6 +129,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repo
     repository = Repository()
     # A proxy of the machine's is no way to its own loopback.
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(artifacts, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(artifacts, "LOCK_FILE", repository.lock(tmp_path))
     monkeypatch.setattr(artifacts, "MavenContext", partial(MavenContext, remote_repos={"test": repository.url}))
     yield repository
@@ -149,7 +151,7 @@ def test_everything_is_fetched_verified_and_unpacked(repository: Repository, cac
     assert [path.read_bytes() for path in found.kafka_classpath] == [repository.files[ONE], repository.files[TWO]]
     assert (found.registry_home / "quarkus-run.jar").read_bytes() == JAR
     assert found.java.exists()
-    assert told.files == 3
+    assert (told.files, told.complete) == (3, True)
     assert told.bytes == sum(map(len, repository.files.values()))
     assert not left_over(cache)
 
@@ -193,8 +195,11 @@ def test_a_file_that_is_wrong_each_time_ends_in_one_sentence(repository: Reposit
 
 def test_no_network_and_no_cache_says_what_to_do(repository: Repository, cache: Path) -> None:
     repository.close()
+    told = Told()
     with pytest.raises(ArtifactsUnavailable, match="the first start needs the network; with a proxy") as caught:
-        ensure_artifacts(cache, Told())
+        ensure_artifacts(cache, told)
+    assert told.lines == [], "the error says it once"
+    assert told.complete is False
     assert "\n" not in str(caught.value)
     assert repository.url not in str(caught.value)
 
@@ -225,11 +230,22 @@ def test_a_damaged_cached_file_is_replaced(repository: Repository, cache: Path, 
     assert repository.asked == [ONE]
 
 
-def test_stamps_that_were_cut_short_cost_hashing_and_no_download(repository: Repository, cache: Path) -> None:
+@pytest.mark.usefixtures("repository")
+def test_a_registry_that_was_damaged_after_it_was_unpacked_is_unpacked_again(cache: Path) -> None:
+    run = ensure_artifacts(cache, Told()).registry_home / "quarkus-run.jar"
+    run.write_bytes(JAR[:100])
+    ensure_artifacts(cache, Told())
+    assert run.read_bytes() == JAR
+    run.unlink()
+    ensure_artifacts(cache, Told())
+    assert run.read_bytes() == JAR
+
+
+@pytest.mark.parametrize("text", ["", '{"/cache/one.jar": [1, 2', "[]", "null"])
+def test_broken_stamps_cost_hashing_and_no_download(repository: Repository, cache: Path, text: str) -> None:
     first = ensure_artifacts(cache, Told())
     repository.asked.clear()
-    stamps = cache / "verified.json"
-    stamps.write_text(stamps.read_text()[:-20])
+    (cache / "verified.json").write_text(text)
     assert ensure_artifacts(cache, Told()) == first
     assert repository.asked == []
 
@@ -245,6 +261,8 @@ def test_what_a_killed_start_left_is_removed(cache: Path) -> None:
 
 def test_two_starts_at_once_fetch_everything_once(repository: Repository, cache: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: ensure_artifacts(cache, Told()), range(2))
+        both = [Told(), Told()]
+        first, second = pool.map(lambda told: ensure_artifacts(cache, told), both)
     assert first == second
+    assert any("waiting" in line for told in both for line in told.lines)
     assert sorted(repository.asked) == sorted(repository.files)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
+
+import pytest
 
 from newsroom_stack import jvm
 from newsroom_stack.artifacts import LOCK_FILE, Artifacts
+from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY
-
-if TYPE_CHECKING:
-    import pytest
 
 ARTIFACTS = Artifacts((Path("/cache/a.jar"), Path("/cache/b.jar")), Path("/cache/registry"), Path("/jre/bin/java"))
 CONTROLLERS = (29093, 39093, 49093)
@@ -51,6 +50,19 @@ def test_a_mistyped_topic_is_not_created_and_a_first_consumer_does_not_wait() ->
     found = properties(jvm.node_properties(node(Path("/data"))))
     assert found["auto.create.topics.enable"] == "false"
     assert found["group.initial.rebalance.delay.ms"] == "0"
+
+
+def test_a_folder_of_any_language_is_written_so_that_java_reads_it(tmp_path: Path) -> None:
+    text = jvm.node_properties(node(tmp_path / "bücher 𝄞 c:\\x"))
+    assert text.isascii()
+    assert properties(text)["log.dirs"].endswith("b\\u00fccher \\ud834\\udd1e c:\\\\x/log")
+    assert jvm.broker(ARTIFACTS, node(tmp_path)).env["LC_ALL"] == "C.UTF-8"
+
+
+@pytest.mark.parametrize("name", ["a,b", "a;b"])
+def test_a_folder_that_kafka_would_take_for_two_is_refused(name: str) -> None:
+    with pytest.raises(StackError, match="NEWSROOM_HOME"):
+        jvm.node_properties(node(Path("/data") / name))
 
 
 def test_nodes_differ_in_what_must_differ_only() -> None:

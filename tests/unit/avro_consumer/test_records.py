@@ -1,0 +1,180 @@
+"""What the avro-consumer does to a record, its sink, its settings and its patience, without Kafka."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avro_consumer.errors import SinkFailed
+from avro_consumer.patience import Interrupted, Patience
+from avro_consumer.records import AvroFormat, Reading, Record, StringFormat, dead_letter_headers
+from avro_consumer.settings import AvroConsumerSettings
+from avro_consumer.sink import TAIL_BYTES, JsonLinesSink, sink_path
+from newsroom.errors import DecodeError, RegistryUnavailable, SettingsError
+from newsroom.lifecycle import StopFlag
+from newsroom.settings import load_settings
+
+
+class FakeDecoder:
+    def decode(self, data: bytes | None) -> dict[str, Any]:
+        assert data is not None
+        return dict(json.loads(data))
+
+
+def record(value: bytes | None, *, key: bytes | None = b"key1", topic: str = "news", offset: int = 3) -> Record:
+    return Record(topic, 1, offset, 1700000000000, key, value)
+
+
+def test_news_is_shown_in_one_line() -> None:
+    form = AvroFormat(FakeDecoder())
+    reading = form.read(record(b'{"title": "Rain", "media": "BBC"}'))
+    assert form.show(reading) == "Consumed : News(title='Rain', media='BBC') Offset : 3 Partition : 1"
+
+
+def test_a_tombstone_is_shown_as_null_and_is_no_poison() -> None:
+    form = AvroFormat(FakeDecoder())
+    assert form.show(form.read(record(None))) == "Consumed : null Offset : 3 Partition : 1"
+
+
+def test_a_string_is_shown_in_the_lines_of_the_lab() -> None:
+    form = StringFormat()
+    reading = form.read(record(b"value1", topic="mytopic", offset=20))
+    assert form.show(reading) == "Reading :\nOffset : 20 from partition 1\nValue : value1\nKey : key1"
+
+
+@pytest.mark.parametrize(("key", "value", "what"), [(b"k", b"\xff", "value"), (b"a\xc3", b"v", "key")])
+def test_a_string_that_is_no_utf8_is_poison(key: bytes, value: bytes, what: str) -> None:
+    with pytest.raises(DecodeError, match=f"the {what} is no UTF-8"):
+        StringFormat().read(record(value, key=key))
+
+
+def test_a_dead_letter_keeps_its_headers_and_says_where_it_came_from() -> None:
+    poison = Record("news", 4, 17, 1700000000000, None, b"x", (("trace", b"1"), ("empty", None)))
+    assert dead_letter_headers(poison, DecodeError("too short"), "readers") == [
+        ("trace", b"1"),
+        ("empty", None),
+        ("dlq.origin.topic", b"news"),
+        ("dlq.origin.partition", b"4"),
+        ("dlq.origin.offset", b"17"),
+        ("dlq.origin.timestamp", b"1700000000000"),
+        ("dlq.error", b"too short"),
+        ("dlq.consumer.group", b"readers"),
+    ]
+
+
+def reading(offset: int, value: dict[str, Any] | str | None = "väl\nue") -> Reading:
+    return Reading(record(b"", offset=offset), "key1", value)
+
+
+def test_the_sink_writes_one_whole_line_a_record(tmp_path: Path) -> None:
+    with JsonLinesSink(tmp_path / "deep" / "out.jsonl") as sink:
+        sink.write([reading(0), reading(1, {"raw": b"\xff"})])
+        lines = (tmp_path / "deep" / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["value"] for line in lines] == ["väl\nue", {"raw": "\\xff"}]
+    assert json.loads(lines[0]) == {
+        "topic": "news",
+        "partition": 1,
+        "offset": 0,
+        "timestamp": 1700000000000,
+        "key": "key1",
+        "value": "väl\nue",
+    }
+
+
+@pytest.mark.parametrize("torn", [b'{"topic": "ne', b"x" * (2 * TAIL_BYTES + 7)])
+@pytest.mark.parametrize("whole", [b"", b'{"offset": 0}\n{"offset": 1}\n'])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, whole: bytes, torn: bytes) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(whole + torn)
+    with JsonLinesSink(path) as sink:
+        sink.write([reading(2)])
+    assert path.read_bytes().startswith(whole)
+    assert [json.loads(line)["offset"] for line in path.read_text().splitlines()] == [*([0, 1] if whole else []), 2]
+
+
+def test_a_sink_has_one_writer(tmp_path: Path) -> None:
+    with JsonLinesSink(tmp_path / "out.jsonl"), pytest.raises(SettingsError, match="another process"):
+        JsonLinesSink(tmp_path / "out.jsonl")
+
+
+def test_a_full_disk_is_a_sentence() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        sink = JsonLinesSink.__new__(JsonLinesSink)
+        sink._path = Path("/dev/full")
+        sink._file = full
+        with pytest.raises(SinkFailed, match="No space left on device; make room"):
+            sink.write([reading(0)])
+
+
+def test_replicas_do_not_share_a_file(tmp_path: Path) -> None:
+    assert sink_path(tmp_path, 2) == tmp_path / "consumed-2.jsonl"
+    assert sink_path(Path("new/folder"), 0) == Path("new/folder/consumed-0.jsonl")
+    assert sink_path(Path("out/news.jsonl"), 1) == Path("out/news-1.jsonl")
+
+
+def test_the_registry_is_asked_again_until_it_answers() -> None:
+    answers = iter([RegistryUnavailable("down"), "schema"])
+
+    def call() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    ticks: list[None] = []
+    assert Patience(10, StopFlag(), lambda: ticks.append(None)).ask(call, "news") == "schema"
+    assert len(ticks) == 1
+
+
+def down() -> str:
+    raise RegistryUnavailable("connection refused")
+
+
+def test_a_registry_that_stays_away_ends_at_the_deadline() -> None:
+    patience = Patience(0.3, StopFlag(), lambda: None)
+    with pytest.raises(RegistryUnavailable, match=r"no schema for news .* within 0\.3 s: connection refused"):
+        patience.ask(down, "news partition 0 offset 1")
+
+
+def test_a_signal_ends_the_wait_for_the_registry() -> None:
+    stop = StopFlag()
+    stop.set()
+    with pytest.raises(Interrupted):
+        Patience(60, stop, lambda: None).ask(down, "news")
+
+
+def options(*argv: str) -> AvroConsumerSettings:
+    return load_settings(AvroConsumerSettings, "avro-consumer", list(argv))
+
+
+def test_the_format_decides_the_topic() -> None:
+    assert options().source == "news"
+    assert options("--format", "string").source == "mytopic"
+    assert options("--format", "string", "--topic", "word").source == "word"
+
+
+def test_poison_may_not_return_to_its_own_topic() -> None:
+    with pytest.raises(SettingsError, match=r"topic and dlq_topic are both news\.dlq"):
+        options("--topic", "news.dlq")
+
+
+def test_the_classic_protocol_is_cooperative_with_our_session() -> None:
+    config = options("--session-timeout", "7").member_config(None)
+    assert config["partition.assignment.strategy"] == "cooperative-sticky"
+    assert config["session.timeout.ms"] == 7000
+    assert config["enable.auto.commit"] is False
+    assert "group.instance.id" not in config
+
+
+def test_the_consumer_protocol_sets_nothing_that_belongs_to_the_broker() -> None:
+    config = options("--group-protocol", "consumer").member_config(None)
+    assert config["group.protocol"] == "consumer"
+    assert not {"session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy"} & set(config)
+
+
+def test_a_static_member_is_named_after_its_slot() -> None:
+    config = options("--static-membership", "--group", "g").member_config(2)
+    assert config["group.instance.id"] == "g-2"

@@ -1,0 +1,119 @@
+"""What provision finds wrong, in sentences."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from newsroom.avro import read_schema, registry_client
+from newsroom.errors import ClusterUnavailable, NewsroomError, RegistryUnavailable, SettingsError, TopicMismatch
+from newsroom.lifecycle import Deadline, StopFlag
+from newsroom.settings import KafkaSettings, load_settings
+from newsroom.topics import ALL_TOPICS, WORD_COUNTS, Topic
+from provision.cluster import Cluster
+from provision.main import serve
+from provision.plan import FoundPartition, differences, missing, refuse, summary, unsettled
+from provision.settings import ProvisionSettings
+from provision.subjects import set_up, wait_for_registry
+
+SCHEMA = Path(__file__).parents[3] / "schemas" / "news.avsc"
+NOBODY = "127.0.0.1:9"
+
+
+def found(partitions: int, replicas: tuple[int, ...] = (1, 2, 3)) -> list[FoundPartition]:
+    return [FoundPartition(number, 1, replicas, replicas) for number in range(partitions)]
+
+
+def test_a_topic_as_declared_has_no_differences_whatever_else_is_configured() -> None:
+    config = {**WORD_COUNTS.full_config(), "retention.ms": "604800000"}
+    assert differences(WORD_COUNTS, found(6), config) == []
+
+
+def test_every_difference_is_named() -> None:
+    config = {"min.insync.replicas": "1", "cleanup.policy": "delete"}
+    assert differences(WORD_COUNTS, found(3, (1,)), config) == [
+        "word-counts has 3 partitions, declared 6",
+        "word-counts has replication factor 1, declared 3",
+        "word-counts has min.insync.replicas=1, declared 2",
+        "word-counts has cleanup.policy=delete, declared compact",
+    ]
+
+
+def test_one_partition_with_another_replication_factor_is_a_difference() -> None:
+    partitions = [*found(5), FoundPartition(5, 1, (1, 2), (1, 2))]
+    assert differences(Topic("news", 6), partitions, {"min.insync.replicas": "2"}) == [
+        "news has replication factor 2, declared 3"
+    ]
+
+
+def test_the_refusal_names_all_differences_and_what_to_do() -> None:
+    with pytest.raises(TopicMismatch, match=r"news has 3.*; word has 1.*provision again"):
+        refuse(["news has 3 partitions, declared 6", "word has 1 partitions, declared 6"])
+    refuse([])
+
+
+def test_only_what_is_not_there_is_missing() -> None:
+    names = {topic.name: () for topic in ALL_TOPICS[2:]}
+    assert missing(ALL_TOPICS, names) == list(ALL_TOPICS[:2])
+    assert missing(ALL_TOPICS, {topic.name: () for topic in ALL_TOPICS}) == []
+
+
+def test_a_replica_out_of_sync_or_a_missing_leader_is_unsettled() -> None:
+    partitions = [*found(1), FoundPartition(1, 1, (1, 2, 3), (3, 1)), FoundPartition(2, -1, (1, 2, 3), (1, 2, 3))]
+    assert unsettled({"news": partitions}) == [
+        "news partition 1 (2 of 3 replicas in sync)",
+        "news partition 2 (3 of 3 replicas in sync, no leader)",
+    ]
+    assert unsettled({"news": found(6)}) == []
+
+
+def test_the_line_of_a_topic() -> None:
+    line = "topic mytopic: 5 partitions, replication 3, in sync"
+    assert summary(ALL_TOPICS[0], created=True) == f"{line} (created)"
+    assert summary(ALL_TOPICS[0], created=False) == f"{line} (exists)"
+
+
+def test_options() -> None:
+    settings = load_settings(ProvisionSettings, "provision", ["--schema", "x.avsc", "--no-registry", "--brokers", "1"])
+    assert (settings.schema_path, settings.registry, settings.brokers) == (Path("x.avsc"), False, 1)
+
+
+def test_a_missing_schema_file_is_said_before_any_wait() -> None:
+    settings = ProvisionSettings(bootstrap_servers=NOBODY, schema_path=Path("/nowhere.avsc"))
+    with pytest.raises(SettingsError, match=r"/nowhere\.avsc cannot be read"):
+        serve(settings, StopFlag())
+
+
+def test_a_cluster_that_does_not_answer_ends_at_the_deadline_with_its_address() -> None:
+    cluster = Cluster({"bootstrap.servers": NOBODY}, Deadline(0.1), StopFlag())
+    with pytest.raises(ClusterUnavailable, match=rf"{NOBODY} is not ready after 0\.1 s: no broker answers"):
+        cluster.wait_for_brokers(3)
+
+
+def test_a_signal_ends_the_wait() -> None:
+    stop = StopFlag()
+    stop.set()
+    cluster = Cluster({"bootstrap.servers": NOBODY}, Deadline(0.5), stop)
+    with pytest.raises(NewsroomError, match="stopped by a signal"):
+        cluster.wait_for_brokers(3)
+
+
+def test_a_registry_that_does_not_answer_ends_at_the_deadline() -> None:
+    address = f"http://{NOBODY}"
+    registry = registry_client(KafkaSettings(registry_url=address), **{"max.retries": 0})
+    with pytest.raises(RegistryUnavailable, match=f"{address} does not answer after 0 s"):
+        wait_for_registry(registry, address, Deadline(0), StopFlag())
+
+
+def test_the_schema_is_registered_with_backward_compatibility_and_keeps_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = registry_client(KafkaSettings(registry_url=f"mock://{uuid.uuid4()}"))
+    wait_for_registry(registry, "mock", Deadline(1), StopFlag())
+    levels: list[str] = []
+    # The in-memory registry knows no levels.
+    monkeypatch.setattr(registry, "set_compatibility", lambda *, level: levels.append(level))
+    first = set_up(registry, "news-value", read_schema(SCHEMA))
+    assert set_up(registry, "news-value", read_schema(SCHEMA)) == first
+    assert levels == ["BACKWARD", "BACKWARD"]
+    assert registry.get_latest_version("news-value").schema_id == first
