@@ -157,7 +157,7 @@ class Plan:
             **os.environ,
             "NEWSROOM_BOOTSTRAP_SERVERS": self.ports.bootstrap,
             "NEWSROOM_REGISTRY_URL": self.ports.registry_url,
-            "NEWSROOM_SCHEMA": str(REPOSITORY / "schemas" / "news.avsc"),
+            "NEWSROOM_SCHEMA_PATH": str(REPOSITORY / "schemas" / "news.avsc"),
             "NEWSROOM_BROKERS": str(BROKERS),
             "PYTHONUNBUFFERED": "1",
         }

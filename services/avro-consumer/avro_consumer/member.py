@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from avro_consumer import metrics
+from avro_consumer.background import in_background
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.records import Record
 from newsroom.errors import ClusterUnavailable, NewsroomError
@@ -18,6 +20,7 @@ from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from concurrent.futures import Future
     from types import TracebackType
 
     from newsroom.health import Health
@@ -31,6 +34,11 @@ BROKERS = "brokers"
 
 TAKE_SECONDS = 0.2
 """`consume` returns at a full batch or after this: the longest a lone record waits for company."""
+
+COMMIT_SECONDS = 3.0
+CLOSE_SECONDS = 4.0
+"""librdkafka repeats a synchronous commit for as long as brokers hang (30 s and more were seen), and serves no
+callback meanwhile. A healthy one takes milliseconds. One commit and the close stay below SIGTERM's ten seconds."""
 
 METADATA_SECONDS = 2.0
 """One question for metadata; asked again until the start's deadline."""
@@ -70,6 +78,9 @@ UNREACHABLE_CODES = frozenset(
 """No coordinator now: the offsets are kept and committed with the next ones."""
 
 
+FENCED_CODES = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL, KafkaError._FENCED})  # noqa: SLF001
+"""Somebody else is this member now."""
+
 EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "lost": "partitions lost"}
 """What a rebalance did, and what is logged about it."""
 
@@ -92,6 +103,7 @@ class Member:
         self._last_error = ""
         self._closing = False
         self._unreachable = False
+        self._committing: Future[list[TopicPartition]] | None = None
         self.joined = False
         """Whether the group has taken this member in, be it without partitions."""
         callbacks = {"error_cb": self._on_error, "stats_cb": self._on_stats}
@@ -108,8 +120,14 @@ class Member:
     ) -> None:
         # close() runs the revoke callback, which commits what is done, and then leaves the group.
         self._closing = True
-        self._consumer.close()
-        log.info("left the group")
+        try:
+            if self._commit_hangs():
+                raise TimeoutError  # noqa: TRY301 - the client must not be closed under a call that uses it
+            in_background(self._consumer.close).result(CLOSE_SECONDS)
+        except TimeoutError:
+            log.warning("no broker answers; gone without leaving the group, which notices by its session timeout")
+        else:
+            log.info("left the group")
 
     def wait_for_topic(self, seconds: float, stop: StopFlag) -> None:
         """Wait until a broker answers and the topic exists; a signal ends the wait.
@@ -161,10 +179,7 @@ class Member:
             elif message.partition() in self._owned:
                 records.append(_record(message))
         if self._fatal is not None:
-            raise MemberFenced(
-                f"this member of the group cannot go on: {self._fatal}; if another process runs with the same "
-                "group.instance.id, stop one of them or give it another --state-dir"
-            )
+            raise _fenced(self._fatal)
         return records
 
     def done(self, progress: Mapping[int, int]) -> None:
@@ -176,20 +191,29 @@ class Member:
 
         Raises:
             CommitRefused: the cluster does not accept the group's commits at all.
+            MemberFenced: another process has this member's identity.
         """
         chosen = self._done if only is None else {p: self._done[p] for p in only if p in self._done}
         # Without brokers the commit would wait for its timeout at every turn, and at the end past SIGTERM's limit.
-        if not chosen or self._no_broker_since is not None or (self._closing and self._unreachable):
+        # A commit that still hangs must not land after a newer one, so there is never more than one.
+        down = self._no_broker_since is not None or (self._closing and self._unreachable)
+        if not chosen or down or self._commit_hangs():
             return
         offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in chosen.items()]
         try:
-            results = self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._committing = in_background(partial(self._consumer.commit, offsets=offsets, asynchronous=False))
+            results = self._committing.result(COMMIT_SECONDS)
             errors = {result.partition: result.error for result in results if result.error is not None}
         except KafkaException as error:
             errors = dict.fromkeys(chosen, error.args[0])
+        except TimeoutError:
+            errors = dict.fromkeys(chosen, KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
         for partition in [partition for partition in chosen if partition not in errors]:
             del self._done[partition]
         self._judge(errors)
+
+    def _commit_hangs(self) -> bool:
+        return self._committing is not None and not self._committing.done()
 
     def _judge(self, errors: dict[int, Any]) -> None:
         codes = {error.code() for error in errors.values()}
@@ -207,6 +231,9 @@ class Member:
         elif codes <= REBALANCE_CODES | UNREACHABLE_CODES or all(error.retriable() for error in errors.values()):
             metrics.COMMITS.labels("unreachable").inc()
             log.warning("commit not accepted now, tried again with the next", partitions=partitions, why=text)
+        elif codes & FENCED_CODES:
+            metrics.COMMITS.labels("refused").inc()
+            raise _fenced(text)
         else:
             metrics.COMMITS.labels("refused").inc()
             raise CommitRefused(
@@ -225,7 +252,7 @@ class Member:
         numbers = [item.partition for item in partitions]
         try:
             self.commit(only=numbers)
-        except CommitRefused as error:
+        except (CommitRefused, MemberFenced) as error:
             # Raised here it would only end the callback; the next commit says it to the loop.
             log.error(str(error), error=type(error).__name__)  # noqa: TRY400 - the sentence is the message
         self._drop(numbers)
@@ -259,7 +286,7 @@ class Member:
 
     def _on_error(self, error: KafkaError) -> None:
         self._last_error = error.str()
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
             self._fatal = error.str()
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
             self._no_broker()
@@ -294,6 +321,13 @@ class Member:
             self._no_broker_since = None
             log.info("brokers answer again")
         self._health.reached(BROKERS)
+
+
+def _fenced(why: str) -> MemberFenced:
+    return MemberFenced(
+        f"this member of the group cannot go on: {why}; if another process runs with the same group.instance.id, "
+        "stop one of them or give it another --state-dir"
+    )
 
 
 def _record(message: Any) -> Record:  # noqa: ANN401 - the client ships no types

@@ -70,8 +70,10 @@ class AvroConsumerSettings(ServiceSettings):
         """Parameters of the group member; `slot` is the replica's identity, when it has one."""
         client_id = "avro-consumer" if slot is None else f"avro-consumer-{slot}"
         config: dict[str, object] = self.consumer_config(client_id, self.group) | {
-            # A synchronous commit to a dead coordinator waits this long; SIGTERM leaves ten seconds for all.
+            # A broker that hangs is given up after this, not after a minute.
             "socket.timeout.ms": 5000,
+            # syslog's "warning": during an outage every timed-out request is an "info".
+            "log_level": 4,
             "statistics.interval.ms": 1000,
         }
         if self.group_protocol == "consumer":

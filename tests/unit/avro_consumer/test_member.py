@@ -295,6 +295,28 @@ def test_an_offset_that_is_not_accepted_now_is_committed_with_the_next(code: int
     assert client.commits == [{0: 10}, {0: 10, 1: 5}]
 
 
+def test_a_commit_that_hangs_does_not_hold_up_the_loop_nor_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avro_consumer.member.COMMIT_SECONDS", 0.05)
+    client = FakeClient()
+    answer = threading.Event()
+    commit = client.commit
+
+    def hang(*, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
+        assert answer.wait(10)
+        return commit(offsets=offsets, asynchronous=asynchronous)
+
+    client.commit = hang  # type: ignore[method-assign]
+    member = member_with(client)
+    member.done({0: 10})
+    member.commit()
+    member.done({0: 20})
+    member.commit()  # not sent while the first is on its way
+    member.__exit__(None, None, None)  # FakeClient has no close(): it must not be called under a commit
+    answer.set()
+    until(lambda: not member._commit_hangs(), "the commit ends")
+    assert client.commits == [{0: 10}]
+
+
 def test_a_refused_commit_is_a_sentence() -> None:
     member = member_with(FakeClient(KafkaError.GROUP_AUTHORIZATION_FAILED))
     member.done({3: 10})
@@ -302,9 +324,17 @@ def test_a_refused_commit_is_a_sentence() -> None:
         member.commit()
 
 
-def test_a_fatal_error_ends_the_member_with_a_sentence() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        KafkaError(KafkaError.FENCED_INSTANCE_ID, "fenced by another", fatal=True),
+        # What the error callback is given for the same.
+        KafkaError(KafkaError._FATAL, "fenced by another"),
+    ],
+)
+def test_a_fatal_error_ends_the_member_with_a_sentence(error: KafkaError) -> None:
     member = member_with(FakeClient())
-    member._on_error(KafkaError(KafkaError.FENCED_INSTANCE_ID, "fenced by another", fatal=True))
+    member._on_error(error)
     with pytest.raises(MemberFenced, match=r"fenced by another; if another process"):
         member.take(1)
 
