@@ -20,6 +20,9 @@ CREATE_TIME_TOLERANCE = 1.0
 time the kernel gives the pid to another one, which must never be stopped."""
 
 END_SECONDS = 5.0
+"""How long the kernel may take to end a process after SIGKILL."""
+
+POLL_SECONDS = 0.05
 
 
 @dataclass
@@ -102,7 +105,7 @@ def wait_for_end(run: Run, seconds: float) -> bool:
     while run.supervised():
         if time.monotonic() > end:
             return False
-        time.sleep(0.05)
+        time.sleep(POLL_SECONDS)
     return True
 
 

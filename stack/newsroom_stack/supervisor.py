@@ -34,7 +34,7 @@ from newsroom_stack.interface import State
 from newsroom_stack.layout import BROKERS, LOOPBACK, load_stack_settings
 from newsroom_stack.plan import SERVICES, Plan, service_kind
 from newsroom_stack.progress import QuietProgress
-from newsroom_stack.runfile import Run, already_runs, end_leftovers, living, read_run, write_run
+from newsroom_stack.runfile import END_SECONDS, Run, already_runs, end_leftovers, living, read_run, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -275,7 +275,7 @@ class Supervisor:
         for child in found:
             child.state = State.KILLED
             child.signal(signal.SIGKILL)
-            child.wait(5)
+            child.wait(END_SECONDS)
         return [
             f"{child.name}: killed (SIGKILL); it stays down until 'newsroom restart {child.name}'" for child in found
         ]
@@ -349,7 +349,7 @@ class Supervisor:
                 if not self._only_waits_for_a_successor(child, children):
                     say(f"{child.name} did not stop within {limit:g} s and is killed")
                 child.signal(signal.SIGKILL)
-                child.wait(5)
+                child.wait(END_SECONDS)
             child.state = State.EXITED
 
     def _only_waits_for_a_successor(self, child: Child, stopping: Sequence[Child]) -> bool:
