@@ -19,7 +19,7 @@ from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from concurrent.futures import Future
     from types import TracebackType
 
@@ -91,7 +91,9 @@ class Member:
     Offsets are committed after the effect: `done` says what has taken effect, `commit` commits it.
     """
 
-    def __init__(self, config: Mapping[str, Any], topic: str, health: Health) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], topic: str, health: Health, client: Callable[..., Any] = Consumer
+    ) -> None:
         self._topic = topic
         self._health = health
         self._kip_848 = config.get("group.protocol") == "consumer"
@@ -108,7 +110,7 @@ class Member:
         """Whether the group has taken this member in, be it without partitions."""
         callbacks = {"error_cb": self._on_error, "stats_cb": self._on_stats}
         try:
-            self._consumer = Consumer({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
+            self._consumer = client({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
         except KafkaException as error:
             raise NewsroomError(f"the Kafka client refuses its settings: {error.args[0].str()}") from error
 

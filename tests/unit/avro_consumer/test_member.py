@@ -260,10 +260,7 @@ class FakeClient:
 
 
 def member_with(client: FakeClient) -> Member:
-    member = Member({"bootstrap.servers": "127.0.0.1:9", "group.id": "g"}, "news", Health(MEMBERSHIP))
-    member._consumer.close()
-    member._consumer = client
-    return member
+    return Member({"group.id": "g"}, "news", Health(MEMBERSHIP), client=lambda *_, **__: client)
 
 
 def parts(*numbers: int) -> list[TopicPartition]:
