@@ -1,4 +1,4 @@
-"""The provision job: wait for the cluster, create and check the topics, register the schema. Safe to run again."""
+"""The provision job: topics, the schema and, where Connect is distributed, the connector. Safe to run again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from newsroom.lifecycle import Deadline, run_service
 from newsroom.logs import get_logger
 from newsroom.topics import ALL_TOPICS, NEWS_SUBJECT
 from provision.cluster import Cluster
-from provision.plan import differences, missing, refuse, registered, summary
+from provision.connector import Connector, ConnectWorker, connect_client, read_connector
+from provision.plan import differences, missing, refuse, registered, running, summary
 from provision.settings import ProvisionSettings
 from provision.subjects import COMPATIBILITY, set_up, wait_for_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from newsroom.lifecycle import StopFlag
 
 log = get_logger(__name__)
@@ -31,17 +35,18 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
         ClusterUnavailable: brokers or replicas are missing at the deadline.
         RegistryUnavailable: the registry does not answer before the deadline.
         SchemaRefused: the schema is not compatible with what is registered.
+        ConnectUnavailable: Connect does not answer, or does not run the connector, before the deadline.
+        ConnectorRefused: Connect does not take the connector's configuration.
     """
     # Read first: a wrong path is said at once, not after the wait for the cluster.
     schema = read_schema(settings.schema_path) if settings.registry else None
+    connector = read_connector(settings.connector_path) if settings.connect_url else None
     deadline = Deadline(settings.timeout)
     provide_topics(Cluster(settings.client_config("provision"), deadline, stop), settings.brokers)
-    if schema is None:
-        return
-    registry = registry_client(settings, **REGISTRY_CALL)
-    wait_for_registry(registry, settings.registry_url, deadline, stop)
-    number = set_up(registry, NEWS_SUBJECT, schema)
-    log.info(registered(NEWS_SUBJECT, number, COMPATIBILITY))
+    if schema is not None:
+        provide_subject(settings, schema, deadline, stop)
+    if settings.connect_url and connector is not None:
+        provide_connector(settings.connect_url, connector, deadline, stop)
 
 
 def provide_topics(cluster: Cluster, brokers: int) -> None:
@@ -61,6 +66,21 @@ def provide_topics(cluster: Cluster, brokers: int) -> None:
     refuse([text for topic in ALL_TOPICS for text in differences(topic, after[topic.name], configs[topic.name])])
     for topic in ALL_TOPICS:
         log.info(summary(topic, created=topic in created))
+
+
+def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], deadline: Deadline, stop: StopFlag) -> None:
+    """Set the registry's compatibility and register the schema of news."""
+    registry = registry_client(settings, **REGISTRY_CALL)
+    wait_for_registry(registry, settings.registry_url, deadline, stop)
+    number = set_up(registry, NEWS_SUBJECT, schema)
+    log.info(registered(NEWS_SUBJECT, number, COMPATIBILITY))
+
+
+def provide_connector(url: str, connector: Connector, deadline: Deadline, stop: StopFlag) -> None:
+    """Create or update the connector, and wait until it runs."""
+    with connect_client(url) as client:
+        tasks = ConnectWorker(client, deadline, stop).provide(connector)
+    log.info(running(connector.name, tasks))
 
 
 def main() -> None:

@@ -83,3 +83,8 @@ def summary(topic: Topic, *, created: bool) -> str:
 def registered(subject: str, schema_id: int, compatibility: str) -> str:
     """The line for the reader about a registered schema."""
     return f"subject {subject}: schema id {schema_id}, compatibility {compatibility}"
+
+
+def running(connector: str, tasks: int) -> str:
+    """The line for the reader about a connector that runs."""
+    return f"connector {connector}: running, {tasks} task{'' if tasks == 1 else 's'}"

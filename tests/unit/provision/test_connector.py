@@ -1,0 +1,151 @@
+"""How provision creates the connector: against a Connect that is a function."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from newsroom.errors import NewsroomError, SettingsError
+from newsroom.lifecycle import Deadline, StopFlag
+from newsroom.settings import load_settings
+from provision.connector import ConnectWorker, connect_client, read_connector
+from provision.errors import ConnectorRefused, ConnectUnavailable
+from provision.main import serve
+from provision.plan import running
+from provision.settings import ProvisionSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SINK = Path(__file__).parents[3] / "kafka-connect-configs" / "connect-file-sink.properties"
+NAME = "local-file-sink"
+URL = "http://connect:8083"
+
+
+class Connect:
+    """Answers as Connect does; `before` answers are given first, in their order."""
+
+    def __init__(self, *before: httpx.Response | Exception) -> None:
+        self.before = list(before)
+        self.configs: list[dict[str, str]] = []
+        self.status: dict[str, Any] = {"connector": {"state": "RUNNING"}, "tasks": [{"id": 0, "state": "RUNNING"}]}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.before:
+            answer = self.before.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        if request.method == "PUT":
+            assert request.url.path == f"/connectors/{NAME}/config"
+            self.configs.append(json.loads(request.content))
+            return httpx.Response(201)
+        assert request.url.path == f"/connectors/{NAME}/status"
+        return httpx.Response(200, json=self.status)
+
+
+def worker(
+    answer: Callable[[httpx.Request], httpx.Response], seconds: float = 5, stop: StopFlag | None = None
+) -> ConnectWorker:
+    client = httpx.Client(base_url=URL, transport=httpx.MockTransport(answer))
+    return ConnectWorker(client, Deadline(seconds), stop or StopFlag())
+
+
+def test_the_labs_file_is_read_with_its_references() -> None:
+    connector = read_connector(SINK)
+    assert connector.name == NAME
+    assert connector.config == {
+        "name": NAME,
+        "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector",
+        "tasks.max": "1",
+        "topics": "mytopic",
+        "file": "${env:NEWSROOM_SINK_FILE}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name=a\nno equals", "line 2: write name=value on one line, got 'no equals'"),
+        ("name=a\\\nb", "line 1: write name=value on one line"),
+        ("=x", "line 1"),
+        ("# nothing\n! here\n\n", r"has no name="),
+    ],
+)
+def test_a_file_of_another_form_is_refused_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "sink.properties"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=sentence):
+        read_connector(file)
+
+
+def test_a_missing_file_is_said_before_any_wait() -> None:
+    settings = ProvisionSettings(connect_url=URL, connector_path=Path("/nowhere"), registry=False)
+    with pytest.raises(SettingsError, match="/nowhere cannot be read"):
+        serve(settings, StopFlag())
+
+
+def test_the_connector_is_put_with_its_whole_file_as_often_as_asked() -> None:
+    connect, sink = Connect(), read_connector(SINK)
+    assert [worker(connect).provide(sink) for _ in range(2)] == [1, 1]
+    assert connect.configs == [dict(sink.config)] * 2
+
+
+def test_a_connect_that_starts_or_rebalances_is_asked_again() -> None:
+    connect = Connect(
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout(""),
+        httpx.Response(503, text="starting"),
+        httpx.Response(409, json={"message": "rebalance in process"}),
+        httpx.Response(201),
+        httpx.Response(404, json={"message": "No status found"}),
+    )
+    assert worker(connect).provide(read_connector(SINK)) == 1
+
+
+def test_a_refused_configuration_ends_at_once_with_the_workers_words() -> None:
+    connect = Connect(httpx.Response(400, json={"error_code": 400, "message": "Connector config is invalid:\n topics"}))
+    with pytest.raises(ConnectorRefused, match=rf"{URL} refuses connector {NAME} \(400\): .* is invalid: topics"):
+        worker(connect).provide(read_connector(SINK))
+
+
+def test_a_connect_that_does_not_answer_ends_at_the_deadline() -> None:
+    with connect_client("http://127.0.0.1:9") as client:
+        absent = ConnectWorker(client, Deadline(0), StopFlag())
+        with pytest.raises(ConnectUnavailable, match=r"127\.0\.0\.1:9 is not ready after 0 s: it does not answer"):
+            absent.provide(read_connector(SINK))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "sentence"),
+    [
+        ([], "no task yet"),
+        (
+            [{"id": 0, "state": "FAILED", "trace": "java.nio.AccessDeniedException: /x\n\tat y"}],
+            r"task 0 is FAILED \(",
+        ),
+    ],
+)
+def test_a_connector_that_does_not_run_ends_at_the_deadline_with_the_reason(tasks: list[Any], sentence: str) -> None:
+    connect = Connect()
+    connect.status["tasks"] = tasks
+    with pytest.raises(ConnectUnavailable, match=sentence):
+        worker(connect, seconds=0).provide(read_connector(SINK))
+
+
+def test_a_signal_ends_the_wait() -> None:
+    stop = StopFlag()
+    stop.set()
+    with pytest.raises(NewsroomError, match="stopped by a signal while it waited for Connect: it answers 409"):
+        worker(Connect(httpx.Response(409, text="busy")), stop=stop).provide(read_connector(SINK))
+
+
+def test_options_and_the_line_for_the_reader() -> None:
+    settings = load_settings(ProvisionSettings, "provision", ["--connect-url", URL, "--connector", "x.properties"])
+    assert (settings.connect_url, settings.connector_path) == (URL, Path("x.properties"))
+    assert ProvisionSettings().connect_url is None
+    assert running(NAME, 1) == f"connector {NAME}: running, 1 task"
