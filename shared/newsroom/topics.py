@@ -15,7 +15,14 @@ REPLICATION_FACTOR: Final = 3
 MIN_INSYNC_REPLICAS: Final = 2
 """A write is acknowledged by at least two brokers, so one of them may be lost right after."""
 
+MAX_RECORD_BYTES: Final = 1_048_588
+"""Kafka's own limit of a batch (max.message.bytes), which our topics keep."""
+
+DEAD_LETTER_BYTES: Final = MAX_RECORD_BYTES + 64 * 1024
+"""A dead letter is a record as large as its topic takes, and headers that say where it comes from."""
+
 NO_CONFIG: Final[Mapping[str, str]] = MappingProxyType({})
+DEAD_LETTERS: Final[Mapping[str, str]] = MappingProxyType({"max.message.bytes": str(DEAD_LETTER_BYTES)})
 COMPACT: Final[Mapping[str, str]] = MappingProxyType({"cleanup.policy": "compact"})
 
 
@@ -39,7 +46,7 @@ MYTOPIC: Final = Topic("mytopic", partitions=5)
 NEWS: Final = Topic("news", partitions=6)
 """Article id to Avro `News`."""
 
-NEWS_DLQ: Final = Topic("news.dlq", partitions=6)
+NEWS_DLQ: Final = Topic("news.dlq", partitions=6, config=DEAD_LETTERS)
 """Poison records of `news` as received, with their origin and error in headers."""
 
 WORD_DELTAS: Final = Topic("word-deltas", partitions=6)

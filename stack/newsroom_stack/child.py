@@ -17,6 +17,7 @@ from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from newsroom_stack.plan import Member
@@ -61,7 +62,7 @@ class Child:
         try:
             with self.log.open("ab") as output:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *launch.argv],
+                    leashed(launch.argv),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -116,6 +117,11 @@ class Child:
         if code < 0:
             return f"was ended by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
+
+
+def leashed(argv: Sequence[str]) -> list[str]:
+    """The command that runs `argv` as a process which ends with this one."""
+    return [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *argv]
 
 
 def last_lines(log: Path) -> str:

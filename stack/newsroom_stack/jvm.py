@@ -34,6 +34,9 @@ FRUGAL = (
     "-Djava.awt.headless=true",
 )
 
+LEADER_BALANCE_SECONDS = 10
+"""How often the controller gives partitions back to their preferred leaders: soon, and not while they still come."""
+
 INTERNAL_TOPIC_PARTITIONS = 6
 """Of __consumer_offsets and __transaction_state. Kafka's 50 serve thousands of groups; here each costs a broker
 memory and start-up time, and six already spread coordinators over the three brokers."""
@@ -94,6 +97,8 @@ def node_properties(node: Node) -> str:
         "share.coordinator.state.topic.replication.factor": BROKERS,
         "share.coordinator.state.topic.min.isr": 2,
         "share.coordinator.state.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
+        # After a restart the first broker to come leads everything; five minutes are long to look at that.
+        "leader.imbalance.check.interval.seconds": LEADER_BALANCE_SECONDS,
         # A first consumer need not wait three seconds for companions.
         "group.initial.rebalance.delay.ms": 0,
         # Static members and tests choose short sessions.

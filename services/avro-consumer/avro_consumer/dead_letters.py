@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from avro_consumer import metrics
 from avro_consumer.records import dead_letter_headers
 from newsroom.errors import DeliveryFailed
 from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
+from newsroom.topics import DEAD_LETTER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from avro_consumer.records import Record
+    from avro_consumer.records import Header, Record
 
 log = get_logger(__name__)
+
+CUT_BYTES = 512 * 1024
+"""What is kept of the value of a dead letter that is too large: half of what any topic takes by default, so that
+key and headers have room, and more than anyone reads."""
 
 QUEUE_FULL_PAUSE_SECONDS = 0.1
 """How long one wait for room in the client's queue is; deliveries are what makes room."""
@@ -28,7 +35,11 @@ class DeadLetters:
     """The dead letters of a batch: `put` each, then `deliver` them all before anything is committed."""
 
     def __init__(self, config: Mapping[str, Any], topic: str, group: str, seconds: float) -> None:
-        self._config = {**config, "message.timeout.ms": int(seconds * 1000)}
+        self._config = {
+            **config,
+            "message.timeout.ms": int(seconds * 1000),
+            "message.max.bytes": DEAD_LETTER_BYTES,
+        }
         self._topic = topic
         self._group = group
         self._seconds = seconds
@@ -40,26 +51,37 @@ class DeadLetters:
     def put(self, record: Record, error: Exception) -> None:
         """Hand a poison record to the client, as received, with its origin and `error` in headers.
 
+        One that is larger than the dead-letter topic takes goes there with the beginning of its value; its origin
+        still has the whole.
+
         Raises:
             DeliveryFailed: the client refuses it, or its queue stays full.
         """
         log.warning("poison record, to the dead-letter topic", at=record.place, error=str(error), to=self._topic)
+        self._produce(record, dead_letter_headers(record, error, self._group))
+        self._waiting += 1
+
+    def _produce(self, record: Record, headers: list[Header]) -> None:
         self._producer = self._producer or Producer(self._config, logger=logging.getLogger("librdkafka"))
         deadline = Deadline(self._seconds)
-        headers = dead_letter_headers(record, error, self._group)
         while True:
             try:
                 self._producer.produce(
-                    self._topic, key=record.key, value=record.value, headers=headers, on_delivery=self._delivered
+                    self._topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=headers,
+                    on_delivery=partial(self._delivered, record, headers),
                 )
             except BufferError as full:
                 if deadline.passed():
                     raise self._failed(f"the client's queue is full for {self._seconds:g} s") from full
                 self._producer.poll(QUEUE_FULL_PAUSE_SECONDS)
             except KafkaException as refused:
-                raise self._failed(f"{record.place}: {refused.args[0].str()}") from refused
+                if refused.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE or not _can_be_cut(record):
+                    raise self._failed(f"{record.place}: {refused.args[0].str()}") from refused
+                record, headers = _cut(record, headers)
             else:
-                self._waiting += 1
                 return
 
     def deliver(self) -> None:
@@ -75,7 +97,16 @@ class DeadLetters:
         if self._failure is not None or self._waiting:
             raise self._failed(self._failure or f"{self._waiting} not acknowledged within {self._seconds:g} s")
 
-    def _delivered(self, error: Any, _: Any) -> None:  # noqa: ANN401 - KafkaError or None, Message
+    def _delivered(self, record: Record, headers: list[Header], error: KafkaError | None, _: object) -> None:
+        if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE and _can_be_cut(record):
+            # The topic takes less than the client. `deliver` goes on waiting for this one.
+            try:
+                self._produce(*_cut(record, headers))
+            except DeliveryFailed as failed:
+                # An exception does not leave librdkafka's callback in order: `deliver` raises it.
+                self._waiting -= 1
+                self._failure = self._failure or str(failed)
+            return
         self._waiting -= 1
         if error is None:
             metrics.DEAD_LETTERS.inc()
@@ -87,3 +118,13 @@ class DeadLetters:
             f"dead letters could not be delivered to {self._topic} ({cause}); their offsets are not committed: see "
             "that the topic exists and takes writes, then start again"
         )
+
+
+def _can_be_cut(record: Record) -> bool:
+    return len(record.value or b"") > CUT_BYTES
+
+
+def _cut(record: Record, headers: list[Header]) -> tuple[Record, list[Header]]:
+    value = record.value or b""
+    log.warning("the dead letter is too large and is cut", at=record.place, bytes=len(value), kept=CUT_BYTES)
+    return replace(record, value=value[:CUT_BYTES]), [*headers, ("dlq.value.bytes", str(len(value)).encode())]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Header = tuple[str, bytes | None]
 
+LONGEST_ERROR = 1000
+"""Characters of an error that go into a dead letter: headers must not grow with what is wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -120,7 +123,7 @@ def dead_letter_headers(record: Record, error: Exception, group: str) -> list[He
         "dlq.origin.partition": record.partition,
         "dlq.origin.offset": record.offset,
         "dlq.origin.timestamp": record.timestamp,
-        "dlq.error": error,
+        "dlq.error": str(error)[:LONGEST_ERROR],
         "dlq.consumer.group": group,
     }
     return [*record.headers, *((name, str(value).encode()) for name, value in added.items())]

@@ -21,7 +21,7 @@ from newsroom.streams import Decoder, Poison, decode_text
 from newsroom.topics import MYTOPIC, NEWS, WORD_COUNTS, WORD_DELTAS
 from wordcount_stream import deltas
 from wordcount_stream.combiner import Combiner
-from wordcount_stream.words import words_of
+from wordcount_stream.words import MAX_WORD_CHARACTERS, without_giants, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ log = get_logger(__name__)
 MESSAGES = Counter("newsroom_wordcount_messages", "Records read, by topic.", ["topic"])
 FILTERED = Counter("newsroom_wordcount_filtered", "Records dropped because they contain 'filter'.")
 WORDS = Counter("newsroom_wordcount_words", "Words counted.")
+GIANTS = Counter("newsroom_wordcount_giants", "Words dropped because they are too long to be any.")
 UNDECODABLE = Counter("newsroom_wordcount_undecodable", "Poison records skipped, by topic.", ["topic"])
 COUNTS_PRODUCED = Counter("newsroom_wordcount_counts_produced", "New counts produced to word-counts.")
 
@@ -99,6 +100,10 @@ def word_reader(topic: str, text_of: Callable[[Any], str | Poison]) -> Callable[
         if words is None:
             FILTERED.inc()
             return []
+        if len(text) > MAX_WORD_CHARACTERS:
+            kept = without_giants(words)
+            GIANTS.inc(len(words) - len(kept))
+            words = kept
         WORDS.inc(len(words))
         return words
 

@@ -19,6 +19,9 @@ def words_of(text: str) -> list[str] | None:
     if SKIP_MARK in text:
         return None
     words: list[str] = _words(text.lower())
-    if len(text) > MAX_WORD_CHARACTERS:
-        return [word for word in words if len(word) <= MAX_WORD_CHARACTERS]
     return words
+
+
+def without_giants(words: list[str]) -> list[str]:
+    """The words without those that are too long to be any."""
+    return [word for word in words if len(word) <= MAX_WORD_CHARACTERS]

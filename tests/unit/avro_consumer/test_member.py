@@ -14,15 +14,16 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from avro_consumer import main as service
-from avro_consumer.dead_letters import DeadLetters
+from avro_consumer.dead_letters import CUT_BYTES, DeadLetters
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.member import BROKER_LOSS_SECONDS, MEMBERSHIP, Member
-from avro_consumer.records import Record
+from avro_consumer.records import LONGEST_ERROR, Record
 from avro_consumer.settings import AvroConsumerSettings
 from newsroom.avro import AvroEncoder, read_schema, register, registry_client
 from newsroom.errors import ClusterUnavailable, DeliveryFailed, RegistryUnavailable
 from newsroom.health import Health
 from newsroom.lifecycle import StopFlag
+from newsroom.topics import DEAD_LETTER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -397,7 +398,31 @@ def test_records_of_partitions_that_left_within_the_same_batch_are_dropped() -> 
     assert [record.partition for record in member.take(10)] == [0]
 
 
+def test_a_dead_letter_larger_than_its_topic_takes_is_cut_and_says_so(cluster: MockCluster) -> None:
+    topic = cluster.topic()
+    letters = DeadLetters({"bootstrap.servers": cluster.address}, topic, "g", 5)
+    letters.put(Record("news", 0, 7, 0, b"k", b"x" * (DEAD_LETTER_BYTES + 1)), ValueError("y" * 5000))
+    letters.deliver()
+    (letter,) = cluster.read_all(topic, 1)
+    headers = dict(letter.headers())
+    assert letter.value() == b"x" * CUT_BYTES
+    assert headers["dlq.value.bytes"] == str(DEAD_LETTER_BYTES + 1).encode()
+    assert headers["dlq.origin.offset"] == b"7"
+    assert headers["dlq.error"] == b"y" * LONGEST_ERROR
+
+
+def test_a_dead_letter_that_the_brokers_find_too_large_is_cut_too(cluster: MockCluster) -> None:
+    topic = cluster.topic()
+    letters = DeadLetters({"bootstrap.servers": cluster.address}, topic, "g", 5)
+    record = Record("news", 0, 7, 0, None, b"x" * (CUT_BYTES + 1))
+    letters._waiting += 1
+    letters._delivered(record, [], KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
+    letters.deliver()
+    (letter,) = cluster.read_all(topic, 1)
+    assert (len(letter.value()), letter.headers()) == (CUT_BYTES, [("dlq.value.bytes", b"%d" % (CUT_BYTES + 1))])
+
+
 def test_a_dead_letter_that_the_client_refuses_is_a_sentence(cluster: MockCluster) -> None:
-    letters = DeadLetters({"bootstrap.servers": cluster.address, "message.max.bytes": 1000}, "dlq", "g", 5)
+    letters = DeadLetters({"bootstrap.servers": cluster.address}, "dlq", "g", 5)
     with pytest.raises(DeliveryFailed, match=r"news partition 0 offset 7.*too large"):
-        letters.put(Record("news", 0, 7, 0, None, b"x" * 2000), ValueError("poison"))
+        letters.put(Record("news", 0, 7, 0, b"k" * (DEAD_LETTER_BYTES + 1), b"small"), ValueError("poison"))

@@ -1,0 +1,49 @@
+"""The life of a stream service's replica: identity, topics, changelog, application, loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsroom.health import Health, HealthServer
+from newsroom.logs import get_logger
+from newsroom.slots import take_slot
+from newsroom.stream_topics import await_topics, prepare_changelog
+from newsroom.streams import NEEDS, build_application, identity, run_application, translated_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from newsroom.lifecycle import StopFlag
+    from newsroom.streams import StreamApplication, StreamSettings
+
+log = get_logger(__name__)
+
+
+def run_stream(
+    settings: StreamSettings,
+    stop: StopFlag,
+    *,
+    topics: Sequence[str],
+    stateful: Sequence[str],
+    build: Callable[[StreamApplication], None],
+    poll_seconds: float,
+) -> None:
+    """Run one replica until it is to stop.
+
+    `topics` must exist before it starts. `stateful` are the inputs of its stateful dataframe: their store gets a
+    changelog. `build` adds the dataframes. `poll_seconds` bounds how late a due commit is noticed.
+
+    Raises:
+        NewsroomError: it cannot go on; nothing of the open transaction was committed.
+    """
+    health = Health(*NEEDS)
+    with HealthServer(health, settings.http_host, settings.http_port), take_slot(settings.state_dir) as slot:
+        log.info("replica", identity=identity(settings, slot), state=str(slot.folder))
+        found = await_topics(settings, topics, stop)
+        if stop:
+            return
+        prepare_changelog(settings, {name: found[name] for name in stateful})
+        app = build_application(settings, slot, health, stop, consumer_poll_timeout=poll_seconds)
+        with translated_errors():
+            build(app)
+        run_application(app)
