@@ -18,6 +18,7 @@ from newsroom.settings import KafkaSettings
 from newsroom.streams import Decoder, decode_text
 from wordcount_stream import deltas
 from wordcount_stream.topology import WordTopics, build
+from wordcount_stream.words import MAX_WORD_CHARACTERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +108,13 @@ def test_filtered_records_are_not_counted(running: Running) -> None:
     running.feed("mytopic", b"filter1")
     assert running.checkpoint() == {}
     assert _metric("filtered") == before + 1
+
+
+def test_words_too_long_to_be_any_are_dropped_and_counted(running: Running) -> None:
+    before = _metric("giants")
+    running.feed("mytopic", b"small " + b"x" * (MAX_WORD_CHARACTERS + 1))
+    assert running.checkpoint() == {"small": 1}
+    assert _metric("giants") == before + 1
 
 
 @pytest.mark.parametrize(("topic", "value"), [("mytopic", b"\xff"), ("news", b"junk"), ("word-deltas", b"junk")])

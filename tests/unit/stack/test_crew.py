@@ -1,0 +1,251 @@
+"""The supervisor's children, as small real processes: readiness, deaths, commands, stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import psutil
+import pytest
+from typing_extensions import override
+
+from newsroom_stack import crew as crew_module
+from newsroom_stack.commands import Commands
+from newsroom_stack.control import Request
+from newsroom_stack.crew import Crew
+from newsroom_stack.errors import StackError
+from newsroom_stack.interface import State
+from newsroom_stack.jvm import Launch
+from newsroom_stack.layout import Layout
+from newsroom_stack.plan import Member, Plan
+from newsroom_stack.probes import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from newsroom_stack.child import Child
+
+SLEEPS = "print('started', flush=True); import time; time.sleep(60)"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPS
+SAYS_BYE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (open(sys.argv[1], 'a').write(sys.argv[2] + '\\n'), sys.exit(0)))
+print('started', flush=True)
+while True:
+    time.sleep(0.01)
+"""
+
+
+@dataclass(frozen=True)
+class LogProbe(Probe):
+    """Ready when the process has written `started`."""
+
+    @override
+    def missing(self) -> str | None:
+        started = Path(self.target).exists() and "started" in Path(self.target).read_text()
+        return None if started else "it has not started"
+
+
+@dataclass
+class Ship:
+    """A crew with everything around it."""
+
+    folder: Path
+    stopping: threading.Event = field(default_factory=threading.Event)
+    said: list[str] = field(default_factory=list)
+    saves: int = 0
+
+    def __post_init__(self) -> None:
+        self.layout = Layout(self.folder)
+        self.layout.make()
+        self.crew = Crew(self.layout, self.stopping, say=self.said.append, changed=self._changed)
+        self.commands = Commands(self.crew, cast("Plan", self), down=self.stopping.set)
+
+    def _changed(self) -> None:
+        self.saves += 1
+
+    def member(self, name: str, code: str, *arguments: str, role: str = "service", deadline: float = 10) -> Member:
+        launch = Launch(name, (sys.executable, "-c", code, *arguments), dict(os.environ), self.folder)
+        service = name.rpartition("-")[0]
+        return Member(name, service, role, launch, "nowhere", LogProbe("http", str(self.layout.log(name))), deadline)
+
+    def service(self, name: str, replica: int) -> Member:
+        """What a plan does for `scale`."""
+        return self.member(f"{name}-{replica}", SLEEPS)
+
+    def add(self, name: str, code: str = SLEEPS, *arguments: str, role: str = "service") -> Child:
+        child = self.crew.add(self.member(name, code, *arguments, role=role))
+        self.crew.wait_ready([child])
+        return child
+
+    def look_after_until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < end, self.said
+            self.crew.look_after()
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def ship(tmp_path: Path) -> Iterator[Ship]:
+    made = Ship(tmp_path)
+    yield made
+    for child in made.crew.children:
+        child.signal(signal.SIGKILL)
+        child.wait(5)
+
+
+def test_a_member_is_running_once_it_is_ready_and_others_are_told(ship: Ship) -> None:
+    child = ship.crew.add(ship.member("a-1", SLEEPS))
+    assert child.state is State.STARTING
+    waited_for: list[str] = []
+    ship.crew.wait_ready([child], tell=waited_for.append)
+    assert (child.state, waited_for, ship.saves) == (State.RUNNING, ["a-1"], 2)
+    assert ship.said[0].startswith("a-1: ready in ")
+
+
+def test_a_member_that_dies_while_starting_is_shown_with_its_last_lines(ship: Ship) -> None:
+    child = ship.crew.add(ship.member("a-1", "import sys; print('no such topic'); sys.exit(3)"))
+    with pytest.raises(StackError, match=r"(?s)a-1 ended with exit code 3 while starting:.*no such topic"):
+        ship.crew.wait_ready([child])
+
+
+def test_a_member_that_is_never_ready_is_named_with_what_was_seen(ship: Ship) -> None:
+    child = ship.crew.add(ship.member("a-1", "import time; time.sleep(60)", deadline=0.3))
+    with pytest.raises(StackError, match=r"a-1 was not ready within 0 s: it has not started"):
+        ship.crew.wait_ready([child])
+
+
+def test_a_stop_ends_the_wait(ship: Ship) -> None:
+    child = ship.crew.add(ship.member("a-1", "import time; time.sleep(60)"))
+    ship.stopping.set()
+    with pytest.raises(StackError, match="stopped while starting"):
+        ship.crew.wait_ready([child])
+
+
+def test_a_member_that_dies_by_itself_is_started_again(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02))
+    child = ship.add("a-1")
+    first = child.pid
+    assert first
+    os.kill(first, signal.SIGKILL)
+    ship.look_after_until(lambda: child.restarts == 1)
+    assert child.pid not in (None, first)
+    assert "a-1 was ended by SIGKILL; its last lines:\n    started" in ship.said
+
+
+def test_a_member_that_dies_again_and_again_stays_down(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02))
+    child = ship.crew.add(ship.member("a-1", "raise SystemExit(2)"))
+    ship.look_after_until(lambda: child.state is State.FAILED)
+    assert child.restarts == 2
+    assert ship.said[-1] == "a-1 died 2 times in a row and stays down: 'newsroom restart a-1'"
+
+
+def test_a_paused_member_that_dies_is_noticed(ship: Ship) -> None:
+    child = ship.add("a-1")
+    ship.commands.pause("a-1")
+    assert child.pid
+    assert psutil.Process(child.pid).status() == psutil.STATUS_STOPPED
+    os.kill(child.pid, signal.SIGKILL)
+    ship.look_after_until(lambda: child.restarts == 1)
+
+
+def test_killed_it_stays_down_until_it_is_restarted(ship: Ship) -> None:
+    child = ship.add("a-1")
+    assert ship.commands.kill("a-1") == ["a-1: killed (SIGKILL); it stays down until 'newsroom restart a-1'"]
+    ship.crew.look_after()
+    assert (child.pid, child.state) == (None, State.KILLED)
+    assert ship.commands.restart("a") == ["a-1: restarted and ready"]
+    assert child.state is State.RUNNING
+
+
+def test_pause_and_resume_name_what_they_did(ship: Ship) -> None:
+    ship.add("a-1")
+    ship.add("a-2")
+    assert ship.commands.pause("a") == ["a-1: paused", "a-2: paused"]
+    assert ship.commands.resume("a-1") == ["a-1: resumed"]
+    assert ship.commands.resume("a-1") == ["a-1 is not paused"]
+
+
+def test_scale_adds_and_takes_away_the_last(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newsroom_stack.commands.service_kind", lambda _: None)
+    ship.add("a-1")
+    assert ship.commands.scale("a", 3) == ["a: 3 replicas"]
+    assert [child.name for child in ship.crew.children] == ["a-1", "a-2", "a-3"]
+    gone = ship.crew.children[-1]
+    ship.commands.scale("a", 1)
+    assert [child.name for child in ship.crew.children] == ["a-1"]
+    assert gone.pid is None
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones(ship: Ship) -> None:
+    ship.add("a-1")
+    request = Request("kill", {"name": "b"})
+    assert ship.commands.answer(request) == []
+    assert request.answer.get_nowait() == {"error": "there is no 'b' in this stack: a-1"}
+    down = Request("down", {})
+    assert ship.commands.answer(down) == ["stopping"]
+    assert ship.stopping.is_set()
+
+
+def test_clients_stop_before_what_they_write_to(ship: Ship) -> None:
+    diary = ship.folder / "diary"
+    for name, role in (("kafka-1", "broker"), ("registry", "registry"), ("connect", "connect"), ("a-1", "service")):
+        ship.add(name, SAYS_BYE, str(diary), role, role=role)
+    ship.crew.stop_all()
+    order = diary.read_text().split()
+    assert sorted(order[:2]) == ["connect", "service"]
+    assert order[2:] == ["registry", "broker"]
+    assert {child.state for child in ship.crew.children} == {State.EXITED}
+
+
+def test_who_does_not_stop_in_time_is_killed_and_a_paused_one_is_let_go_on(
+    ship: Ship, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew_module, "STOP_SECONDS", defaultdict(lambda: 0.5))
+    ship.add("a-1", STUBBORN)
+    paused = ship.add("a-2", SAYS_BYE, str(ship.folder / "diary"), "a-2")
+    ship.commands.pause("a-2")
+    ship.crew.stop_all()
+    assert ship.said[-1] == "a-1 did not stop within 0.5 s and is killed"
+    assert (ship.folder / "diary").read_text() == "a-2\n"
+    assert paused.exit_code() == 0
+
+
+def test_the_last_broker_whose_logs_are_closed_is_not_waited_for(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew_module, "STOP_SECONDS", {"broker": 30.0})
+    last = ship.add("kafka-1", STUBBORN, role="broker")
+    marker = ship.layout.data / "kafka-1" / "log" / ".kafka_cleanshutdown"
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    started = time.monotonic()
+    ship.crew.stop_all()
+    assert last.pid is None
+    assert time.monotonic() - started < 15
+    assert not [line for line in ship.said if "killed" in line]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children of a dead parent; others at the next up")
+def test_a_member_ends_with_its_supervisor_however_that_ends() -> None:
+    parent = (
+        "import os, subprocess, sys, time; from newsroom_stack.child import leashed; "
+        "print(subprocess.Popen(leashed(['sleep', '60'])).pid, flush=True); time.sleep(60)"
+    )
+    supervisor = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    assert supervisor.stdout
+    member = psutil.Process(int(supervisor.stdout.readline()))
+    assert member.is_running()
+    supervisor.kill()
+    supervisor.wait()
+    supervisor.stdout.close()
+    psutil.wait_procs([member], timeout=5)
+    assert not member.is_running() or member.status() == psutil.STATUS_ZOMBIE
