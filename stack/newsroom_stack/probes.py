@@ -9,6 +9,9 @@ import httpx
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from newsroom.errors import ClusterUnavailable
+from newsroom.lifecycle import Deadline
+from newsroom.settings import KafkaSettings
 from newsroom_stack.layout import BROKERS
 
 PROBE_SECONDS = 2.0
@@ -41,14 +44,29 @@ def http_ready(url: str) -> str | None:
 
 
 def broker_ready(bootstrap: str) -> str | None:
-    """None when this broker's metadata has all brokers and a controller, otherwise what is missing."""
+    """None when this broker's metadata has all brokers and the metadata quorum has a leader, otherwise what is missing.
+
+    The description's own controller proves nothing: under KRaft it is any broker that was alive.
+    """
+    deadline = Deadline(PROBE_SECONDS)
     # log_level 0: a broker that does not listen yet is no news while one waits for it.
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.connection.setup.timeout.ms": 2000})
     try:
-        cluster = admin.describe_cluster(request_timeout=PROBE_SECONDS).result(timeout=PROBE_SECONDS)
+        cluster = admin.describe_cluster(request_timeout=PROBE_SECONDS).result(timeout=deadline.left())
     except (KafkaException, TimeoutError) as error:
         reason = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
         return f"{bootstrap} gives no metadata ({reason})"
     if len(cluster.nodes) < BROKERS:
         return f"{bootstrap} sees {len(cluster.nodes)} of {BROKERS} brokers"
-    return None if cluster.controller is not None else f"{bootstrap} sees no controller"
+    return _leaderless(bootstrap, deadline.left())
+
+
+def _leaderless(bootstrap: str, seconds: float) -> str | None:
+    # Imported at need: kafka-python takes a third of a second, and most commands probe no broker.
+    from newsroom.quorum import describe_quorum  # noqa: PLC0415
+
+    try:
+        describe_quorum(KafkaSettings(bootstrap_servers=bootstrap, security_protocol="PLAINTEXT"), seconds)
+    except ClusterUnavailable as error:
+        return str(error)
+    return None

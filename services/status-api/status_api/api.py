@@ -126,15 +126,12 @@ def _envelope(reading: Reading, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def cluster_json(snapshot: Snapshot) -> dict[str, Any]:
-    """Sums over the whole cluster.
-
-    With KRaft a broker names any living broker as the controller, another one at each question: hence the
-    careful name, and no controller on the page.
-    """
+    """Sums over the whole cluster."""
     partitions = [partition for topic in snapshot.topics for partition in topic.partitions]
     return {
         "cluster_id": snapshot.cluster_id,
-        "reported_controller_id": snapshot.controller_id,
+        "controller_id": snapshot.controller_id,
+        "controller_epoch": snapshot.controller_epoch,
         "brokers": len(snapshot.brokers),
         "topics": len(snapshot.topics),
         "partitions": len(partitions),

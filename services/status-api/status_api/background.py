@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 
 from newsroom.errors import NewsroomError
 from newsroom.logs import get_logger
+from newsroom.quorum import QuorumReader
 from status_api.collector import Collector, admin_client, sentence
 from status_api.tables import TableReader, table_consumer
 
@@ -33,6 +34,7 @@ class Background:
         self._health = health
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._quorum = QuorumReader(settings, settings.request_timeout)
 
     def start(self) -> None:
         """Start both threads."""
@@ -41,7 +43,8 @@ class Background:
             admin_client(self._settings),
             self._settings.bootstrap_servers,
             self._settings.request_timeout,
-            reader.tables,
+            quorum=self._quorum.ask,
+            tables=reader.tables,
         )
         self._threads = [
             threading.Thread(target=self._snapshots, args=(collector,), name="snapshots", daemon=True),
@@ -56,6 +59,7 @@ class Background:
         end = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
+        self._quorum.close()
         self._threads = []
 
     def _snapshots(self, collector: Collector) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
+    from newsroom.quorum import Quorum
     from newsroom.settings import KafkaSettings
     from status_api.model import Tables
 
@@ -41,9 +42,16 @@ class Collector:
     """Takes snapshots of one cluster, one at a time."""
 
     def __init__(
-        self, admin: AdminClient, addresses: str, timeout_seconds: float, tables: Callable[[], Tables]
+        self,
+        admin: AdminClient,
+        addresses: str,
+        timeout_seconds: float,
+        *,
+        quorum: Callable[[], Future[Quorum]],
+        tables: Callable[[], Tables],
     ) -> None:
         self._admin = admin
+        self._quorum = quorum
         self._addresses = addresses
         self._timeout = timeout_seconds
         self._tables = tables
@@ -63,24 +71,29 @@ class Collector:
         cluster_future = self._admin.describe_cluster(**limit)
         listing_future = self._admin.list_consumer_groups(**limit)
         metadata = self._metadata()
+        # Asked apart: the cluster's description names any living broker as the controller.
+        quorum_future = self._quorum()
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         listing, listing_error = answer(listing_future, deadline)
         groups = self._groups(self._group_ids(listing))
         topics = self._topics(metadata)
         by_name = {topic.name: topic for topic in topics}
         cluster, cluster_error = answer(cluster_future, deadline)
+        quorum, quorum_error = answer(quorum_future, deadline)
         self._number += 1
         return Snapshot(
             id=f"{self._boot}-{self._number}",
             collected_at=datetime.now(UTC),
             cluster_id=metadata.cluster_id,
-            controller_id=cluster.controller.id if cluster and cluster.controller else None,
+            controller_id=quorum.leader_id if quorum else None,
+            controller_epoch=quorum.epoch if quorum else None,
             brokers=_brokers(cluster, metadata),
             topics=tuple(topics),
             groups=tuple(_with_progress(group, commits, by_name) for group, commits in groups),
             tables=self._tables(),
             error=_joined(
                 _during("describing the cluster", cluster_error),
+                quorum_error,
                 _during("listing the groups", listing_error),
                 *(_during("listing the groups", text) for text in _texts(listing.errors if listing else ())),
             ),
@@ -167,11 +180,13 @@ class Collector:
 
 
 def answer(future: Future[Any], deadline: Deadline) -> Answer:
-    """Wait for one answer of the AdminClient until the deadline."""
+    """Wait for one answer of the cluster until the deadline."""
     try:
         return future.result(timeout=deadline.left()), None
     except KafkaException as error:
         return None, sentence(error)
+    except ClusterUnavailable as error:
+        return None, str(error)
     except TimeoutError:
         return None, f"no answer within {deadline.seconds:g} s"
 

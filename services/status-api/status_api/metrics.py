@@ -62,6 +62,8 @@ def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
     for broker in snapshot.brokers:
         info.add_metric([str(broker.id), f"{broker.host}:{broker.port}"], 1)
     yield info
+    if snapshot.controller_id is not None:
+        yield _gauge("newsroom_status_controller_id", "The active controller's node.", snapshot.controller_id)
     partitions = GaugeMetricFamily("kafka_topic_partitions", "Number of partitions of a topic.", labels=["topic"])
     for topic in snapshot.topics:
         partitions.add_metric([topic.name], len(topic.partitions))

@@ -185,7 +185,9 @@ class Snapshot:
     collected_at: datetime
     cluster_id: str | None
     controller_id: int | None
-    """As the brokers say; with KRaft any living broker."""
+    """The leader of the metadata quorum; with controllers of their own it is none of the brokers."""
+    controller_epoch: int | None = None
+    """Grows with every election of a controller."""
     brokers: tuple[Broker, ...] = ()
     topics: tuple[Topic, ...] = ()
     groups: tuple[Group, ...] = ()

@@ -78,6 +78,7 @@ def a_snapshot(number: int = 1) -> Snapshot:
         collected_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         cluster_id="cluster",
         controller_id=2,
+        controller_epoch=5,
         brokers=tuple(Broker(i, "localhost", 29092 + i) for i in (1, 2, 3)),
         topics=tuple(topics.values()),
         groups=groups,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -146,6 +148,21 @@ def test_the_page_is_complete_without_script_and_escapes_words(live_site: Site) 
             assert f"/static/{name}" in response.text
 
 
+def test_the_controller_is_named_and_marked_or_known_to_be_unknown(live_site: Site) -> None:
+    body = live_site.client.get("/api/v1/cluster").json
+    assert body is not None
+    assert (body["controller_id"], body["controller_epoch"]) == (2, 5)
+    marked = re.findall(
+        r"<strong>Broker (\d)</strong><span[^>]*epoch 5[^>]*>controller<", live_site.client.get("/").text
+    )
+    assert marked == ["2"]
+    live_site.store.succeeded(replace(a_snapshot(2), controller_id=None, controller_epoch=None))
+    page = live_site.client.get("/").text
+    assert "no controller known" in page
+    assert ">controller<" not in page
+    assert "newsroom_status_controller_id" not in live_site.client.get("/metrics").text
+
+
 def test_metrics_follow_the_known_names_and_omit_what_is_unknown(live_site: Site) -> None:
     live_site.clock.now += 2
     samples = {
@@ -171,5 +188,6 @@ def test_metrics_follow_the_known_names_and_omit_what_is_unknown(live_site: Site
     assert value("kafka_consumergroup_members", consumergroup="avro-consumer") == 1
     assert value("kafka_consumergroup_members", consumergroup="forbidden") is None
     assert value("newsroom_status_up") == 1
+    assert value("newsroom_status_controller_id") == 2
     assert value("newsroom_status_snapshot_age_seconds") == 2
     assert value("newsroom_status_last_success_timestamp_seconds") == 1_700_000_000

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from newsroom.errors import ClusterUnavailable
+from newsroom.quorum import Quorum
 from status_api.collector import Collector
 from status_api.model import NO_TABLES
 
@@ -39,6 +40,7 @@ class FakeAdmin:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.node = SimpleNamespace(id=1, host="b1", port=9092, rack="r")
+        # Under KRaft a broker names any living broker as the controller: not what the page may show.
         self.cluster: object = SimpleNamespace(controller=self.node, nodes=[self.node])
 
     def describe_cluster(self, **_: object) -> Future[Any]:
@@ -90,8 +92,8 @@ class FakeAdmin:
         return {item: done({"min.insync.replicas": SimpleNamespace(value="2")}) for item in resources}
 
 
-def collector(admin: object) -> Collector:
-    return Collector(admin, "b1:9092", 1.0, lambda: NO_TABLES)
+def collector(admin: object, quorum: Quorum | Exception = Quorum(3, 12)) -> Collector:  # noqa: B008 - it is frozen
+    return Collector(admin, "b1:9092", 1.0, quorum=lambda: done(quorum), tables=lambda: NO_TABLES)
 
 
 def test_a_snapshot_of_groups_topics_and_brokers() -> None:
@@ -106,7 +108,8 @@ def test_a_snapshot_of_groups_topics_and_brokers() -> None:
     assert topic is not None
     assert (topic.min_in_sync, topic.under_replicated, topic.produced) == (2, 3, None)
     assert topic.partitions[2].error == "the partition has no leader"
-    assert (snapshot.controller_id, snapshot.brokers[0].rack) == (1, "r")
+    assert (snapshot.controller_id, snapshot.controller_epoch, snapshot.brokers[0].rack) == (3, 12, "r")
+    assert snapshot.error is None
 
 
 def test_a_failing_group_carries_its_error_alone() -> None:
@@ -146,8 +149,19 @@ def test_a_cluster_that_may_not_be_described_is_shown_from_its_metadata() -> Non
     admin = FakeAdmin()
     admin.cluster = KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED))
     snapshot = collector(admin).collect()
-    assert (len(snapshot.brokers), snapshot.controller_id) == (1, None)
+    assert (len(snapshot.brokers), snapshot.controller_id) == (1, 3)
     assert snapshot.error is not None
+
+
+def test_without_a_controller_a_snapshot_has_everything_else_and_the_reason() -> None:
+    snapshot = collector(FakeAdmin(), ClusterUnavailable("b1:9092 named no controller: no answer")).collect()
+    assert (len(snapshot.brokers), snapshot.controller_id, snapshot.controller_epoch) == (1, None, None)
+    assert snapshot.group("good") is not None
+    assert snapshot.error == "b1:9092 named no controller: no answer"
+
+
+def no_quorum() -> Future[Any]:
+    return done(ClusterUnavailable("not asked"))
 
 
 @pytest.fixture
@@ -163,7 +177,7 @@ def mock_cluster() -> Iterator[str]:
 
 def test_offsets_and_brokers_of_the_mock_cluster(mock_cluster: str) -> None:
     admin = AdminClient({"bootstrap.servers": mock_cluster, **QUIET})
-    snapshot = Collector(admin, mock_cluster, 0.5, lambda: NO_TABLES).collect()
+    snapshot = Collector(admin, mock_cluster, 0.5, quorum=no_quorum, tables=lambda: NO_TABLES).collect()
     assert len(snapshot.brokers) == 3
     topic = snapshot.topic("mytopic")
     assert topic is not None
@@ -175,4 +189,4 @@ def test_offsets_and_brokers_of_the_mock_cluster(mock_cluster: str) -> None:
 def test_a_dead_cluster_is_unavailable_with_its_address() -> None:
     admin = AdminClient({"bootstrap.servers": "127.0.0.1:1", **QUIET})
     with pytest.raises(ClusterUnavailable, match=r"127\.0\.0\.1:1 answered within 0\.5 s"):
-        Collector(admin, "127.0.0.1:1", 0.5, lambda: NO_TABLES).collect()
+        Collector(admin, "127.0.0.1:1", 0.5, quorum=no_quorum, tables=lambda: NO_TABLES).collect()

@@ -1,0 +1,76 @@
+"""What a broker must have before it counts as ready: answers at the clients' boundary."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from newsroom import quorum
+from newsroom.errors import ClusterUnavailable
+from newsroom.quorum import Quorum
+from newsroom_stack import probes
+
+if TYPE_CHECKING:
+    from newsroom.settings import KafkaSettings
+
+ADDRESS = "localhost:29092"
+
+
+class FakeCluster:
+    """A broker's metadata and the quorum; the metadata names a controller whatever happens, as KRaft's does."""
+
+    def __init__(self) -> None:
+        self.brokers = 3
+        self.silent = False
+        self.leaderless: str | None = None
+        self.asked: list[str] = []
+
+    def admin(self, config: dict[str, Any]) -> FakeCluster:
+        assert config["bootstrap.servers"] == ADDRESS
+        return self
+
+    def describe_cluster(self, **_: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        if self.silent:
+            future.set_exception(KafkaException(KafkaError(KafkaError._TRANSPORT)))
+        else:
+            nodes = [SimpleNamespace(id=number) for number in range(1, self.brokers + 1)]
+            future.set_result(SimpleNamespace(nodes=nodes, controller=nodes[0]))
+        return future
+
+    def describe_quorum(self, settings: KafkaSettings, seconds: float) -> Quorum:
+        assert 0 < seconds <= probes.PROBE_SECONDS
+        self.asked.append(settings.bootstrap_servers)
+        if self.leaderless is not None:
+            raise ClusterUnavailable(self.leaderless)
+        return Quorum(2, 1)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    found = FakeCluster()
+    monkeypatch.setattr(probes, "AdminClient", found.admin)
+    monkeypatch.setattr(quorum, "describe_quorum", found.describe_quorum)
+    return found
+
+
+def test_all_brokers_and_a_quorum_with_a_leader_are_ready(cluster: FakeCluster) -> None:
+    assert probes.Probe("broker", ADDRESS).missing() is None
+    assert cluster.asked == [ADDRESS]
+
+
+def test_a_quorum_without_a_leader_is_not_ready_whatever_the_metadata_says(cluster: FakeCluster) -> None:
+    cluster.leaderless = f"{ADDRESS} named no controller: no answer within 2 s"
+    assert probes.broker_ready(ADDRESS) == cluster.leaderless
+
+
+def test_the_quorum_is_asked_only_once_all_brokers_are_there(cluster: FakeCluster) -> None:
+    cluster.brokers = 2
+    assert probes.broker_ready(ADDRESS) == f"{ADDRESS} sees 2 of 3 brokers"
+    cluster.silent = True
+    assert f"{ADDRESS} gives no metadata" in str(probes.broker_ready(ADDRESS))
+    assert cluster.asked == []
