@@ -28,6 +28,11 @@ CONFIG_SECONDS = 30.0
 ANSWER_MARGIN_SECONDS = 0.5
 """librdkafka ends a request itself after its timeout; its answer gets this much longer to arrive."""
 
+GROUP_REQUEST_SECONDS = 60.0
+"""A request that times out while it waits for its group's coordinator makes librdkafka (2.12 to 2.15) abort the
+process once the coordinator is back (its issues 3663 and 4605: the request's state is released twice). So requests
+about groups get far more time than they are waited for, and a client with an open one is given up before it ends."""
+
 Answer = tuple[Any, str | None]
 """A result, or the sentence why there is none."""
 
@@ -43,14 +48,16 @@ class Collector:
 
     def __init__(
         self,
-        admin: AdminClient,
+        connect: Callable[[], AdminClient],
         addresses: str,
         timeout_seconds: float,
         *,
         quorum: Callable[[], Future[Quorum]],
         tables: Callable[[], Tables],
     ) -> None:
-        self._admin = admin
+        self._connect = connect
+        self._admin = connect()
+        self._group_admin: AdminClient | None = None
         self._quorum = quorum
         self._addresses = addresses
         self._timeout = timeout_seconds
@@ -118,20 +125,27 @@ class Collector:
         """The groups, and their commits. All questions go out before the first answer is waited for."""
         if not group_ids:
             return []
-        limit = {"request_timeout": self._timeout}
-        described = self._admin.describe_consumer_groups(group_ids, **limit)
+        if self._group_admin is None:
+            self._group_admin = self._connect()
+        limit = {"request_timeout": GROUP_REQUEST_SECONDS}
+        described = self._group_admin.describe_consumer_groups(group_ids, **limit)
         # The API takes one group per call.
         committed = {
-            group_id: self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group_id)], **limit)
+            group_id: self._group_admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group_id)], **limit)[
+                group_id
+            ]
             for group_id in group_ids
         }
-        deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
+        deadline = Deadline(self._timeout)
         groups = []
         for group_id in group_ids:
             description, error = answer(described[group_id], deadline)
-            commits = answer(committed[group_id][group_id], deadline)
+            commits = answer(committed[group_id], deadline)
             group = _group(description) if description else Group(group_id, error=error)
             groups.append((group, commits))
+        if not all(future.done() for future in (*described.values(), *committed.values())):
+            # See GROUP_REQUEST_SECONDS: the questions that are still open end with their client.
+            self._group_admin = None
         return groups
 
     def _topics(self, metadata: Any) -> list[Topic]:  # noqa: ANN401

@@ -14,8 +14,9 @@ class StatusSettings(ServiceSettings):
     http_port: int = Field(default=8000, ge=0, le=65535, description="their port; 0 takes a free one")
     refresh: float = Field(default=1.0, ge=0.2, le=60.0, description="seconds between two snapshots of the cluster")
     request_timeout: float = Field(
-        # A snapshot has three steps, and is stale after five seconds: one dead broker must not make it so.
-        default=1.5,
+        # Three steps of a snapshot wait for a broker that has died just now, after a second since the last snapshot;
+        # it is stale after five seconds, and one dead broker must not make it so.
+        default=1.2,
         ge=0.2,
         le=4.0,
         description="seconds the cluster may take to answer one step of a snapshot",

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from newsroom.errors import ClusterUnavailable
 from newsroom.quorum import Quorum
-from status_api.collector import Collector
+from status_api.collector import GROUP_REQUEST_SECONDS, Collector
 from status_api.model import NO_TABLES
 
 if TYPE_CHECKING:
@@ -92,8 +92,12 @@ class FakeAdmin:
         return {item: done({"min.insync.replicas": SimpleNamespace(value="2")}) for item in resources}
 
 
+def no_quorum() -> Future[Any]:
+    return done(ClusterUnavailable("not asked"))
+
+
 def collector(admin: object, quorum: Quorum | Exception = Quorum(3, 12)) -> Collector:  # noqa: B008 - it is frozen
-    return Collector(admin, "b1:9092", 1.0, quorum=lambda: done(quorum), tables=lambda: NO_TABLES)
+    return Collector(lambda: admin, "b1:9092", 1.0, quorum=lambda: done(quorum), tables=lambda: NO_TABLES)
 
 
 def test_a_snapshot_of_groups_topics_and_brokers() -> None:
@@ -136,6 +140,33 @@ def test_groups_of_a_broker_that_does_not_answer_stay_with_an_error() -> None:
     assert source.collect().groups == ()
 
 
+def test_a_late_answer_about_a_group_costs_the_client_that_waits_for_it() -> None:
+    admins: list[FakeAdmin] = []
+    limits: list[object] = []
+
+    def connect() -> FakeAdmin:
+        admins.append(FakeAdmin())
+        if len(admins) == 2:
+            admins[1].list_consumer_group_offsets = never  # type: ignore[method-assign]
+        return admins[-1]
+
+    def never(requests: list[Any], **options: object) -> dict[str, Future[Any]]:
+        limits.append(options["request_timeout"])
+        return {requests[0].group_id: Future()}
+
+    source = Collector(connect, "b1:9092", 0.1, quorum=no_quorum, tables=lambda: NO_TABLES)
+    first, second, _ = source.collect(), source.collect(), source.collect()
+    good = [snapshot.group("good") for snapshot in (first, second)]
+    assert [group and (group.state, group.lag, group.error) for group in good] == [
+        ("STABLE", None, "no answer within 0.1 s"),
+        ("STABLE", 6, None),
+    ]
+    # The request itself may not time out before its client is gone: librdkafka aborts the process then.
+    assert limits == [GROUP_REQUEST_SECONDS] * 2
+    assert GROUP_REQUEST_SECONDS >= 30
+    assert len(admins) == 3
+
+
 def test_commits_are_read_before_ends_and_configs_seldom() -> None:
     admin = FakeAdmin()
     source = collector(admin)
@@ -160,10 +191,6 @@ def test_without_a_controller_a_snapshot_has_everything_else_and_the_reason() ->
     assert snapshot.error == "b1:9092 named no controller: no answer"
 
 
-def no_quorum() -> Future[Any]:
-    return done(ClusterUnavailable("not asked"))
-
-
 @pytest.fixture
 def mock_cluster() -> Iterator[str]:
     producer = Producer({"test.mock.num.brokers": 3, "bootstrap.servers": "mock", **QUIET})
@@ -177,7 +204,7 @@ def mock_cluster() -> Iterator[str]:
 
 def test_offsets_and_brokers_of_the_mock_cluster(mock_cluster: str) -> None:
     admin = AdminClient({"bootstrap.servers": mock_cluster, **QUIET})
-    snapshot = Collector(admin, mock_cluster, 0.5, quorum=no_quorum, tables=lambda: NO_TABLES).collect()
+    snapshot = Collector(lambda: admin, mock_cluster, 0.5, quorum=no_quorum, tables=lambda: NO_TABLES).collect()
     assert len(snapshot.brokers) == 3
     topic = snapshot.topic("mytopic")
     assert topic is not None
@@ -189,4 +216,4 @@ def test_offsets_and_brokers_of_the_mock_cluster(mock_cluster: str) -> None:
 def test_a_dead_cluster_is_unavailable_with_its_address() -> None:
     admin = AdminClient({"bootstrap.servers": "127.0.0.1:1", **QUIET})
     with pytest.raises(ClusterUnavailable, match=r"127\.0\.0\.1:1 answered within 0\.5 s"):
-        Collector(admin, "127.0.0.1:1", 0.5, quorum=no_quorum, tables=lambda: NO_TABLES).collect()
+        Collector(lambda: admin, "127.0.0.1:1", 0.5, quorum=no_quorum, tables=lambda: NO_TABLES).collect()
