@@ -21,6 +21,8 @@ log = get_logger(__name__)
 TOPICS = (WORD_COUNTS.name, WORDS_JOINED.name)
 METADATA_SECONDS = 5.0
 """How soon a topic that is created, deleted or grows is noticed."""
+METADATA_TIMEOUT_SECONDS = 1.0
+"""A stop waits for the question under way, so it may not take long; asked again, librdkafka is connected by then."""
 BATCH_RECORDS = 2000
 """Few enough that a stop is noticed within milliseconds."""
 BATCH_SECONDS = 0.2
@@ -101,6 +103,7 @@ class TableReader:
         except KafkaException as error:
             self._changed = self._changed or self._error is None
             self._error = f"word-counts and words-joined cannot be read: {error.args[0].str()}"
+            self._metadata_due = 0.0
             return
         if self._error is not None:
             self._error, self._changed = None, True
@@ -120,5 +123,5 @@ class TableReader:
 
     def _partitions(self) -> set[tuple[str, int]]:
         # All topics: asking for one by name makes librdkafka wait for a topic that may never come.
-        topics = self._consumer.list_topics(timeout=2.0).topics
+        topics = self._consumer.list_topics(timeout=METADATA_TIMEOUT_SECONDS).topics
         return {(name, number) for name in TOPICS if name in topics for number in topics[name].partitions}

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Producer
 
 from newsroom.settings import KafkaSettings
+from status_api import tables
 from status_api.tables import TableReader, table_consumer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
 
 def turn_until(reader: TableReader, condition: Callable[[], bool]) -> None:
@@ -21,7 +24,8 @@ def turn_until(reader: TableReader, condition: Callable[[], bool]) -> None:
         reader.turn()
 
 
-def test_tables_are_read_from_the_beginning_and_followed() -> None:
+def test_tables_are_read_from_the_beginning_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "METADATA_SECONDS", 0.1)  # how long the topic that appears later takes to be found
     producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})
     (broker,) = producer.list_topics(timeout=5).brokers.values()
     for key, value in (("kafka", "1"), ("value10", "4"), ("kafka", "6")):
