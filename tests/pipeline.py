@@ -8,15 +8,20 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
+from newsroom.topics import MAX_RECORD_BYTES
 from newsroom_stack.layout import REPOSITORY, Layout, Ports
 from newsroom_stack.observe import Observer
+from newsroom_stack.plan import SERVICES
 from newsroom_stack.processes import ProcessStack
+from newsroom_stack.supervisor import port_is_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +33,25 @@ T = TypeVar("T")
 POLL_SECONDS = 0.25
 COMMAND_SECONDS = 60.0
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+OFFSETS = range(1000, 15000, 700)
+"""Where a test stack may move its ports, beside a stack that the developer runs."""
+
+
+def every_port(offset: int) -> list[int]:
+    """The ports of a stack with one replica of each service."""
+    ports = Ports(offset)
+    services = [ports.service(kind.first_port, 1) for kind in SERVICES]
+    return [*ports.brokers, *ports.controllers, ports.registry, ports.registry_health, ports.connect, *services]
+
+
+def free_offset() -> int:
+    """An offset at which every port of a stack is free."""
+    for offset in OFFSETS:
+        if all(port_is_free(port) for port in every_port(offset)):
+            return offset
+    raise AssertionError(f"no free ports at any of the offsets {list(OFFSETS)}")
 
 
 def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 60.0) -> T:
@@ -64,7 +88,13 @@ class Pipeline:
         self.stack = ProcessStack(settings)
         self.observer = Observer(self.ports.bootstrap)
 
-    def command(self, *command: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> Finished:
+    def command(
+        self,
+        *command: str,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
+        seconds: float = COMMAND_SECONDS,
+    ) -> Finished:
         """Run one of our commands against this stack until it ends."""
         done = subprocess.run(
             [str(Path(sys.executable).parent / command[0]), *command[1:]],
@@ -72,7 +102,7 @@ class Pipeline:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
             cwd=REPOSITORY,
             env=self.environment() | dict(env or {}),
@@ -94,7 +124,8 @@ class Pipeline:
 
     def send(self, topic: str, records: list[tuple[bytes | None, bytes | None]]) -> None:
         """Write raw records and wait until they are delivered."""
-        producer = Producer({"bootstrap.servers": self.ports.bootstrap, "partitioner": "murmur2_random"})
+        config = {"bootstrap.servers": self.ports.bootstrap, "partitioner": "murmur2_random"}
+        producer = Producer(config | {"message.max.bytes": MAX_RECORD_BYTES})
         failures: list[str] = []
         for key, value in records:
             producer.produce(
@@ -102,6 +133,14 @@ class Pipeline:
             )
         assert producer.flush(30) == 0
         assert not failures
+
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        """Create a topic of the test's own and wait until it has leaders."""
+        admin = AdminClient({"bootstrap.servers": self.ports.bootstrap})
+        admin.create_topics([NewTopic(name, partitions, 3)])[name].result(COMMAND_SECONDS)
+        wait_for(
+            f"topic {name}", lambda: name in admin.list_topics(timeout=10).topics and self.observer.end_offsets(name)
+        )
 
     def log(self, name: str) -> str:
         """What a process has written."""
@@ -123,4 +162,4 @@ class Pipeline:
             ("join-service", "word-counts"),
         ):
             ends = self.observer.end_offsets(topic)
-            wait_for(f"{group} past {topic}", lambda g=group, t=topic, e=ends: self.observer.passed(g, t, e))
+            wait_for(f"{group} past {topic}", partial(self.observer.passed, group, topic, ends))

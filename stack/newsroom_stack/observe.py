@@ -46,7 +46,7 @@ class Observer:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
     def partitions(self, topic: str) -> list[int]:
         """The topic's partitions.
@@ -134,7 +134,7 @@ class Observer:
                 "group.id": f"observer-{uuid.uuid4()}",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
-                "log_level": 3,
+                "log_level": 0,
             }
         )
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 from collections import Counter
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
+from newsroom.topics import MAX_RECORD_BYTES
 from pipeline import wait_for
+from tools import need
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline import Pipeline
 
 pytestmark = pytest.mark.timeout(240)
@@ -86,10 +95,15 @@ def test_the_connectors_file_holds_the_topics_values(pipeline: Pipeline) -> None
 
 def test_a_poison_record_goes_to_the_dead_letter_topic_and_the_consumer_goes_on(pipeline: Pipeline) -> None:
     before = len(pipeline.observer.read("news.dlq"))
-    pipeline.send("news", [(b"bad", b"no avro at all")])
-    letters = wait_for("the dead letter", lambda: pipeline.observer.read("news.dlq")[before:])
-    assert [(letter.key, letter.value) for letter in letters] == [(b"bad", b"no avro at all")]
-    assert b"news" in letters[0].headers.values()
+    # As large as a record of `news` may be: with its headers it must still fit into the dead-letter topic.
+    largest = b"x" * (MAX_RECORD_BYTES - 100)
+    pipeline.send("news", [(b"bad", b"no avro at all"), (b"big", largest)])
+    letters = wait_for(
+        "both dead letters", lambda: found if len(found := pipeline.observer.read("news.dlq")[before:]) == 2 else None
+    )
+    assert {(letter.key, letter.value) for letter in letters} == {(b"bad", b"no avro at all"), (b"big", largest)}
+    assert {letter.headers["dlq.origin.topic"] for letter in letters} == {b"news"}
+    assert all(b"magic byte" in letter.headers["dlq.error"] for letter in letters)
     ends = pipeline.observer.end_offsets("news")
     wait_for("the consumer past the poison", lambda: all(
         pipeline.observer.committed("avro-consumer", "news").get(p, 0) >= end for p, end in ends.items()
@@ -110,6 +124,104 @@ def test_an_incompatible_schema_is_refused_and_nothing_is_written(pipeline: Pipe
     assert pipeline.total("word") == before
     accepted = pipeline.command("news-producer", *options, "--schema", "schemas/news-v2-optional.avsc")
     assert accepted.code == 0, accepted.output
+
+
+def consume(pipeline: Pipeline, folder: Path, *options: str) -> list[dict[str, Any]]:
+    """Run an avro-consumer of its own until its topic is silent for four seconds; what it wrote."""
+    done = pipeline.command(
+        "avro-consumer", "--sink", str(folder / "sink"), "--state-dir", str(folder / "state"), "--idle-exit", "4",
+        *options,
+    )  # fmt: skip
+    assert done.code == 0, done.output
+    assert "No new messages, waiting 3 seconds" in done.output
+    return [json.loads(line) for file in (folder / "sink").glob("*") for line in file.read_text().splitlines()]
+
+
+def test_old_and_new_readers_both_read_old_and_new_records(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.create_topic("evolution")
+    for schema in ("schemas/news.avsc", "schemas/news-v2-optional.avsc"):
+        sent = pipeline.command("news-producer", "--topic", "evolution", "--count", "2", "--schema-path", schema)
+        assert sent.code == 0, sent.output
+    read = {
+        name: [
+            entry["value"]
+            for entry in consume(
+                pipeline,
+                tmp_path / name,
+                "--topic",
+                "evolution",
+                "--group",
+                name,
+                "--reader-schema",
+                f"schemas/{name}.avsc",
+            )
+        ]
+        for name in ("news", "news-v2-optional")
+    }
+    assert [sorted(value) for value in read["news"]] == [["media", "title"]] * 4
+    assert [value["test"] for value in read["news-v2-optional"]] == [None] * 4
+    assert [value["title"] for value in read["news"]] == [value["title"] for value in read["news-v2-optional"]]
+
+
+def test_a_consumer_of_the_new_group_protocol_reads_everything_once(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.create_topic("kip848", partitions=3)
+    pipeline.send("kip848", [(f"k{i}".encode(), f"v{i}".encode()) for i in range(100)])
+    options = ("--format", "string", "--topic", "kip848", "--group", "kip848", "--group-protocol", "consumer")
+    read = consume(pipeline, tmp_path, *options)
+    assert Counter(entry["value"] for entry in read) == {f"v{i}": 1 for i in range(100)}
+    group = pipeline.api("/api/v1/groups/kip848").json()
+    assert (group["protocol"], group["lag"]) == ("CONSUMER", 0)
+    pipeline.send("kip848", [(b"k", b"later")])
+    assert [entry["value"] for entry in consume(pipeline, tmp_path / "again", *options)] == ["later"]
+
+
+def test_kcat_reads_every_topic(pipeline: Pipeline) -> None:
+    kcat = need("kcat", "kcat")
+    pipeline.rounds(1)
+    pipeline.quiet()
+    for topic in ("mytopic", "news", "news.dlq", "word-deltas", "word-counts", "word", "words-joined"):
+        ours = [(record.key or b"").decode() for record in pipeline.observer.read(topic)]
+        command = [kcat, "-C", "-b", pipeline.ports.bootstrap, "-t", topic, "-e", "-q", "-o", "beginning", "-f", "%k\n"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        theirs = Counter(done.stdout.splitlines())
+        assert Counter(ours) <= theirs, topic
+        assert ours or topic in {"news.dlq", "word", "words-joined"}, topic
+
+
+def test_logs_are_json_with_a_setting(pipeline: Pipeline) -> None:
+    done = pipeline.command("news-producer", "--format", "string", "--log-format", "json")
+    lines = [json.loads(line) for line in done.output.splitlines()]
+    assert lines[-1]["event"] == "finished"
+    assert (lines[-1]["sent"], lines[-1]["delivered"], lines[-1]["failed"]) == (42, 42, 0)
+    assert sum(lines[-1]["partitions"].values()) == 42
+
+
+def test_every_service_answers_health_and_metrics(pipeline: Pipeline) -> None:
+    services = [each for each in pipeline.stack.ps() if each.role == "service"]
+    assert len(services) == 5
+    for each in services:
+        answers = {path: httpx.get(f"{each.address}{path}", timeout=10) for path in ("/livez", "/readyz", "/metrics")}
+        assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(answers, 200), each.name
+        assert "# TYPE " in answers["/metrics"].text
+
+
+def ends_well(pipeline: Pipeline, name: str) -> int:
+    """How often the supervisor has seen an instance end with 0."""
+    return pipeline.log("supervisor").count(f"{name} ended with exit code 0; its last lines:")
+
+
+def test_sigterm_finishes_commits_and_exits_with_zero(pipeline: Pipeline) -> None:
+    pipeline.quiet()
+    for each in pipeline.stack.ps():
+        if each.role != "service":
+            continue
+        assert each.pid
+        before = ends_well(pipeline, each.name)
+        os.kill(each.pid, signal.SIGTERM)
+        ended = partial(lambda name, before: ends_well(pipeline, name) > before, each.name, before)
+        wait_for(f"{each.name} ends in under ten seconds", ended, 10)
+    wait_for("the supervisor has started them again", lambda: all(each.ready for each in pipeline.stack.ps()))
+    assert not [line for line in pipeline.log("avro-consumer-1").splitlines() if "Traceback" in line]
 
 
 def test_the_status_api_tells_the_lag_of_kafkas_own_tool(pipeline: Pipeline) -> None:

@@ -1,0 +1,187 @@
+"""Start, stop, crash and start again: stacks of their own, driven as a user drives them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from newsroom_stack.layout import LOOPBACK, REPOSITORY, StackSettings
+from newsroom_stack.supervisor import port_is_free
+from pipeline import ANSI, Pipeline, every_port, free_offset, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(300)
+
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+"""What Ctrl-C may take."""
+
+
+@dataclass
+class Command:
+    """A `newsroom` command that runs, with what it writes in a file."""
+
+    process: subprocess.Popen[bytes]
+    file: Path
+
+    def output(self) -> str:
+        return ANSI.sub("", self.file.read_text(errors="replace"))
+
+    def wait_for_line(self, start: str) -> str:
+        """The first line that begins so; the command must not end before it."""
+
+        def found() -> str | None:
+            for line in self.output().splitlines():
+                if line.startswith(start):
+                    return line
+            assert self.process.poll() is None, self.output()
+            return None
+
+        return wait_for(f"a line '{start}…'", found, START_SECONDS)
+
+    def end(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+        assert self.process.wait(STOP_SECONDS) == 0, self.output()
+
+
+class Home:
+    """A home of a stack, and the commands that run in it."""
+
+    def __init__(self, folder: Path, resources: ExitStack) -> None:
+        self.settings = StackSettings(home=folder / "home", port_offset=free_offset(), news_rate=5.0)
+        self.pipeline = Pipeline(self.settings)
+        self._folder = folder
+        self._resources = resources
+
+    def start(self, *arguments: str) -> Command:
+        """Start `newsroom` and go on; at the end of the test it is stopped, if it still runs."""
+        file = self._folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
+        with file.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "newsroom_stack.cli", *arguments],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=REPOSITORY,
+                env=self.pipeline.environment() | {"PYTHONUNBUFFERED": "1"},
+            )  # fmt: skip
+        self._resources.callback(self._end, process)
+        return Command(process, file)
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(2 * STOP_SECONDS)
+
+    def processes(self) -> list[str]:
+        """Every process of this stack: each inherits the variable that names its home."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("NEWSROOM_HOME") == str(self.settings.home):
+                    found.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:200]}")
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return [line for line in found if psutil.STATUS_ZOMBIE not in line]
+
+    def assert_nothing_is_left(self) -> None:
+        assert self.processes() == []
+        assert [port for port in every_port(self.settings.port_offset) if not port_is_free(port)] == []
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    with ExitStack() as resources:
+        made = Home(tmp_path, resources)
+        resources.callback(made.pipeline.stack.down)
+        yield made
+
+
+def test_the_demo_tells_its_story_on_new_data_and_on_kept_data(home: Home) -> None:
+    demo = home.start("demo")
+    line = demo.wait_for_line("pipeline: ok")
+    assert re.search(r"value10 counted 6, joined \(6, active\), connector 252 lines, in \d+ s", line), line
+    assert "\x1b" not in demo.file.read_text(), "a pipe gets plain lines"
+    assert "records in: news " in demo.output()
+
+    second = home.pipeline.command("newsroom", "up")
+    assert (second.code, "a stack already runs from" in second.output) == (1, True), second.output
+
+    pids = {each.name: each.pid for each in home.pipeline.stack.ps()}
+    demo.end(signal.SIGINT)
+    home.assert_nothing_is_left()
+    assert len(pids) == 10
+    log = home.pipeline.log("supervisor")
+    assert "stopping everything in order" in log
+    assert "is killed" not in log
+
+    again = home.start("demo")
+    line = again.wait_for_line("pipeline: ok")
+    assert re.search(r"value10 counted 12, joined \(12, active\), connector 504 lines", line), line
+    subjects = home.pipeline.command("provision")
+    assert re.search(r"subject news-value: schema id 1\b", subjects.output), subjects.output
+    again.end(signal.SIGTERM)
+    home.assert_nothing_is_left()
+
+
+def test_after_a_crash_of_the_supervisor_nothing_is_left_and_nothing_is_lost(home: Home) -> None:
+    started = home.pipeline.command("newsroom", "up", "--detach", seconds=START_SECONDS)
+    assert started.code == 0, started.output
+    assert "running in the background" in started.output
+    table = json.loads(home.pipeline.command("newsroom", "ps", "--json").output)
+    assert {(each["state"], each["ready"], each["restarts"]) for each in table} == {("running", True, 0)}
+    assert all(each["pid"] and each["address"] and each["role"] for each in table)
+    home.pipeline.rounds(2)
+    home.pipeline.quiet()
+
+    run = json.loads((home.settings.home / "run" / "stack.json").read_text())
+    os.kill(run["supervisor_pid"], signal.SIGKILL)
+    if sys.platform == "linux":
+        wait_for("the kernel ended every member", lambda: not home.processes(), 10)
+    assert {each.state for each in home.pipeline.stack.ps()} == {"gone"}
+    refused = home.pipeline.command("newsroom", "kill", "kafka-1")
+    assert (refused.code, "no stack runs from" in refused.output) == (1, True), refused.output
+
+    up = home.start("up", "--for", "20s")
+    up.wait_for_line("stops by itself in 20 s")
+    counts = home.pipeline.observer.counts()
+    assert {counts.get(f"value{i}") for i in range(21)} == {2}
+    assert up.process.wait(20 + STOP_SECONDS) == 0, up.output()
+    assert "ran for 20 s as asked" in up.output()
+    home.assert_nothing_is_left()
+    wiped = home.pipeline.command("newsroom", "down", "--wipe")
+    assert (wiped.code, home.settings.home.exists()) == (0, False), wiped.output
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing(home: Home) -> None:
+    up = home.start("up")
+    wait_for("the first brokers", lambda: len(home.processes()) > 4, START_SECONDS)
+    up.process.send_signal(signal.SIGINT)
+    up.process.wait(STOP_SECONDS)
+    home.assert_nothing_is_left()
+    assert "Traceback" not in up.output()
+
+
+def test_a_port_in_use_is_named_with_what_to_do_and_nothing_is_left(home: Home) -> None:
+    port = home.pipeline.ports.registry
+    with socket.create_server((LOOPBACK, port)):
+        refused = home.pipeline.command("newsroom", "up")
+        doctor = home.pipeline.command("newsroom", "doctor")
+    assert refused.code == 1
+    assert f"error: ports in use: {port} (registry)" in refused.output
+    assert "NEWSROOM_PORT_OFFSET" in refused.output
+    assert (doctor.code, f"{port} is used by" in doctor.output) == (1, True), doctor.output
+    home.assert_nothing_is_left()

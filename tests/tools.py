@@ -1,0 +1,19 @@
+"""Programs that a few tests look with and no lock brings: the machine has them, or the test says what to install."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def need(tool: str, package: str) -> str:
+    """The path of a program; without it the test is skipped with the Debian package's name, and in CI it fails."""
+    path = shutil.which(tool)
+    if path is not None:
+        return path
+    message = f"{tool} is not on this machine: apt-get install {package}"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)

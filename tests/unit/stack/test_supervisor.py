@@ -1,0 +1,129 @@
+"""What the supervisor checks before it starts anything, and how commands reach it."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import psutil
+import pytest
+
+from newsroom_stack import supervisor as module
+from newsroom_stack.control import ControlServer, ask
+from newsroom_stack.errors import StackError
+from newsroom_stack.layout import LOOPBACK, StackSettings
+from newsroom_stack.plan import Plan
+from newsroom_stack.runfile import Run, write_run
+from newsroom_stack.supervisor import Supervisor, control_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from newsroom_stack.artifacts import Artifacts
+
+OFFSET = 15000
+"""Ports that no other test uses."""
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    plan = Plan(StackSettings(home=tmp_path, port_offset=OFFSET), cast("Artifacts", None))
+    plan.layout.make()
+    made = Supervisor(plan, lifeline=None, run_for=None)
+
+    def start() -> None:
+        raise AssertionError("nothing may be started")
+
+    monkeypatch.setattr(made, "_start_everything", start)
+    return made
+
+
+def test_a_port_in_use_is_named_with_who_wanted_it(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server((LOOPBACK, 39092 + OFFSET)):
+        assert supervisor.main() == 1
+    said = capsys.readouterr().out
+    assert f"error: ports in use: {39092 + OFFSET} (kafka-2). Stop what uses them" in said
+    assert "NEWSROOM_PORT_OFFSET=100" in said
+
+
+def test_a_full_disk_is_refused_with_what_to_do(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(psutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 1024**2))
+    assert supervisor.main() == 1
+    said = capsys.readouterr().out
+    assert "has 5 MiB free, brokers need 1 GiB: free some space" in said
+    assert str(supervisor.plan.layout.home) in said
+
+
+def test_a_second_supervisor_of_one_home_is_refused(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
+    with (supervisor.plan.layout.run / "supervisor.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert supervisor.main() == 1
+    assert f"error: a stack already runs from {supervisor.plan.layout.home}" in capsys.readouterr().out
+
+
+def test_what_a_crashed_run_left_is_ended_before_anything_starts(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end_here() -> None:
+        raise StackError("enough")
+
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        run = Run(1, 0.0, phase="ready")
+        run.processes = [{"name": "kafka-1", "pid": left.pid, "create_time": psutil.Process(left.pid).create_time()}]
+        write_run(supervisor.run_file, run)
+        monkeypatch.setattr(supervisor, "_start_everything", end_here)
+        assert supervisor.main() == 1
+        assert left.wait(5) is not None
+        assert "an earlier run ended without stopping kafka-1: stopped now" in capsys.readouterr().out
+    finally:
+        left.kill()
+        left.wait()
+
+
+def test_a_disk_that_fills_up_while_it_runs_stops_the_stack_with_a_sentence(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_space(*_: object) -> None:
+        raise StackError("stack.json cannot be written (No space left on device): free some space on that disk")
+
+    def start() -> None:
+        monkeypatch.setattr(module, "write_run", no_space)
+        supervisor._save()
+
+    monkeypatch.setattr(supervisor, "_start_everything", start)
+    assert supervisor.main() == 1
+    assert "error: stack.json cannot be written (No space left on device)" in capsys.readouterr().out
+
+
+def test_commands_are_answered_through_the_socket_and_refusals_are_errors(tmp_path: Path) -> None:
+    server = ControlServer(tmp_path / "control.sock")
+    try:
+
+        def serve() -> None:
+            for answer in ({"lines": ["done"]}, {"error": "no such member"}):
+                server.requests.get(timeout=10).answer.put(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert ask(server.path, "pause", name="a") == ["done"]
+        with pytest.raises(StackError, match="no such member"):
+            ask(server.path, "pause", name="b")
+        thread.join(10)
+    finally:
+        server.close()
+    with pytest.raises(StackError, match="is the stack running"):
+        ask(server.path, "pause", name="a")
+
+
+def test_two_homes_have_two_sockets_and_a_path_that_a_socket_may_have(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 100) / ("y" * 100)
+    assert len(str(control_path(deep))) < 107
+    assert control_path(deep) != control_path(tmp_path)
