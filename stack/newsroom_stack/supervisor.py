@@ -247,8 +247,10 @@ def port_is_free(port: int) -> bool:
 
 def say(line: str) -> None:
     """One line of the supervisor's log."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    # The log is on the disk that may be full: what cannot be said must not keep the stack from being stopped.
+    with contextlib.suppress(OSError):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def main() -> None:
