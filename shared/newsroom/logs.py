@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -15,6 +17,33 @@ Logger = structlog.stdlib.BoundLogger
 
 QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "urllib3": logging.WARNING}
 """Libraries that tell about every request at info."""
+
+LIBRDKAFKA = "librdkafka"
+"""The logger that the services hand to their Kafka clients."""
+
+_FACILITIES = frozenset({"FAIL", "ERROR", "REQTMOUT"})
+_CONNECTION = re.compile(
+    r"Connect to \S+ failed|Disconnected|Connection setup timed out|(Receive|Send) failed|brokers are down"
+    r"|request\(s\) timed out|Timed out .*(in flight|in-flight|in-queue)"
+)
+
+
+class ConnectionNoise(logging.Filter):
+    """Makes librdkafka's lines about single connections debug lines.
+
+    It calls each lost connection an error and connects again by itself. What a lost cluster means is said by the
+    services, once, from the errors that their calls and callbacks get. A refused login or certificate, an address
+    that does not resolve, and everything else keep their level.
+    """
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Demote the record when it is such a line; false when nobody wants debug lines."""
+        facility = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        if facility not in _FACILITIES or not _CONNECTION.search(record.getMessage()):
+            return True
+        record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+        return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
 
 
 def get_logger(name: str) -> Logger:
@@ -46,6 +75,7 @@ def configure_logging(service: str, *, log_format: str = "auto", level: str = "i
     root.setLevel(level.upper())
     for name, quiet in QUIET.items():
         logging.getLogger(name).setLevel(max(quiet, root.level))
+    _quiet_connections()
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -56,6 +86,12 @@ def configure_logging(service: str, *, log_format: str = "auto", level: str = "i
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _quiet_connections() -> None:
+    logger = logging.getLogger(LIBRDKAFKA)
+    if not any(isinstance(each, ConnectionNoise) for each in logger.filters):
+        logger.addFilter(ConnectionNoise())
 
 
 def _console_renderer() -> Any:  # noqa: ANN401 - structlog's processors are untyped callables
