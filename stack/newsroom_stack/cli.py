@@ -19,12 +19,14 @@ from newsroom_stack.demo import Display, Story
 from newsroom_stack.doctor import Verdict, examine
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import Ports, load_stack_settings, parse_duration
-from newsroom_stack.processes import ProcessStack, follow_file, stop_owned
+from newsroom_stack.processes import ProcessStack
 from newsroom_stack.progress import make_progress
 from newsroom_stack.render import console, errors, instances_table, plain_instances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from newsroom_stack.interface import Owner, Show, Stack
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -58,16 +60,36 @@ def _escape(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def open_stack() -> ProcessStack:
+@app.callback()
+def choose(
+    docker: Annotated[
+        bool, typer.Option("--docker", help="the stack as containers, with docker compose; also NEWSROOM_DOCKER=1")
+    ] = False,
+) -> None:
+    """Run, break and measure a whole Kafka system on this machine."""
+    if docker:
+        os.environ["NEWSROOM_DOCKER"] = "1"
+
+
+def open_stack() -> Stack:
     """The stack that this command line drives."""
-    return ProcessStack(load_stack_settings())
+    settings = load_stack_settings()
+    if settings.docker:
+        # Imported at need: the engine's client takes a fifth of a second.
+        from newsroom_stack.containers import ContainerStack  # noqa: PLC0415
+
+        return ContainerStack(settings)
+    return ProcessStack(settings)
 
 
-def start_stack(stack: ProcessStack, *, detach: bool, run_for: float | None = None) -> subprocess.Popen[bytes]:
-    """Download what is missing, start the stack, show how it goes."""
-    ensure_artifacts(stack.settings.cache, make_progress(console))
+@contextlib.contextmanager
+def shown(stack: Stack) -> Iterator[Show]:
+    """Download what is missing; then how the start goes is shown: one living line, or plain lines in a pipe."""
+    if not stack.settings.docker:
+        ensure_artifacts(stack.settings.cache, make_progress(console))
     if not console.is_terminal:
-        return stack.start(detach=detach, run_for=run_for, show=print)
+        yield lambda line: console.print(line, markup=False)
+        return
     with console.status("starting") as status:
 
         def show(line: str) -> None:
@@ -76,12 +98,18 @@ def start_stack(stack: ProcessStack, *, detach: bool, run_for: float | None = No
             elif not line.startswith("error:"):
                 status.update(_escape(line))
 
-        return stack.start(detach=detach, run_for=run_for, show=show)
+        yield show
+
+
+def start_stack(stack: Stack, run_for: float | None = None) -> Owner:
+    """Start the stack in the foreground."""
+    with shown(stack) as show:
+        return stack.start(run_for=run_for, show=show)
 
 
 @contextlib.contextmanager
-def owned(supervisor: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Own a supervisor: SIGTERM and Ctrl-C end the block, and the end of the block stops the stack in order."""
+def owned(owner: Owner) -> Iterator[None]:
+    """Own a stack: SIGTERM and Ctrl-C end the block, and the end of the block stops the stack in order."""
     try:
         yield
     except KeyboardInterrupt:
@@ -89,7 +117,9 @@ def owned(supervisor: subprocess.Popen[bytes]) -> Iterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        stop_owned(supervisor)
+        code = owner.stop()
+    if code:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -100,37 +130,32 @@ def up(
     """Start the whole stack and wait until every part is ready."""
     stack = open_stack()
     seconds = parse_duration(run_for) if run_for else None
-    supervisor = start_stack(stack, detach=detach, run_for=seconds)
-    show_addresses(Ports(stack.settings.port_offset))
     if detach:
-        console.print("running in the background: 'newsroom ps' shows it, 'newsroom down' stops it")
+        with shown(stack) as show:
+            stack.up(run_for=seconds, show=show)
+        show_addresses(stack)
+        command = "newsroom --docker" if stack.settings.docker else "newsroom"
+        console.print(f"running in the background: '{command} ps' shows it, '{command} down' stops it")
         return
-    with owned(supervisor):
+    owner = start_stack(stack, seconds)
+    with owned(owner):
+        show_addresses(stack)
         console.print("Ctrl-C stops everything" if seconds is None else f"stops by itself in {seconds:g} s")
-        follow_supervisor(stack, supervisor, console.print)
+        for line in owner.news():
+            if line is not None:
+                console.print(line, markup=False)
     console.print("everything is stopped")
-    if supervisor.returncode:
-        raise typer.Exit(1)
 
 
-def follow_supervisor(stack: ProcessStack, supervisor: subprocess.Popen[bytes], show: Callable[[str], None]) -> None:
-    """Show what the supervisor says from now on, until it ends."""
-    seen_ready = False
-    for line in follow_file(stack.layout.log("supervisor")):
-        if line is None:
-            seen_ready = True
-            if supervisor.poll() is not None:
-                return
-        elif seen_ready:
-            show(_escape(line))
-
-
-def show_addresses(ports: Ports) -> None:
+def show_addresses(stack: Stack) -> None:
     """Where everything answers."""
+    ports = stack.ports
     console.print(f"brokers   {ports.bootstrap}")
     console.print(f"registry  {ports.registry_url}")
     console.print(f"connect   http://localhost:{ports.connect}")
     console.print(f"page      {ports.status_url}")
+    if stack.settings.docker:
+        console.print(f"kafka ui  http://localhost:{ports.ui}")
 
 
 @app.command()
@@ -142,25 +167,23 @@ def demo(
     seconds = parse_duration(run_for) if run_for else None
     stack = open_stack()
     # A stack that runs already is used, and left running.
-    supervisor = start_stack(stack, detach=False) if stack.running() is None else None
-    with owned(supervisor) if supervisor else contextlib.nullcontext():
+    with contextlib.nullcontext() if stack.running() else owned(start_stack(stack)):
         if not tell_story(stack, started, seconds):
             raise typer.Exit(1)
 
 
-def tell_story(stack: ProcessStack, started: float, seconds: float | None) -> bool:
+def tell_story(stack: Stack, started: float, seconds: float | None) -> bool:
     """Tell the story and go on showing figures until Ctrl-C or the time is over; whether every stage was seen."""
-    ports = Ports(stack.settings.port_offset)
-    with Display(console, ports) as display:
+    with Display(console, stack.ports) as display:
         try:
-            seen = Story(stack.settings, display.say, started=started).tell()
+            seen = Story(stack, display.say, started=started).tell()
         except StackError as error:
             display.announce(f"pipeline: failed - {error}")
             return False
         display.announce(seen.line())
         end = time.monotonic() + seconds if seconds is not None else None
         while end is None or time.monotonic() < end:
-            if stack.running() is None:
+            if not stack.running():
                 raise StackError("the stack ended while it was shown; see newsroom logs supervisor")
             time.sleep(WATCH_SECONDS)
     return True

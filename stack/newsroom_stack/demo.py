@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from rich.live import Live
 
 from newsroom_stack.errors import StackError
-from newsroom_stack.layout import REPOSITORY, Layout, Ports
+from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.live import fetch_figures, line, table
 from newsroom_stack.observe import Observer
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from newsroom_stack.layout import StackSettings
+    from newsroom_stack.interface import Stack
+    from newsroom_stack.layout import Ports
 
 ROUNDS = 6
 """The lab's number of producer runs: every word of its strings is counted six times."""
@@ -73,9 +74,9 @@ class Seen:
 class Story:
     """Drives the pipeline through its public doors and watches every stage."""
 
-    def __init__(self, settings: StackSettings, show: Callable[[str], None], *, started: float) -> None:
-        self._ports = Ports(settings.port_offset)
-        self._layout = Layout(settings.home.absolute())
+    def __init__(self, stack: Stack, show: Callable[[str], None], *, started: float) -> None:
+        self._stack = stack
+        self._ports = stack.ports
         self._observer = Observer(self._ports.bootstrap)
         self._show = show
         self._started = started
@@ -105,14 +106,16 @@ class Story:
         self._stage("join", lambda: result in self._observer.joined()[joined:], lambda: f"no {result} in words-joined")
         strings = self._total("mytopic")
         self._stage(
-            "connector", lambda: self._sink_lines() >= strings, lambda: f"{self._sink_lines()} of {strings} lines"
+            "connector",
+            lambda: self._stack.sink_lines() >= strings,
+            lambda: f"{self._stack.sink_lines()} of {strings} lines",
         )
         return Seen(
             headlines=self._total("news"),
             consumed=self._consumed(),
             count=wanted[WORD],
             words=sum(self._observer.counts().values()),
-            connector_lines=self._sink_lines(),
+            connector_lines=self._stack.sink_lines(),
             seconds=time.monotonic() - self._started,
         )
 
@@ -166,13 +169,6 @@ class Story:
         missing = self._missing(wanted)
         word = next(iter(missing), WORD)
         return f"{word} is {missing.get(word)} instead of {wanted[word]} ({len(missing)} words differ)"
-
-    def _sink_lines(self) -> int:
-        try:
-            with self._layout.sink_file.open("rb") as lines:
-                return sum(1 for _ in lines)
-        except FileNotFoundError:
-            return 0
 
 
 class Display:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from newsroom_stack.layout import Ports, StackSettings
 
 
 class State(StrEnum):
@@ -43,12 +46,46 @@ class Instance:
         return asdict(self)
 
 
+Show = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Show nothing."""
+
+
+class Owner(ABC):
+    """Whoever started a stack in the foreground: the stack ends with it."""
+
+    @abstractmethod
+    def news(self) -> Iterator[str | None]:
+        """What happens to the stack, a line each, until it ends by itself; None whenever nothing does for now."""
+
+    @abstractmethod
+    def stop(self) -> int:
+        """Stop everything in order and wait for that; the exit code to end with."""
+
+
 class Stack(ABC):
     """A whole Newsroom: brokers, registry, Connect and services.
 
     Every method that waits has a deadline and raises a `StackError` that says what it waited for. `name` is an
-    instance (`avro-consumer-2`) or a service (`avro-consumer`: all its instances).
+    instance (`avro-consumer-2`) or a service (`avro-consumer`: all its instances). `show` gets lines for the reader.
     """
+
+    settings: StackSettings
+    ports: Ports
+
+    @abstractmethod
+    def running(self) -> bool:
+        """Whether a stack is up, or on its way."""
+
+    @abstractmethod
+    def start(self, *, run_for: float | None = None, show: Show = silent) -> Owner:
+        """Start everything, wait until it is ready, and own it; with `run_for` it ends so many seconds later."""
+
+    @abstractmethod
+    def up(self, *, run_for: float | None = None, show: Show = silent) -> None:
+        """Start everything and wait until it is ready; it stays when the caller ends, with `run_for` for so long."""
 
     @abstractmethod
     def down(self, *, wipe: bool = False) -> list[str]:
@@ -81,3 +118,7 @@ class Stack(ABC):
     @abstractmethod
     def restart(self, name: str) -> list[str]:
         """Stop the instance if it runs, start it and wait until it is ready."""
+
+    @abstractmethod
+    def sink_lines(self) -> int:
+        """Lines in the file that the connector writes."""

@@ -38,6 +38,7 @@ class StackSettings(BaseSettings):
     port_offset: int = Field(
         default=0, ge=0, le=15000, description="added to every port, so that two stacks can run side by side"
     )
+    docker: bool = Field(default=False, description="run as containers, as --docker does")
     news_rate: float = Field(default=5.0, gt=0, description="headlines a second that the stack's producer sends")
 
     def as_environment(self) -> dict[str, str]:
@@ -88,6 +89,11 @@ class Ports:
     def connect(self) -> int:
         """Kafka Connect's REST API."""
         return self.offset + 8083
+
+    @property
+    def ui(self) -> int:
+        """Kafka UI, which only the containers have."""
+        return self.offset + 8080
 
     @property
     def status(self) -> int:

@@ -17,13 +17,13 @@ from typing_extensions import override
 
 from newsroom_stack.control import ask
 from newsroom_stack.errors import StackError
-from newsroom_stack.interface import Instance, Stack, State
-from newsroom_stack.layout import Layout, StackSettings
+from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent
+from newsroom_stack.layout import Layout, Ports, StackSettings
 from newsroom_stack.probes import Probe
 from newsroom_stack.runfile import Run, already_runs, end_leftovers, living, read_run, same_process, wait_for_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 START_SECONDS = 300.0
 """The sum of the members' own deadlines is never reached before one of them fails; this bounds a hung supervisor."""
@@ -38,37 +38,39 @@ class ProcessStack(Stack):
 
     def __init__(self, settings: StackSettings) -> None:
         self.settings = settings
+        self.ports = Ports(settings.port_offset)
         self.layout = Layout(settings.home.absolute())
         self._run_file = self.layout.run / "stack.json"
 
-    def running(self) -> Run | None:
-        """The stack's run when its supervisor lives."""
+    @override
+    def running(self) -> bool:
+        return self._run() is not None
+
+    @override
+    def start(self, *, run_for: float | None = None, show: Show = silent) -> Owner:
+        """Start the supervisor, which ends when this process does: its standard input is closed then."""
+        supervisor = self._start_supervisor(subprocess.PIPE, run_for, show)
+        return ProcessOwner(supervisor, self.layout.log(SUPERVISOR))
+
+    @override
+    def up(self, *, run_for: float | None = None, show: Show = silent) -> None:
+        self._start_supervisor(subprocess.DEVNULL, run_for, show, "--detached")
+
+    def _run(self) -> Run | None:
         run = read_run(self._run_file)
         return run if run is not None and run.supervised() else None
 
-    def start(
-        self, *, detach: bool, run_for: float | None = None, show: Callable[[str], None] = lambda _: None
+    def _start_supervisor(
+        self, stdin: int, run_for: float | None, show: Show, *options: str
     ) -> subprocess.Popen[bytes]:
-        """Start the supervisor and wait until everything is ready; `show` gets its lines meanwhile.
-
-        Returns:
-            The supervisor's process. Unless detached it ends when its standard input is closed, so it cannot
-            outlive the caller.
-
-        Raises:
-            StackError: the start failed; the supervisor has stopped everything again.
-        """
-        if self.running() is not None:
+        if self.running():
             raise StackError(already_runs(self.layout.home))
         self.layout.make()
-        log = self.layout.log(SUPERVISOR)
-        command = [sys.executable, "-m", "newsroom_stack.supervisor"]
-        command += ["--detached"] if detach else []
-        command += ["--for-seconds", str(run_for)] if run_for is not None else []
-        with log.open("wb") as output:
+        options += ("--for-seconds", str(run_for)) if run_for is not None else ()
+        with self.layout.log(SUPERVISOR).open("wb") as output:
             supervisor = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL if detach else subprocess.PIPE,
+                [sys.executable, "-m", "newsroom_stack.supervisor", *options],
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=os.environ | self.settings.as_environment(),
@@ -78,11 +80,11 @@ class ProcessStack(Stack):
             self._wait_until_ready(supervisor, show)
         except BaseException:
             # Ctrl-C while starting, too: return only when nothing runs any more.
-            stop_owned(supervisor)
+            end_supervisor(supervisor)
             raise
         return supervisor
 
-    def _wait_until_ready(self, supervisor: subprocess.Popen[bytes], show: Callable[[str], None]) -> None:
+    def _wait_until_ready(self, supervisor: subprocess.Popen[bytes], show: Show) -> None:
         deadline = time.monotonic() + START_SECONDS
         last_error = ""
         for line in follow_file(self.layout.log(SUPERVISOR)):
@@ -159,14 +161,46 @@ class ProcessStack(Stack):
     def restart(self, name: str) -> list[str]:
         return self._ask("restart", name=name)
 
+    @override
+    def sink_lines(self) -> int:
+        try:
+            with self.layout.sink_file.open("rb") as lines:
+                return sum(1 for _ in lines)
+        except FileNotFoundError:
+            return 0
+
     def _ask(self, action: str, **arguments: Any) -> list[str]:  # noqa: ANN401 - JSON values
-        run = self.running()
+        run = self._run()
         if run is None:
             raise StackError(f"no stack runs from {self.layout.home}: start it with 'newsroom up'")
         return ask(Path(run.control), action, **arguments)
 
 
-def stop_owned(supervisor: subprocess.Popen[bytes]) -> None:
+class ProcessOwner(Owner):
+    """The command line that started a supervisor."""
+
+    def __init__(self, supervisor: subprocess.Popen[bytes], log: Path) -> None:
+        self._supervisor = supervisor
+        self._log = log
+
+    @override
+    def news(self) -> Iterator[str | None]:
+        caught_up = False
+        for line in follow_file(self._log):
+            # What was written before is known: the start has shown it.
+            caught_up = caught_up or line is None
+            if caught_up:
+                yield line
+            if line is None and self._supervisor.poll() is not None:
+                return
+
+    @override
+    def stop(self) -> int:
+        end_supervisor(self._supervisor)
+        return self._supervisor.returncode
+
+
+def end_supervisor(supervisor: subprocess.Popen[bytes]) -> None:
     """End a supervisor that this process started, and wait until it has stopped everything in order."""
     if supervisor.stdin:
         supervisor.stdin.close()

@@ -8,7 +8,7 @@ import pytest
 
 from newsroom_stack.artifacts import ensure_artifacts
 from newsroom_stack.layout import StackSettings
-from newsroom_stack.processes import ProcessStack, stop_owned
+from newsroom_stack.processes import ProcessStack
 from newsroom_stack.progress import LineProgress
 from pipeline import Pipeline, free_offset
 
@@ -23,9 +23,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     settings = StackSettings(home=home, port_offset=free_offset(), news_rate=5.0)
     ensure_artifacts(settings.cache, LineProgress())
     lines: list[str] = []
-    supervisor = ProcessStack(settings).start(detach=False, show=lines.append)
+    owner = ProcessStack(settings).start(show=lines.append)
     try:
         yield Pipeline(settings)
     finally:
-        stop_owned(supervisor)
-    assert supervisor.returncode == 0, lines
+        code = owner.stop()
+    assert code == 0, lines

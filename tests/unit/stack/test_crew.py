@@ -154,7 +154,8 @@ def test_a_paused_member_that_dies_is_noticed(ship: Ship) -> None:
     child = ship.add("a-1")
     ship.commands.pause("a-1")
     assert child.pid
-    assert psutil.Process(child.pid).status() == psutil.STATUS_STOPPED
+    process = psutil.Process(child.pid)
+    ship.look_after_until(lambda: process.status() == psutil.STATUS_STOPPED)
     os.kill(child.pid, signal.SIGKILL)
     ship.look_after_until(lambda: child.restarts == 1)
 
