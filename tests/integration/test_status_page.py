@@ -1,0 +1,86 @@
+"""The status page in a real browser, and its controller against Kafka's own tool."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from browser import open_browser
+from pipeline import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from browser import Browser
+    from pipeline import Pipeline
+
+pytestmark = pytest.mark.timeout(240)
+
+LOOPBACK = {"localhost"}
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with open_browser(tmp_path / "profile") as found:
+        yield found
+
+
+def kafkas_leader(pipeline: Pipeline) -> int:
+    status = pipeline.command("newsroom", "kafka", "metadata-quorum", "describe", "--status").output
+    found = re.search(r"LeaderId:\s+(\d+)", status)
+    assert found, status
+    return int(found[1])
+
+
+def test_the_controller_is_the_quorums_leader(pipeline: Pipeline) -> None:
+    leader = kafkas_leader(pipeline)
+
+    def shown() -> bool:
+        cluster = pipeline.api("/api/v1/cluster").json()
+        return (cluster["controller_id"], cluster["error"]) == (leader, None)
+
+    wait_for(f"node {leader} as the controller, without an error", shown)
+    assert f"newsroom_status_controller_id {leader:.1f}" in pipeline.api("/metrics").text
+
+
+def test_the_page_shows_the_pipeline_and_follows_it_without_a_reload(pipeline: Pipeline, browser: Browser) -> None:
+    browser.open(pipeline.ports.status_url)
+    assert "Live" in browser.text(".statusline")
+    browser.run("window.notReloaded = true")
+    # Both of the word count's inputs have their arrow.
+    content = "getComputedStyle(document.querySelector('.at-wordcount'), side).content"
+    assert browser.run(f"return ['::before', '::after'].map(side => {content})") == ['"→"', '"↘"']
+
+    figures = pipeline.api("/api/v1/pipeline").json()
+    shown = browser.number(".at-mytopic .figure")
+    assert shown is not None
+    assert shown <= figures["produced"]["mytopic"]
+    # A word that nothing else sends, often enough to stand among the top words.
+    pipeline.send("mytopic", [(None, b" ".join([b"chromium"] * 100))] * 50)
+    wait_for("50 more records in mytopic", lambda: (browser.number(".at-mytopic .figure") or 0) >= shown + 50)
+    wait_for(
+        "the word with its count", lambda: "chromium5000" in ["".join(row.split()) for row in browser.texts(".bars li")]
+    )
+
+    assert browser.run("return window.notReloaded")
+    assert browser.complaints() == []
+    assert browser.hosts() == LOOPBACK
+    assert sum(url.endswith("/live") for url in browser.requests()) >= 2
+
+
+def test_the_page_marks_the_controller(pipeline: Pipeline, browser: Browser) -> None:
+    browser.open(pipeline.ports.status_url)
+    leader = kafkas_leader(pipeline)
+    marked = [text for text in browser.texts(".brokers li") if "controller" in text]
+    assert len(marked) == 1
+    assert f"Broker {leader}" in marked[0]
+    assert f"controller {leader}" in browser.text(".facts")
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_nothing_is_wider_than_the_window(pipeline: Pipeline, browser: Browser, width: int) -> None:
+    browser.open(pipeline.ports.status_url, width=width)
+    assert browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
