@@ -37,6 +37,19 @@ ps: $(INSTALLED) ## Show every process
 logs: $(INSTALLED) ## Follow all logs
 	@$(BIN)/newsroom logs --follow
 
+.PHONY: docker-build docker-up docker-down docker-logs
+docker-build: ## Build the images of the services
+	@docker compose build
+
+docker-up: ## Start the stack as containers, with the services as they are now
+	@docker compose up --detach --build --wait
+
+docker-down: ## Stop the containers; volumes stay (docker compose down -v deletes them)
+	@docker compose down
+
+docker-logs: ## Follow the containers' logs
+	@docker compose logs --follow
+
 test: $(INSTALLED) ## All tests: unit, then integration on a real cluster of its own
 	@$(UNIT)
 	@$(BIN)/pytest tests/integration
