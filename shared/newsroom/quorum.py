@@ -197,5 +197,5 @@ def _reason(error: Exception, seconds: float) -> str:
     if isinstance(error, UnsupportedVersionError):
         return "the cluster cannot describe its metadata quorum (it is older than Kafka 3.3, or runs on ZooKeeper)"
     if isinstance(error, (TimeoutError, KafkaTimeoutError, RequestTimedOutError)):
-        return f"no answer within {seconds:g} s"
+        return f"no answer within {seconds:.2g} s"
     return str(error) or type(error).__name__
