@@ -1,20 +1,23 @@
-"""The verbs of the integration tests: run a service once, wait for something, read a topic. Public doors only."""
+"""The verbs of the integration and end-to-end tests, through public doors only: run, wait, write, read."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import httpx
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from typing_extensions import override
 
 from newsroom.topics import MAX_RECORD_BYTES
 from newsroom_stack.layout import REPOSITORY, Layout, Ports
@@ -24,14 +27,19 @@ from newsroom_stack.processes import ProcessStack
 from newsroom_stack.supervisor import port_is_free
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from newsroom_stack.interface import Stack
     from newsroom_stack.layout import StackSettings
+    from newsroom_stack.observe import Record
 
 T = TypeVar("T")
 
 POLL_SECONDS = 0.25
 COMMAND_SECONDS = 60.0
+KEYS = range(21)
+"""The lab's keys, `key0` to `key20`."""
+
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -66,6 +74,19 @@ def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 60.0) ->
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What an address answered; a status of 0 is none."""
+
+    status: int
+    text: str
+
+    def json(self) -> Any:  # noqa: ANN401 - JSON values
+        """The body, which must be JSON of a good answer."""
+        assert self.status == 200, f"{self.status}: {self.text}"
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True)
 class Finished:
     """A command that has ended."""
 
@@ -78,16 +99,24 @@ class Finished:
         return self.output.strip().splitlines()[-1]
 
 
-class Pipeline:
-    """A running stack, and everything a test does with it."""
+class Observing(Protocol):
+    """What is read from a cluster: `newsroom_stack.observe.Observer`, or one that sits in the compose network."""
 
-    def __init__(self, settings: StackSettings) -> None:
-        self.settings = settings
-        self.ports = Ports(settings.port_offset)
-        self.layout = Layout(settings.home)
-        self.stack = ProcessStack(settings)
-        self.observer = Observer(self.ports.bootstrap)
+    def end_offsets(self, topic: str) -> dict[int, int]: ...
+    def committed(self, group: str, topic: str) -> dict[int, int]: ...
+    def passed(self, group: str, topic: str, ends: dict[int, int]) -> bool: ...
+    def read(self, topic: str) -> list[Record]: ...
+    def counts(self) -> dict[str, int]: ...
+    def joined(self) -> list[tuple[str, int, str]]: ...
 
+
+class Pipeline(ABC):
+    """A running stack, and everything a test does with it, whichever way it runs."""
+
+    stack: Stack
+    observer: Observing
+
+    @abstractmethod
     def command(
         self,
         *command: str,
@@ -96,6 +125,89 @@ class Pipeline:
         seconds: float = COMMAND_SECONDS,
     ) -> Finished:
         """Run one of our commands against this stack until it ends."""
+
+    @abstractmethod
+    def send(self, topic: str, records: list[tuple[bytes | None, bytes | None]]) -> None:
+        """Write raw records and wait until they are delivered."""
+
+    @abstractmethod
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        """Create a topic of the test's own and wait until it has leaders."""
+
+    @abstractmethod
+    def api(self, path: str) -> Answer:
+        """Ask the status API."""
+
+    def log(self, name: str) -> str:
+        """What an instance has written."""
+        return ANSI.sub("", "\n".join(line for _, line in self.stack.logs(name)))
+
+    def rounds(self, number: int) -> Finished:
+        """Send rounds of the lab's strings."""
+        return self.command("news-producer", "--format", "string", "--rounds", str(number))
+
+    def label(self, words: Iterable[str], label: str) -> Finished:
+        """Send labels to `word`, the stream side of the join."""
+        lines = "".join(json.dumps({"key": word, "value": label}) + "\n" for word in words)
+        options = ("--format", "string", "--topic", "word", "--source", "-", "--input-format", "jsonl")
+        return self.command("news-producer", *options, stdin=lines)
+
+    def total(self, topic: str) -> int:
+        """Records in a topic that is not written in transactions."""
+        return sum(self.observer.end_offsets(topic).values())
+
+    def quiet(self, seconds: float = COMMAND_SECONDS) -> None:
+        """Wait until the word count has processed everything there is in `mytopic`, and the join its counts."""
+        for group, topic in (
+            ("wordcount-stream", "mytopic"),
+            ("wordcount-stream", "word-deltas"),
+            ("join-service", "word-counts"),
+        ):
+            ends = self.observer.end_offsets(topic)
+            wait_for(f"{group} past {topic}", partial(self.observer.passed, group, topic, ends), seconds)
+
+    def count_rounds_and_join_all(self, rounds: int) -> dict[str, int]:
+        """The lab's story: every word counted so many more times, and joined with a label; the counts."""
+        self.quiet()
+        before = self.observer.counts()
+        done = self.rounds(rounds)
+        assert done.code == 0, done.output
+        assert 'Sending message with key "key20" and value "filter20"' in done.output
+        wanted = {f"value{i}": before.get(f"value{i}", 0) + rounds for i in KEYS}
+
+        def counted() -> bool:
+            counts = self.observer.counts()
+            return {word: counts.get(word) for word in wanted} == wanted
+
+        wait_for(f"every valueN counted {rounds} more", counted)
+        assert not [word for word in self.observer.counts() if "filter" in word]
+        self.quiet()
+        joined = len(self.observer.joined())
+        sent = self.label(wanted, "active")
+        assert sent.code == 0, sent.output
+        expected = sorted((word, count, "active") for word, count in wanted.items())
+        wait_for("all 21 joined", lambda: sorted(self.observer.joined()[joined:]) == expected)
+        return wanted
+
+
+class ProcessPipeline(Pipeline):
+    """The stack as processes of this machine."""
+
+    def __init__(self, settings: StackSettings) -> None:
+        self.settings = settings
+        self.ports = Ports(settings.port_offset)
+        self.layout = Layout(settings.home)
+        self.stack: ProcessStack = ProcessStack(settings)
+        self.observer: Observer = Observer(self.ports.bootstrap)
+
+    @override
+    def command(
+        self,
+        *command: str,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
+        seconds: float = COMMAND_SECONDS,
+    ) -> Finished:
         done = subprocess.run(
             [str(Path(sys.executable).parent / command[0]), *command[1:]],
             input=stdin,
@@ -118,12 +230,8 @@ class Pipeline:
             "NEWSROOM_REGISTRY_URL": self.ports.registry_url,
         }
 
-    def rounds(self, number: int) -> Finished:
-        """Send rounds of the lab's strings."""
-        return self.command("news-producer", "--format", "string", "--rounds", str(number))
-
+    @override
     def send(self, topic: str, records: list[tuple[bytes | None, bytes | None]]) -> None:
-        """Write raw records and wait until they are delivered."""
         config = {"bootstrap.servers": self.ports.bootstrap, "partitioner": "murmur2_random"}
         producer = Producer(config | {"message.max.bytes": MAX_RECORD_BYTES})
         failures: list[str] = []
@@ -134,32 +242,15 @@ class Pipeline:
         assert producer.flush(30) == 0
         assert not failures
 
+    @override
     def create_topic(self, name: str, partitions: int = 1) -> None:
-        """Create a topic of the test's own and wait until it has leaders."""
         admin = AdminClient({"bootstrap.servers": self.ports.bootstrap})
         admin.create_topics([NewTopic(name, partitions, 3)])[name].result(COMMAND_SECONDS)
         wait_for(
             f"topic {name}", lambda: name in admin.list_topics(timeout=10).topics and self.observer.end_offsets(name)
         )
 
-    def log(self, name: str) -> str:
-        """What a process has written."""
-        return ANSI.sub("", self.layout.log(name).read_text(errors="replace"))
-
-    def api(self, path: str) -> httpx.Response:
-        """Ask the status API."""
-        return httpx.get(f"{self.ports.status_url}{path}", timeout=10)
-
-    def total(self, topic: str) -> int:
-        """Records in a topic that is not written in transactions."""
-        return sum(self.observer.end_offsets(topic).values())
-
-    def quiet(self) -> None:
-        """Wait until the word count has processed everything there is in `mytopic`, and the join its counts."""
-        for group, topic in (
-            ("wordcount-stream", "mytopic"),
-            ("wordcount-stream", "word-deltas"),
-            ("join-service", "word-counts"),
-        ):
-            ends = self.observer.end_offsets(topic)
-            wait_for(f"{group} past {topic}", partial(self.observer.passed, group, topic, ends))
+    @override
+    def api(self, path: str) -> Answer:
+        response = httpx.get(f"{self.ports.status_url}{path}", timeout=10)
+        return Answer(response.status_code, response.text)

@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections import deque
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY, Ports
@@ -59,32 +59,24 @@ class Compose:
         Raises:
             StackError: it failed or took longer than `seconds`; the message ends with its last lines.
         """
-        process = self._open(arguments, stdin)
         said: deque[str] = deque(maxlen=LAST_LINES)
-
-        def read_errors() -> None:
-            for line in process.stderr or ():
-                said.append(line.rstrip())
-                if show is not None:
-                    show(line.strip())
-
-        reader = threading.Thread(target=read_errors, daemon=True)
-        reader.start()
-        # A thread of its own, not communicate(): standard error is progress, and is shown as it comes.
-        killer = threading.Timer(seconds, process.kill)
-        killer.start()
-        try:
-            if process.stdin:
-                process.stdin.write(stdin or "")
-                process.stdin.close()
-            output = process.stdout.read() if process.stdout else ""
-            code = process.wait()
-        finally:
-            in_time = killer.is_alive()
-            killer.cancel()
-            process.kill()
-            process.wait()
-            reader.join(1)
+        with self._open(arguments, stdin) as process:
+            # Standard error is progress, and is shown as it comes; so communicate() cannot be used.
+            reader = threading.Thread(target=_read_lines, args=(process.stderr, said, show), daemon=True)
+            killer = threading.Timer(seconds, process.kill)
+            reader.start()
+            killer.start()
+            try:
+                if process.stdin:
+                    process.stdin.write(stdin or "")
+                    process.stdin.close()
+                output = process.stdout.read() if process.stdout else ""
+                code = process.wait()
+            finally:
+                in_time = killer.is_alive()
+                killer.cancel()
+                process.kill()
+                reader.join()
         if code != 0:
             what = f"'docker compose {' '.join(arguments)}'"
             why = f"ended with exit code {code}" if in_time else f"did not end within {seconds:g} s"
@@ -108,3 +100,10 @@ class Compose:
             raise StackError(
                 "docker is not installed: install Docker with its compose plugin, or leave out --docker"
             ) from error
+
+
+def _read_lines(stream: IO[str] | None, said: deque[str], show: Show | None) -> None:
+    for line in stream or ():
+        said.append(line.rstrip())
+        if show is not None:
+            show(line.strip())

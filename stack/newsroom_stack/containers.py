@@ -123,7 +123,9 @@ class ContainerStack(Stack):
         Raises:
             StackError: no engine answers.
         """
-        filters: dict[str, str | list[str] | bool] = {"label": [f"{LABEL}project={self.compose.project}", f"{LABEL}oneoff=False"]}
+        filters: dict[str, str | list[str] | bool] = {
+            "label": [f"{LABEL}project={self.compose.project}", f"{LABEL}oneoff=False"]
+        }
         try:
             # A container that goes while the list is made is left out.
             found = self._engine().containers.list(all=True, filters=filters, ignore_removed=True)
@@ -185,6 +187,12 @@ class ContainerStack(Stack):
         code, output = connect.exec_run(["wc", "-l", SINK_FILE])
         return int(output.split()[0]) if code == 0 and isinstance(output, bytes) else 0
 
+    def close(self) -> None:
+        """Close the connection to the engine; the next call opens it again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def find(self, name: str) -> list[Container]:
         """The containers that an instance's or a service's name means.
 
@@ -224,7 +232,7 @@ class ContainerStack(Stack):
                 self._client = docker.from_env(timeout=ENGINE_SECONDS)
                 self._client.ping()
             except DockerException as error:
-                self._client = None
+                self.close()
                 raise StackError(
                     f"no Docker engine answers ({error}): start it, or leave out --docker to run as processes"
                 ) from error

@@ -10,7 +10,7 @@ from newsroom_stack.artifacts import ensure_artifacts
 from newsroom_stack.layout import StackSettings
 from newsroom_stack.processes import ProcessStack
 from newsroom_stack.progress import LineProgress
-from pipeline import Pipeline, free_offset
+from pipeline import ProcessPipeline, free_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPipeline]:
     home: Path = tmp_path_factory.mktemp("stack")
     settings = StackSettings(home=home, port_offset=free_offset(), news_rate=5.0)
     ensure_artifacts(settings.cache, LineProgress())
     lines: list[str] = []
     owner = ProcessStack(settings).start(show=lines.append)
     try:
-        yield Pipeline(settings)
+        yield ProcessPipeline(settings)
     finally:
         code = owner.stop()
     assert code == 0, lines

@@ -19,7 +19,7 @@ import pytest
 
 from newsroom_stack.layout import LOOPBACK, REPOSITORY, StackSettings
 from newsroom_stack.supervisor import port_is_free
-from pipeline import ANSI, Pipeline, every_port, free_offset, wait_for
+from pipeline import ANSI, ProcessPipeline, every_port, free_offset, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ class Home:
 
     def __init__(self, folder: Path, resources: ExitStack) -> None:
         self.settings = StackSettings(home=folder / "home", port_offset=free_offset(), news_rate=5.0)
-        self.pipeline = Pipeline(self.settings)
+        self.pipeline = ProcessPipeline(self.settings)
         self._folder = folder
         self._resources = resources
 

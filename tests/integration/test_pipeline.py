@@ -22,14 +22,12 @@ from tools import need
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline import Pipeline
+    from pipeline import ProcessPipeline
 
 pytestmark = pytest.mark.timeout(240)
 
-KEYS = range(21)
 
-
-def test_everything_is_ready_and_memory_is_below_three_gib(pipeline: Pipeline) -> None:
+def test_everything_is_ready_and_memory_is_below_three_gib(pipeline: ProcessPipeline) -> None:
     instances = pipeline.stack.ps()
     assert {each.service for each in instances} == {
         "kafka", "registry", "connect",
@@ -39,7 +37,7 @@ def test_everything_is_ready_and_memory_is_below_three_gib(pipeline: Pipeline) -
     assert sum(each.memory_bytes for each in instances) < 3 * 1024**3
 
 
-def test_topics_are_as_declared(pipeline: Pipeline) -> None:
+def test_topics_are_as_declared(pipeline: ProcessPipeline) -> None:
     topics = {each["name"]: each for each in pipeline.api("/api/v1/topics").json()["topics"]}
     counts = {name: len(pipeline.observer.partitions(name)) for name in topics if not name.startswith("changelog__")}
     assert counts == {
@@ -50,7 +48,7 @@ def test_topics_are_as_declared(pipeline: Pipeline) -> None:
     assert "min.insync.replicas=2" in described
 
 
-def test_headlines_are_consumed_with_the_labs_words(pipeline: Pipeline) -> None:
+def test_headlines_are_consumed_with_the_labs_words(pipeline: ProcessPipeline) -> None:
     wait_for("a consumed headline", lambda: "Consumed : " in pipeline.log("avro-consumer-1"))
     records = pipeline.observer.read("news")
     assert records
@@ -58,42 +56,22 @@ def test_headlines_are_consumed_with_the_labs_words(pipeline: Pipeline) -> None:
     assert pipeline.command("newsroom", "ps").code == 0
 
 
-def test_six_rounds_count_every_word_and_join_all_of_them(pipeline: Pipeline) -> None:
-    pipeline.quiet()
-    before = pipeline.observer.counts()
-    done = pipeline.rounds(6)
-    assert done.code == 0, done.output
-    assert 'Sending message with key "key20" and value "filter20"' in done.output
-    wanted = {f"value{i}": before.get(f"value{i}", 0) + 6 for i in KEYS}
-
-    def counted() -> bool:
-        counts = pipeline.observer.counts()
-        return {word: counts.get(word) for word in wanted} == wanted
-
-    wait_for("every valueN counted six more", counted)
-    assert not [word for word in pipeline.observer.counts() if "filter" in word]
+def test_six_rounds_count_every_word_and_join_all_of_them(pipeline: ProcessPipeline) -> None:
+    wanted = pipeline.count_rounds_and_join_all(6)
     wait_for(
         "the log line",
         lambda: f"KTable wordCounts : key value10 - value {wanted['value10']}" in pipeline.log("wordcount-stream-1"),
     )
-    pipeline.quiet()
-    joined = len(pipeline.observer.joined())
-    labels = "".join(json.dumps({"key": f"value{i}", "value": "active"}) + "\n" for i in KEYS)
-    options = ("--format", "string", "--topic", "word", "--source", "-", "--input-format", "jsonl")
-    sent = pipeline.command("news-producer", *options, stdin=labels)
-    assert sent.code == 0, sent.output
-    expected = sorted((word, count, "active") for word, count in wanted.items())
-    wait_for("all 21 joined", lambda: sorted(pipeline.observer.joined()[joined:]) == expected)
     assert f"value ({wanted['value10']}, active)" in pipeline.log("join-service-1")
 
 
-def test_the_connectors_file_holds_the_topics_values(pipeline: Pipeline) -> None:
+def test_the_connectors_file_holds_the_topics_values(pipeline: ProcessPipeline) -> None:
     pipeline.rounds(1)
     values = Counter((record.value or b"").decode() for record in pipeline.observer.read("mytopic"))
     wait_for("the connector's file", lambda: Counter(pipeline.layout.sink_file.read_text().splitlines()) == values)
 
 
-def test_a_poison_record_goes_to_the_dead_letter_topic_and_the_consumer_goes_on(pipeline: Pipeline) -> None:
+def test_a_poison_record_goes_to_the_dead_letter_topic_and_the_consumer_goes_on(pipeline: ProcessPipeline) -> None:
     before = len(pipeline.observer.read("news.dlq"))
     # As large as a record of `news` may be: with its headers it must still fit into the dead-letter topic.
     largest = b"x" * (MAX_RECORD_BYTES - 100)
@@ -110,7 +88,7 @@ def test_a_poison_record_goes_to_the_dead_letter_topic_and_the_consumer_goes_on(
     ))  # fmt: skip
 
 
-def test_an_incompatible_schema_is_refused_and_nothing_is_written(pipeline: Pipeline) -> None:
+def test_an_incompatible_schema_is_refused_and_nothing_is_written(pipeline: ProcessPipeline) -> None:
     subject = "--subject=refusal-value"
     options = ("--topic", "word", subject, "--count", "1", "--source", "generator")
     first = pipeline.command("news-producer", *options, "--schema", "schemas/news.avsc")
@@ -126,7 +104,7 @@ def test_an_incompatible_schema_is_refused_and_nothing_is_written(pipeline: Pipe
     assert accepted.code == 0, accepted.output
 
 
-def consume(pipeline: Pipeline, folder: Path, *options: str) -> list[dict[str, Any]]:
+def consume(pipeline: ProcessPipeline, folder: Path, *options: str) -> list[dict[str, Any]]:
     """Run an avro-consumer of its own until its topic is silent for four seconds; what it wrote."""
     done = pipeline.command(
         "avro-consumer", "--sink", str(folder / "sink"), "--state-dir", str(folder / "state"), "--idle-exit", "4",
@@ -137,7 +115,7 @@ def consume(pipeline: Pipeline, folder: Path, *options: str) -> list[dict[str, A
     return [json.loads(line) for file in (folder / "sink").glob("*") for line in file.read_text().splitlines()]
 
 
-def test_old_and_new_readers_both_read_old_and_new_records(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_old_and_new_readers_both_read_old_and_new_records(pipeline: ProcessPipeline, tmp_path: Path) -> None:
     pipeline.create_topic("evolution")
     for schema in ("schemas/news.avsc", "schemas/news-v2-optional.avsc"):
         sent = pipeline.command("news-producer", "--topic", "evolution", "--count", "2", "--schema-path", schema)
@@ -163,7 +141,7 @@ def test_old_and_new_readers_both_read_old_and_new_records(pipeline: Pipeline, t
     assert [value["title"] for value in read["news"]] == [value["title"] for value in read["news-v2-optional"]]
 
 
-def test_a_consumer_of_the_new_group_protocol_reads_everything_once(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_consumer_of_the_new_group_protocol_reads_everything_once(pipeline: ProcessPipeline, tmp_path: Path) -> None:
     pipeline.create_topic("kip848", partitions=3)
     pipeline.send("kip848", [(f"k{i}".encode(), f"v{i}".encode()) for i in range(100)])
     options = ("--format", "string", "--topic", "kip848", "--group", "kip848", "--group-protocol", "consumer")
@@ -175,7 +153,7 @@ def test_a_consumer_of_the_new_group_protocol_reads_everything_once(pipeline: Pi
     assert [entry["value"] for entry in consume(pipeline, tmp_path / "again", *options)] == ["later"]
 
 
-def test_kcat_reads_every_topic(pipeline: Pipeline) -> None:
+def test_kcat_reads_every_topic(pipeline: ProcessPipeline) -> None:
     kcat = need("kcat", "kcat")
     pipeline.rounds(1)
     pipeline.quiet()
@@ -188,7 +166,7 @@ def test_kcat_reads_every_topic(pipeline: Pipeline) -> None:
         assert ours or topic in {"news.dlq", "word", "words-joined"}, topic
 
 
-def test_logs_are_json_with_a_setting(pipeline: Pipeline) -> None:
+def test_logs_are_json_with_a_setting(pipeline: ProcessPipeline) -> None:
     done = pipeline.command("news-producer", "--format", "string", "--log-format", "json")
     lines = [json.loads(line) for line in done.output.splitlines()]
     assert lines[-1]["event"] == "finished"
@@ -196,7 +174,7 @@ def test_logs_are_json_with_a_setting(pipeline: Pipeline) -> None:
     assert sum(lines[-1]["partitions"].values()) == 42
 
 
-def test_every_service_answers_health_and_metrics(pipeline: Pipeline) -> None:
+def test_every_service_answers_health_and_metrics(pipeline: ProcessPipeline) -> None:
     services = [each for each in pipeline.stack.ps() if each.role == "service"]
     assert len(services) == 5
     for each in services:
@@ -205,12 +183,12 @@ def test_every_service_answers_health_and_metrics(pipeline: Pipeline) -> None:
         assert "# TYPE " in answers["/metrics"].text
 
 
-def ends_well(pipeline: Pipeline, name: str) -> int:
+def ends_well(pipeline: ProcessPipeline, name: str) -> int:
     """How often the supervisor has seen an instance end with 0."""
     return pipeline.log("supervisor").count(f"{name} ended with exit code 0; its last lines:")
 
 
-def test_sigterm_finishes_commits_and_exits_with_zero(pipeline: Pipeline) -> None:
+def test_sigterm_finishes_commits_and_exits_with_zero(pipeline: ProcessPipeline) -> None:
     pipeline.quiet()
     for each in pipeline.stack.ps():
         if each.role != "service":
@@ -224,7 +202,7 @@ def test_sigterm_finishes_commits_and_exits_with_zero(pipeline: Pipeline) -> Non
     assert not [line for line in pipeline.log("avro-consumer-1").splitlines() if "Traceback" in line]
 
 
-def test_the_status_api_tells_the_lag_of_kafkas_own_tool(pipeline: Pipeline) -> None:
+def test_the_status_api_tells_the_lag_of_kafkas_own_tool(pipeline: ProcessPipeline) -> None:
     group = pipeline.api("/api/v1/groups/connect-local-file-sink").json()
     table = pipeline.command(
         "newsroom", "kafka", "consumer-groups", "--describe", "--group", "connect-local-file-sink"
@@ -238,7 +216,7 @@ def test_the_status_api_tells_the_lag_of_kafkas_own_tool(pipeline: Pipeline) -> 
     assert ours
 
 
-def test_killed_in_the_middle_with_its_state_wiped_the_counts_are_exact(pipeline: Pipeline) -> None:
+def test_killed_in_the_middle_with_its_state_wiped_the_counts_are_exact(pipeline: ProcessPipeline) -> None:
     pipeline.quiet()
     before = pipeline.observer.counts()
     words = [f"crash{i % 50}" for i in range(20_000)]
@@ -259,7 +237,7 @@ def test_killed_in_the_middle_with_its_state_wiped_the_counts_are_exact(pipeline
     assert {word: counts.get(word) for word in wanted} == wanted
 
 
-def test_consumers_scale_and_every_partition_has_one_owner(pipeline: Pipeline) -> None:
+def test_consumers_scale_and_every_partition_has_one_owner(pipeline: ProcessPipeline) -> None:
     pipeline.stack.scale("avro-consumer", 3)
 
     def owners() -> Counter[int] | None:

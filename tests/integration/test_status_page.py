@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from browser import Browser
-    from pipeline import Pipeline
+    from pipeline import ProcessPipeline
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -28,14 +28,14 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         yield found
 
 
-def kafkas_leader(pipeline: Pipeline) -> int:
+def kafkas_leader(pipeline: ProcessPipeline) -> int:
     status = pipeline.command("newsroom", "kafka", "metadata-quorum", "describe", "--status").output
     found = re.search(r"LeaderId:\s+(\d+)", status)
     assert found, status
     return int(found[1])
 
 
-def test_the_controller_is_the_quorums_leader(pipeline: Pipeline) -> None:
+def test_the_controller_is_the_quorums_leader(pipeline: ProcessPipeline) -> None:
     leader = kafkas_leader(pipeline)
 
     def shown() -> bool:
@@ -46,7 +46,9 @@ def test_the_controller_is_the_quorums_leader(pipeline: Pipeline) -> None:
     assert f"newsroom_status_controller_id {leader:.1f}" in pipeline.api("/metrics").text
 
 
-def test_the_page_shows_the_pipeline_and_follows_it_without_a_reload(pipeline: Pipeline, browser: Browser) -> None:
+def test_the_page_shows_the_pipeline_and_follows_it_without_a_reload(
+    pipeline: ProcessPipeline, browser: Browser
+) -> None:
     browser.open(pipeline.ports.status_url)
     assert "Live" in browser.text(".statusline")
     browser.run("window.notReloaded = true")
@@ -71,7 +73,7 @@ def test_the_page_shows_the_pipeline_and_follows_it_without_a_reload(pipeline: P
     assert sum(url.endswith("/live") for url in browser.requests()) >= 2
 
 
-def test_the_page_marks_the_controller(pipeline: Pipeline, browser: Browser) -> None:
+def test_the_page_marks_the_controller(pipeline: ProcessPipeline, browser: Browser) -> None:
     browser.open(pipeline.ports.status_url)
     leader = kafkas_leader(pipeline)
     marked = [text for text in browser.texts(".brokers li") if "controller" in text]
@@ -81,6 +83,6 @@ def test_the_page_marks_the_controller(pipeline: Pipeline, browser: Browser) -> 
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_nothing_is_wider_than_the_window(pipeline: Pipeline, browser: Browser, width: int) -> None:
+def test_nothing_is_wider_than_the_window(pipeline: ProcessPipeline, browser: Browser, width: int) -> None:
     browser.open(pipeline.ports.status_url, width=width)
     assert browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0

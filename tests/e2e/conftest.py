@@ -1,0 +1,75 @@
+"""One compose project for all end-to-end tests, built and started from nothing; its logs are kept on failure."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from network import ContainerPipeline
+from newsroom_stack.errors import StackError
+from newsroom_stack.layout import REPOSITORY, StackSettings
+from pipeline import free_offset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUILD_SECONDS = 1200.0
+"""Five images from nothing, with every dependency downloaded."""
+
+LOGS = REPOSITORY / ".newsroom" / "e2e-logs"
+
+failed: list[str] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.failed:  # type: ignore[attr-defined]
+        failed.append(item.nodeid)
+    return report
+
+
+@pytest.fixture(scope="session")
+def project() -> Iterator[ContainerPipeline]:
+    """Images built, nothing started."""
+    os.environ["COMPOSE_FILE"] = "docker-compose.yml:compose.e2e.yml"
+    made = ContainerPipeline(StackSettings(port_offset=free_offset(), news_rate=5.0, docker=True))
+    try:
+        made.stack.compose.run("build", "--quiet", seconds=BUILD_SECONDS)
+        made.stack.down(wipe=True)
+        yield made
+    finally:
+        if failed:
+            keep_logs(made)
+        made.stack.down(wipe=True)
+        made.stack.close()
+        del os.environ["COMPOSE_FILE"]
+
+
+@pytest.fixture(scope="session")
+def pipeline(project: ContainerPipeline) -> Iterator[ContainerPipeline]:
+    """Everything up and ready, in one try."""
+    started = time.monotonic()
+    project.stack.up()
+    print(f"\nup from nothing in {time.monotonic() - started:.0f} s")  # noqa: T201
+    project.connect()
+    yield project
+    project.agent.__exit__(None, None, None)
+
+
+def keep_logs(project: ContainerPipeline) -> None:
+    """Write what every container said to a file of its own."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for file in LOGS.glob("*.log"):
+        file.unlink()
+    try:
+        for name, line in project.stack.logs():
+            with (LOGS / f"{name}.log").open("a") as log:
+                log.write(line + "\n")
+    except StackError as error:
+        Path(LOGS / "error.log").write_text(str(error))
+    print(f"\nlogs of all containers: {LOGS}")  # noqa: T201 - pytest shows it below the failure

@@ -1,0 +1,248 @@
+"""The stack as containers, seen from inside its network: by the tester's container, and by docker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from typing import TYPE_CHECKING, Any, Self
+
+from typing_extensions import override
+
+from newsroom_stack.containers import ContainerStack
+from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.observe import Record
+from pipeline import ANSI, COMMAND_SECONDS, Answer, Finished, Observing, Pipeline, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+    from newsroom_stack.layout import StackSettings
+
+ANSWER_SECONDS = 120.0
+"""The longest call of the agent: a load's last acknowledgements, with a broker away."""
+
+STATUS = "http://status-api:8000"
+
+
+class Agent(Observing):
+    """Calls `agent.py` in the tester's container. A context manager."""
+
+    def __init__(self, stack: ContainerStack) -> None:
+        compose = stack.compose
+        self._process = subprocess.Popen(
+            ["docker", "compose", "exec", "-T", "tester", "python", "/tester/agent.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=REPOSITORY,
+            env=compose.environment(),
+        )
+        self._answers: Queue[str] = Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin
+        with suppress(BrokenPipeError):  # its container has gone
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(10)
+
+    def _read(self) -> None:
+        with self._process.stdout or [] as lines:  # type: ignore[union-attr]
+            for line in lines:
+                self._answers.put(line)
+
+    def call(self, method: str, /, **arguments: Any) -> Any:  # noqa: ANN401 - JSON values
+        """Call a method of the agent; its error is ours."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"call": method, "arguments": arguments}) + "\n")
+        self._process.stdin.flush()
+        try:
+            answer = json.loads(self._answers.get(timeout=ANSWER_SECONDS))
+        except Empty:
+            raise AssertionError(f"the tester did not answer {method} within {ANSWER_SECONDS:g} s") from None
+        assert "error" not in answer, f"{method}: {answer['error']}"
+        return answer["result"]
+
+    @override
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        return _numbers(self.call("end_offsets", topic=topic))
+
+    @override
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        return _numbers(self.call("committed", group=group, topic=topic))
+
+    @override
+    def passed(self, group: str, topic: str, ends: dict[int, int]) -> bool:
+        committed = self.committed(group, topic)
+        return all(end - committed.get(partition, 0) <= 1 for partition, end in ends.items())
+
+    @override
+    def read(self, topic: str) -> list[Record]:
+        return [
+            Record(
+                each["partition"],
+                each["offset"],
+                _bytes(each["key"]),
+                _bytes(each["value"]),
+                {name: value.encode("latin-1") for name, value in each["headers"].items()},
+            )
+            for each in self.call("read", topic=topic)
+        ]
+
+    @override
+    def counts(self) -> dict[str, int]:
+        counts: dict[str, int] = self.call("counts")
+        return counts
+
+    @override
+    def joined(self) -> list[tuple[str, int, str]]:
+        return [(word, count, label) for word, count, label in self.call("joined")]
+
+
+def _numbers(answer: dict[str, int]) -> dict[int, int]:
+    return {int(partition): offset for partition, offset in answer.items()}
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("latin-1")
+
+
+@dataclass
+class Account:
+    """What became of a load: every record that was acknowledged, by its id, which begins with the prefix."""
+
+    prefix: str
+    sent: int = 0
+    acknowledged: list[str] = field(default_factory=list)
+
+
+class ContainerPipeline(Pipeline):
+    """The stack as containers."""
+
+    def __init__(self, settings: StackSettings) -> None:
+        self.settings = settings
+        self.stack: ContainerStack = ContainerStack(settings)
+        self.agent: Agent
+        """Set once the tester's container is up."""
+
+    def connect(self) -> Agent:
+        """Start the agent; the caller ends it."""
+        self.agent = self.observer = Agent(self.stack)
+        return self.agent
+
+    @override
+    def command(
+        self,
+        *command: str,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
+        seconds: float = COMMAND_SECONDS,
+    ) -> Finished:
+        """Run a service's command once, in a container of that service which runs already."""
+        variables = [part for name, value in (env or {}).items() for part in ("-e", f"{name}={value}")]
+        service = command[0] if command[0] != "provision" else "news-producer"
+        return self.execute(service, *command, stdin=stdin, variables=variables, seconds=seconds)
+
+    def execute(
+        self,
+        service: str,
+        *command: str,
+        stdin: str | None = None,
+        variables: list[str] | None = None,
+        seconds: float = COMMAND_SECONDS,
+    ) -> Finished:
+        """Run any command in a service's container."""
+        done = subprocess.run(
+            ["docker", "compose", "exec", "-T", *(variables or []), service, *command],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            check=False,
+            cwd=REPOSITORY,
+            env=self.stack.compose.environment(),
+        )
+        return Finished(done.returncode, ANSI.sub("", done.stdout))
+
+    @override
+    def send(self, topic: str, records: list[tuple[bytes | None, bytes | None]]) -> None:
+        plain = [[None if part is None else part.decode("latin-1") for part in record] for record in records]
+        self.agent.call("send", topic=topic, records=plain)
+
+    @override
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        self.agent.call("create_topic", name=name, partitions=partitions)
+
+    @override
+    def api(self, path: str) -> Answer:
+        return self.ask(f"{STATUS}{path}")
+
+    def ask(self, url: str) -> Answer:
+        """Ask any address in the network."""
+        return Answer(**self.agent.call("get", url=url))
+
+    @contextmanager
+    def load(self, topic: str, rate: float) -> Iterator[Account]:
+        """Write records with an id of their own at a steady rate (records a second); the account is filled at the end.
+
+        Every record must be acknowledged in the end, whatever happened meanwhile.
+        """
+        prefix = f"load{uuid.uuid4().hex[:6]}x"
+        account = Account(prefix)
+        self.agent.call("load_start", name=prefix, topic=topic, rate=rate, prefix=prefix)
+        try:
+            yield account
+        finally:
+            found = self.agent.call("load_finish", name=prefix)
+            account.sent, account.acknowledged = found["sent"], found["acknowledged"]
+        assert found["failures"] == []
+        assert len(account.acknowledged) == account.sent > 0
+
+    def duplicates_of_consumed(self, account: Account) -> int:
+        """Wait until every acknowledged record of a load to `news` was consumed; how many were more than once."""
+
+        def all_there() -> dict[str, int] | None:
+            consumed: dict[str, int] = self.agent.call("consumed", prefix=account.prefix)
+            return consumed if set(account.acknowledged) <= set(consumed) else None
+
+        consumed = wait_for(f"all {len(account.acknowledged)} records consumed", all_there, 120)
+        assert set(consumed) == set(account.acknowledged), "only what was acknowledged is there"
+        return sum(consumed.values()) - len(consumed)
+
+    def counted_exactly(self, account: Account) -> None:
+        """Wait until every acknowledged record of a load to `mytopic` was counted, each word of it once."""
+
+        def all_there() -> dict[str, int] | None:
+            counts = {word: count for word, count in self.observer.counts().items() if word.startswith(account.prefix)}
+            return counts if len(counts) >= len(account.acknowledged) else None
+
+        wait_for(f"all {len(account.acknowledged)} words counted", all_there, 120)
+        self.quiet(120)
+        counts = {word: count for word, count in self.observer.counts().items() if word.startswith(account.prefix)}
+        assert counts == dict.fromkeys(account.acknowledged, 1)
+
+    def owners(self, group: str) -> dict[str, list[tuple[str, int]]]:
+        """Each member of a group and what it owns, as the status API sees it."""
+        return {
+            member["id"]: sorted((topic, partition) for topic, partition in member["assignment"])
+            for member in self.api(f"/api/v1/groups/{group}").json()["members"]
+        }

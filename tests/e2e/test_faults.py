@@ -1,0 +1,104 @@
+"""Kill, pause and restart each member under load: what was acknowledged is consumed, and counted exactly once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline import wait_for
+
+if TYPE_CHECKING:
+    from network import ContainerPipeline
+
+pytestmark = pytest.mark.timeout(900)
+
+RATE = 50
+BATCH = 500
+"""The avro-consumer's batch_size: what a killed member may have written and not committed."""
+
+MEMBERS = (
+    "news-producer-1",
+    "avro-consumer-1",
+    "wordcount-stream-1",
+    "join-service-1",
+    "status-api",
+    "connect",
+    "kafka-2",
+)
+GROUPS = {
+    "avro-consumer-1": "avro-consumer",
+    "wordcount-stream-1": "wordcount-stream",
+    "join-service-1": "join-service",
+}
+
+
+def kill(pipeline: ContainerPipeline, name: str) -> None:
+    pipeline.stack.kill(name)
+    assert {each.name: each.state for each in pipeline.stack.ps()}[name] == "killed"
+    pipeline.stack.restart(name)
+
+
+def pause(pipeline: ContainerPipeline, name: str) -> None:
+    """Longer than its session, where it has one: others must have given it up when it goes on."""
+    pipeline.stack.pause(name)
+    if name in GROUPS:
+        wait_for(f"the group without {name}", lambda: not pipeline.owners(GROUPS[name]), 60)
+    elif name.startswith("kafka"):
+        wait_for("under-replicated partitions", lambda: under_replicated(pipeline) > 0, 60)
+    else:
+        time.sleep(2)  # nobody notices: it just stands still for a while
+    pipeline.stack.resume(name)
+
+
+def restart(pipeline: ContainerPipeline, name: str) -> None:
+    service = name if name in {"status-api", "connect", "kafka-2"} else name.rpartition("-")[0]
+    pipeline.stack.compose.run("restart", service, seconds=120)
+
+
+def under_replicated(pipeline: ContainerPipeline) -> int:
+    return int(pipeline.api("/api/v1/cluster").json()["under_replicated_partitions"])
+
+
+def all_ready(pipeline: ContainerPipeline) -> bool:
+    return all(each.ready for each in pipeline.stack.ps())
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_nothing_acknowledged_is_lost_and_counts_stay_exact(pipeline: ContainerPipeline, name: str) -> None:
+    with pipeline.load("news", RATE) as news, pipeline.load("mytopic", RATE) as strings:
+        for fault in (kill, pause, restart):
+            fault(pipeline, name)
+            wait_for(f"everything is ready after {fault.__name__}", lambda: all_ready(pipeline), 120)
+    duplicates = pipeline.duplicates_of_consumed(news)
+    assert duplicates <= 3 * BATCH
+    pipeline.counted_exactly(strings)
+    pipeline.count_rounds_and_join_all(1)
+    if name.startswith("kafka"):
+        wait_for("every replica in sync again", lambda: under_replicated(pipeline) == 0, 120)
+
+
+def test_without_two_brokers_writes_are_refused_loudly_and_acknowledged_data_comes_back(
+    pipeline: ContainerPipeline,
+) -> None:
+    pipeline.create_topic("outage", partitions=3)
+    options = ("--format", "string", "--topic", "outage")
+    assert pipeline.command("news-producer", *options).code == 0
+    before = sorted((record.key, record.value) for record in pipeline.observer.read("outage"))
+    assert len(before) == 42
+    for broker in ("kafka-2", "kafka-3"):
+        pipeline.stack.kill(broker)
+    refused = pipeline.command("news-producer", *options, "--message-timeout", "15", seconds=90)
+    assert refused.code == 1, refused.output
+    assert "error" in refused.output
+    assert "failed" in refused.output
+    assert "delivered=42" not in refused.output
+    for broker in ("kafka-2", "kafka-3"):
+        pipeline.stack.restart(broker)
+    wait_for("everything is ready again", lambda: all_ready(pipeline), 180)
+    wait_for("every replica in sync again", lambda: under_replicated(pipeline) == 0, 120)
+    after = sorted((record.key, record.value) for record in pipeline.observer.read("outage"))
+    assert [record for record in before if record not in after] == []
+    assert pipeline.command("news-producer", *options).code == 0
+    pipeline.count_rounds_and_join_all(1)

@@ -1,0 +1,83 @@
+"""Replicas come and go under load: who owns what, nothing lost, nothing counted twice."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline import wait_for
+
+if TYPE_CHECKING:
+    from network import ContainerPipeline
+
+pytestmark = pytest.mark.timeout(900)
+
+PARTITIONS = 6
+BATCH = 500
+"""The avro-consumer's batch_size: a member that is stopped in order commits its last batch, so this bounds what
+each change of the group may repeat, and none is expected."""
+
+
+def settled(pipeline: ContainerPipeline, members: int) -> dict[str, list[tuple[str, int]]]:
+    """Wait until so many members own all partitions of `news`, each exactly once."""
+
+    def once() -> dict[str, list[tuple[str, int]]] | None:
+        owners = pipeline.owners("avro-consumer")
+        owned = sorted(partition for mine in owners.values() for _, partition in mine)
+        return owners if len(owners) == members and owned == list(range(PARTITIONS)) else None
+
+    return wait_for(f"{members} members own {PARTITIONS} partitions, each once", once, 90)
+
+
+def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipeline) -> None:
+    steps = (3, 6, 7, 2)
+    seen = [settled(pipeline, 1)]
+    with pipeline.load("news", rate=200) as account:
+        for replicas in steps:
+            pipeline.stack.scale("avro-consumer", replicas)
+            owners = settled(pipeline, replicas)
+            shares = sorted(len(mine) for mine in owners.values())
+            assert shares == sorted(PARTITIONS // replicas + (each < PARTITIONS % replicas) for each in range(replicas))
+            healthy = [each for each in pipeline.stack.ps() if each.service == "avro-consumer" and each.ready]
+            assert len(healthy) == replicas, "an idle replica is healthy, too"
+            assert owners != seen[-1], "the status API has seen the rebalance"
+            seen.append(owners)
+    duplicates = pipeline.duplicates_of_consumed(account)
+    print(f"{account.sent} records, {len(steps)} changes of the group, {duplicates} duplicates")  # noqa: T201
+    assert duplicates <= len(steps) * BATCH
+    pipeline.stack.scale("avro-consumer", 1)
+    settled(pipeline, 1)
+
+
+def test_word_counts_are_exact_while_replicas_come_and_go(pipeline: ContainerPipeline) -> None:
+    with pipeline.load("mytopic", rate=200) as account:
+        for replicas in (2, 1):
+            pipeline.stack.scale("wordcount-stream", replicas)
+
+            def spread(replicas: int = replicas) -> bool:
+                owners = pipeline.owners("wordcount-stream")
+                owned = [each for mine in owners.values() for each in mine if each[0] == "word-deltas"]
+                return len(owners) == replicas and sorted(owned) == [("word-deltas", n) for n in range(PARTITIONS)]
+
+            wait_for(f"{replicas} replicas share the partitions", spread, 90)
+    pipeline.counted_exactly(account)
+
+
+def identity(pipeline: ContainerPipeline, name: str) -> str:
+    """The identity a replica took at its last start."""
+    found = re.findall(r"identity=(\S+)", pipeline.log(name))
+    assert found, f"{name} has not said which replica it is"
+    return str(found[-1])
+
+
+def test_a_replica_that_was_killed_takes_its_identity_back(pipeline: ContainerPipeline) -> None:
+    pipeline.stack.scale("wordcount-stream", 2)
+    before = [identity(pipeline, f"wordcount-stream-{number}") for number in (1, 2)]
+    assert sorted(before) == ["wordcount-stream-0", "wordcount-stream-1"]
+    pipeline.stack.kill("wordcount-stream-1")
+    pipeline.stack.restart("wordcount-stream-1")
+    after = [identity(pipeline, f"wordcount-stream-{number}") for number in (1, 2)]
+    assert after == before
+    pipeline.stack.scale("wordcount-stream", 1)

@@ -1,0 +1,86 @@
+"""The containers themselves: started in one try, healthy, within their limits, closed to the outside."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from newsroom_stack.containers import name_of
+from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.plan import SERVICES
+
+if TYPE_CHECKING:
+    from network import ContainerPipeline
+
+pytestmark = pytest.mark.timeout(1500)
+
+OURS = {kind.name for kind in SERVICES}
+
+
+def test_the_configuration_has_no_warning(project: ContainerPipeline) -> None:
+    environment = project.stack.compose.environment()
+    for command in (["config", "--quiet"], ["--profile", "*", "config", "--quiet"]):
+        done = subprocess.run(
+            ["docker", "compose", *command], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
+        )
+        assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_everything_is_up_in_one_try_and_healthy(pipeline: ContainerPipeline) -> None:
+    instances = {each.name: each for each in pipeline.stack.ps()}
+    expected = {"kafka-1", "kafka-2", "kafka-3", "registry", "connect", "kafka-ui", "status-api"}
+    expected |= {"avro-consumer-1", "wordcount-stream-1", "join-service-1", "news-producer-1"}
+    assert set(instances) == expected | {"tester"}
+    assert [each.name for each in instances.values() if not each.ready] == []
+    assert {each.restarts for each in instances.values()} == {0}
+    assert sum(each.memory_bytes for each in instances.values()) < 4 * 1024**3
+
+
+def test_ports_are_published_on_the_loopback_alone(pipeline: ContainerPipeline) -> None:
+    for container in pipeline.stack.containers():
+        bindings = [binding for found in container.ports.values() for binding in found or []]
+        assert {binding["HostIp"] for binding in bindings} <= {"127.0.0.1"}, container.name
+        scalable = any(
+            kind.name == container.labels["com.docker.compose.service"] and kind.scalable for kind in SERVICES
+        )
+        assert not (scalable and bindings), f"{container.name} could not be scaled"
+
+
+def test_nothing_runs_as_root_and_nobody_has_the_engine(pipeline: ContainerPipeline) -> None:
+    for container in pipeline.stack.containers():
+        if container.status != "running":
+            continue
+        top = container.top(ps_args="-eo pid,uid,args")
+        users = {row[top["Titles"].index("UID")] for row in top["Processes"]}
+        assert "0" not in users, container.name
+        assert not [mount for mount in container.attrs["Mounts"] if "docker.sock" in mount.get("Source", "")]
+
+
+def test_every_container_is_closed_and_limited(pipeline: ContainerPipeline) -> None:
+    for container in pipeline.stack.containers():
+        host = container.attrs["HostConfig"]
+        seen = {
+            "read-only": host["ReadonlyRootfs"],
+            "no capabilities": host["CapDrop"] == ["ALL"] and not host["CapAdd"],
+            "no new privileges": "no-new-privileges:true" in host["SecurityOpt"],
+            "memory": 0 < host["Memory"] <= 1024**3,
+            "processes": 0 < (host["PidsLimit"] or 0) <= 1024,
+            "init": host["Init"],
+            "log rotation": "max-size" in host["LogConfig"]["Config"] or name_of(container) == "tester",
+            "stop grace": (container.attrs["Config"].get("StopTimeout") or 0) >= 30 or name_of(container) == "tester",
+        }
+        assert [what for what, good in seen.items() if not good] == [], container.name
+
+
+def test_health_and_metrics_of_every_service_are_answered_in_the_network(pipeline: ContainerPipeline) -> None:
+    for service in sorted(OURS):
+        answers = {
+            path: pipeline.ask(f"http://{service}:8000{path}").status for path in ("/livez", "/readyz", "/metrics")
+        }
+        assert answers == dict.fromkeys(answers, 200), service
+
+
+def test_kafka_ui_answers(pipeline: ContainerPipeline) -> None:
+    assert pipeline.ask("http://kafka-ui:8080/actuator/health").status == 200

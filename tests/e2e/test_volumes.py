@@ -1,0 +1,51 @@
+"""What stays when the containers go, and what does not."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline import KEYS, wait_for
+
+if TYPE_CHECKING:
+    from network import ContainerPipeline
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def value_counts(pipeline: ContainerPipeline) -> dict[str, int]:
+    counts = pipeline.observer.counts()
+    return {f"value{i}": counts.get(f"value{i}", 0) for i in KEYS}
+
+
+def test_down_and_up_keeps_data_and_down_with_volumes_forgets_it(pipeline: ContainerPipeline) -> None:
+    wanted = pipeline.count_rounds_and_join_all(2)
+    lines = pipeline.stack.sink_lines()
+    subjects = pipeline.ask("http://registry:8080/apis/ccompat/v7/subjects").json()
+    consumed = sum(pipeline.observer.committed("avro-consumer", "news").values())
+    pipeline.agent.__exit__(None, None, None)
+
+    started = time.monotonic()
+    pipeline.stack.down()
+    down = time.monotonic() - started
+    assert pipeline.stack.containers() == []
+    started = time.monotonic()
+    pipeline.stack.up()
+    up = time.monotonic() - started
+    print(f"down in {down:.0f} s, up again in {up:.0f} s")  # noqa: T201
+
+    pipeline.connect()
+    assert value_counts(pipeline) == wanted
+    assert pipeline.ask("http://registry:8080/apis/ccompat/v7/subjects").json() == subjects
+    assert pipeline.stack.sink_lines() >= lines
+    assert sum(pipeline.observer.committed("avro-consumer", "news").values()) >= consumed
+    pipeline.count_rounds_and_join_all(1)
+    pipeline.agent.__exit__(None, None, None)
+
+    pipeline.stack.down(wipe=True)
+    pipeline.stack.up()
+    pipeline.connect()
+    wait_for("new headlines", lambda: pipeline.total("news") > 0)
+    assert value_counts(pipeline) == {f"value{i}": 0 for i in KEYS}
