@@ -18,8 +18,8 @@ Logger = structlog.stdlib.BoundLogger
 QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "urllib3": logging.WARNING}
 """Libraries that tell about every request at info."""
 
-LIBRDKAFKA = "librdkafka"
-"""The logger that the services hand to their Kafka clients."""
+LIBRDKAFKA = ("librdkafka", "quixstreams.kafka.consumer", "quixstreams.kafka.producer")
+"""The loggers that Kafka clients write to: the one that our services hand them, and those of Quix Streams."""
 
 _FACILITIES = frozenset({"FAIL", "ERROR", "REQTMOUT"})
 _CONNECTION = re.compile(
@@ -89,9 +89,9 @@ def configure_logging(service: str, *, log_format: str = "auto", level: str = "i
 
 
 def _quiet_connections() -> None:
-    logger = logging.getLogger(LIBRDKAFKA)
-    if not any(isinstance(each, ConnectionNoise) for each in logger.filters):
-        logger.addFilter(ConnectionNoise())
+    for logger in map(logging.getLogger, LIBRDKAFKA):
+        if not any(isinstance(each, ConnectionNoise) for each in logger.filters):
+            logger.addFilter(ConnectionNoise())
 
 
 def _console_renderer() -> Any:  # noqa: ANN401 - structlog's processors are untyped callables

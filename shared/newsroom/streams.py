@@ -11,6 +11,7 @@ a broken replica within the process.
 from __future__ import annotations
 
 import signal
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,29 +20,32 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaException
 from confluent_kafka.error import KafkaError
 from pydantic import Field
-from quixstreams import Application
-from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, CheckpointProducerTimeout
-from quixstreams.exceptions import PartitionAssignmentError
-from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
-from quixstreams.kafka import ConnectionConfig
-from quixstreams.kafka.exceptions import (
-    KafkaBrokerUnavailableError,
-    KafkaConsumerException,
-    KafkaProducerDeliveryError,
-)
-from quixstreams.models import Deserializer
-from quixstreams.models.topics.exceptions import (
-    TopicConfigurationMismatch,
-    TopicNotFoundError,
-    TopicPartitionsMismatch,
-)
-from quixstreams.state.exceptions import StateRecoveryOffsetOutOfRange
-from quixstreams.state.rocksdb.options import RocksDBOptions
 from typing_extensions import override
 
 from newsroom.errors import ClusterUnavailable, DecodeError, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
 from newsroom.logs import get_logger
 from newsroom.settings import ServiceSettings
+
+with warnings.catch_warnings(record=True):
+    # As in newsroom.avro: a library below announces a rename that no reader of our logs can act on.
+    from quixstreams import Application
+    from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, CheckpointProducerTimeout
+    from quixstreams.exceptions import PartitionAssignmentError
+    from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
+    from quixstreams.kafka import ConnectionConfig
+    from quixstreams.kafka.exceptions import (
+        KafkaBrokerUnavailableError,
+        KafkaConsumerException,
+        KafkaProducerDeliveryError,
+    )
+    from quixstreams.models import Deserializer
+    from quixstreams.models.topics.exceptions import (
+        TopicConfigurationMismatch,
+        TopicNotFoundError,
+        TopicPartitionsMismatch,
+    )
+    from quixstreams.state.exceptions import StateRecoveryOffsetOutOfRange
+    from quixstreams.state.rocksdb.options import RocksDBOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -46,18 +46,16 @@ class Cluster:
         self._stop = stop
 
     def wait_for_brokers(self, number: int) -> None:
-        """Wait until `number` brokers and a controller are there.
+        """Wait until `number` brokers are there.
 
         Raises:
             ClusterUnavailable: they are not before the deadline.
         """
 
         def lacking() -> str | None:
-            metadata = self._metadata()
-            have = len(metadata.brokers)
-            if have < number:
-                return f"{have} of {number} brokers are up"
-            return None if metadata.controller_id >= 0 else "no broker is the controller yet"
+            # Whether they have a controller shows when topics are created: metadata does not tell it under KRaft.
+            have = len(self._metadata().brokers)
+            return f"{have} of {number} brokers are up" if have < number else None
 
         self._wait(lacking)
 
@@ -105,11 +103,20 @@ class Cluster:
                     ) from error
 
     def configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The configuration of each topic.
+        """The configuration of each topic; a broker that has not heard of a new topic yet is asked again.
 
         Raises:
-            ClusterUnavailable: the cluster does not tell.
+            ClusterUnavailable: the cluster does not tell before the deadline.
         """
+        found: dict[str, dict[str, str]] = {}
+
+        def lacking() -> None:
+            found.update(self._configs(names))
+
+        self._wait(lacking)
+        return found
+
+    def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         answers = self._admin.describe_configs(asked, request_timeout=REQUEST_SECONDS) if asked else {}
         try:
@@ -119,7 +126,7 @@ class Cluster:
             }
         except KafkaException as error:
             raise ClusterUnavailable(
-                f"the cluster at {self._address} does not tell the topics' configuration: {error.args[0].str()}"
+                f"the cluster does not tell the topics' configuration ({error.args[0].str()})"
             ) from error
 
     def wait_in_sync(self, names: Sequence[str]) -> None:

@@ -20,16 +20,18 @@ REFUSED = (
 
 
 @pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    root, client = logging.getLogger(), logging.getLogger(LIBRDKAFKA)
-    before = root.handlers, root.level, list(client.filters)
+def restored_filters() -> Iterator[None]:
+    clients = [logging.getLogger(name) for name in LIBRDKAFKA]
+    before = [list(client.filters) for client in clients]
     yield
-    root.handlers, root.level, client.filters = before
+    for client, filters in zip(clients, before, strict=True):
+        client.filters = filters
 
 
 def say(facility: str, text: str, level: int = logging.ERROR) -> None:
-    """A line in the form in which confluent-kafka hands librdkafka's on."""
-    logging.getLogger(LIBRDKAFKA).log(level, "%s [%s] %s", facility, "rdkafka#producer-1", text)
+    """A line of each client, in the form in which confluent-kafka hands librdkafka's on."""
+    for name in LIBRDKAFKA:
+        logging.getLogger(name).log(level, "%s [%s] %s", facility, "rdkafka#producer-1", text)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str]]:
@@ -66,7 +68,7 @@ def test_connections_that_come_and_go_are_debug_lines(
     assert lines(capsys) == []
     configure_logging("svc", log_format="json", level="debug")
     say(facility, text)
-    assert lines(capsys) == [("debug", f"{facility} [rdkafka#producer-1] {text}")]
+    assert lines(capsys) == [("debug", f"{facility} [rdkafka#producer-1] {text}")] * len(LIBRDKAFKA)
 
 
 @pytest.mark.parametrize(("facility", "text"), NEWS)
@@ -75,13 +77,13 @@ def test_what_does_not_heal_by_itself_keeps_its_level(
 ) -> None:
     configure_logging("svc", log_format="json", level="info")
     say(facility, text)
-    assert lines(capsys) == [("error", f"{facility} [rdkafka#producer-1] {text}")]
+    assert lines(capsys) == [("error", f"{facility} [rdkafka#producer-1] {text}")] * len(LIBRDKAFKA)
 
 
 def test_a_real_client_of_a_dead_broker_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("svc", log_format="json", level="info")
     seen: list[object] = []
-    client = logging.getLogger(LIBRDKAFKA)
+    client = logging.getLogger(LIBRDKAFKA[0])
 
     def see(record: logging.LogRecord) -> bool:
         seen.append(record)

@@ -26,6 +26,7 @@ from newsroom.errors import (
 )
 from newsroom.health import Health
 from newsroom.lifecycle import StopFlag
+from newsroom.logs import configure_logging
 from newsroom.slots import take_slot
 from newsroom.streams import (
     NEEDS,
@@ -194,6 +195,7 @@ def test_a_bug_stays_a_bug() -> None:
 def test_the_record_it_stops_at_is_named(
     tmp_path: Path, slot: Slot, health: Health, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    configure_logging("svc")
     app = _application(tmp_path, slot, health)
     row = SimpleNamespace(topic="news", partition=2, offset=7)
     message = SimpleNamespace(topic=lambda: "news", partition=lambda: 3, offset=lambda: 8)

@@ -19,7 +19,7 @@ from newsroom_stack.errors import StackError
 from newsroom_stack.layout import LOOPBACK, StackSettings
 from newsroom_stack.plan import Plan
 from newsroom_stack.runfile import Run, write_run
-from newsroom_stack.supervisor import Supervisor, control_path
+from newsroom_stack.supervisor import Supervisor, control_path, port_is_free, reserved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +101,18 @@ def test_a_disk_that_fills_up_while_it_runs_stops_the_stack_with_a_sentence(
     monkeypatch.setattr(supervisor, "_start_everything", start)
     assert supervisor.main() == 1
     assert "error: stack.json cannot be written (No space left on device)" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere outgoing connections have ports of their own")
+def test_a_reserved_port_can_be_listened_on_and_is_given_to_no_connection() -> None:
+    with reserved([40092 + OFFSET]):
+        address = (LOOPBACK, 40092 + OFFSET)
+        assert port_is_free(address[1])
+        with socket.create_server(address), socket.create_connection(address, 5):
+            assert not port_is_free(address[1])
+        # The kernel gives an outgoing connection only what could be bound so.
+        with socket.socket() as client, pytest.raises(OSError, match="in use"):
+            client.bind(address)
 
 
 def test_commands_are_answered_through_the_socket_and_refusals_are_errors(tmp_path: Path) -> None:
