@@ -7,15 +7,16 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 BIN := .venv/bin
 PACKAGES := shared stack services/*
-SOURCES := shared/newsroom stack/newsroom_stack $(wildcard services/*/*_*/ services/provision/provision/)
+SCRIPTS := scripts/lock .ci/run docker/kafka/healthy
 INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.
 UNIT := $(BIN)/pytest -n 4 --dist worksteal tests/unit
 
-.PHONY: help install demo up down logs ps test test-unit test-integration lint format lock clean
+.PHONY: help install demo up down logs ps test test-unit test-integration test-e2e lint format lock clean \
+	docker-build docker-up docker-down docker-logs
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Install everything into .venv, from the hash-pinned locks
 
@@ -37,7 +38,6 @@ ps: $(INSTALLED) ## Show every process
 logs: $(INSTALLED) ## Follow all logs
 	@$(BIN)/newsroom logs --follow
 
-.PHONY: docker-build docker-up docker-down docker-logs
 docker-build: ## Build the images of the services
 	@docker compose build
 
@@ -50,9 +50,11 @@ docker-down: ## Stop the containers; volumes stay (docker compose down -v delete
 docker-logs: ## Follow the containers' logs
 	@docker compose logs --follow
 
-test: $(INSTALLED) ## All tests: unit, then integration on a real cluster of its own
+test: $(INSTALLED) ## All tests: unit, integration on a real cluster, end-to-end when a Docker engine answers
 	@$(UNIT)
 	@$(BIN)/pytest tests/integration
+	@if docker info >/dev/null 2>&1; then $(BIN)/pytest tests/e2e; \
+	else echo "no Docker engine answers: the end-to-end tests of the containers are left out (make test-e2e)"; fi
 
 test-unit: $(INSTALLED) ## Unit tests: seconds, no JVM
 	@$(UNIT)
@@ -60,11 +62,17 @@ test-unit: $(INSTALLED) ## Unit tests: seconds, no JVM
 test-integration: $(INSTALLED) ## Integration tests on a real cluster of their own
 	@$(BIN)/pytest tests/integration
 
-lint: $(INSTALLED) ## Check style, types, scripts and YAML; changes nothing
+test-e2e: $(INSTALLED) ## End-to-end tests of the containers, through the compose network
+	@$(BIN)/pytest tests/e2e
+
+lint: $(INSTALLED) ## Check style, types, Dockerfile, scripts and YAML; changes nothing
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/shellcheck scripts/lock .ci/run
+	@$(BIN)/mypy tests scripts/*.py docker/*.py
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/yamllint --strict .
+	@$(BIN)/shellcheck $(SCRIPTS)
 
 format: $(INSTALLED) ## Put the sources into the common form
 	@$(BIN)/ruff check --fix --quiet . || true

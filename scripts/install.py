@@ -65,7 +65,7 @@ def main() -> None:
             "Name another one: make PYTHON=python3.12 …"
         )
     create_venv()
-    pip = [BIN / "python", "-m", "pip", "--disable-pip-version-check"]
+    pip: list[str | Path] = [BIN / "python", "-m", "pip", "--disable-pip-version-check"]
     run(
         "installer (uv)",
         *pip,
@@ -75,10 +75,10 @@ def main() -> None:
         "-r",
         REQUIREMENTS / "bootstrap.lock",
     )
-    uv = [BIN / "uv", "pip"]
-    python = ["--python", BIN / "python"]
+    uv: list[str | Path] = [BIN / "uv", "pip"]
+    python: list[str | Path] = ["--python", BIN / "python"]
     run("locked dependencies", *uv, "install", *python, "--require-hashes", "-r", REQUIREMENTS / "dev.lock")
-    editable = [part for member in members() for part in ("--editable", member)]
+    editable: list[str | Path] = [part for member in members() for part in ("--editable", member)]
     run("our packages", *uv, "install", *python, "--offline", "--no-deps", "--no-build-isolation", *editable)
     (VENV / "installed").touch()
 
