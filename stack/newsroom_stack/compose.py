@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections import deque
@@ -63,7 +65,7 @@ class Compose:
         with self._open(arguments, stdin) as process:
             # Standard error is progress, and is shown as it comes; so communicate() cannot be used.
             reader = threading.Thread(target=_read_lines, args=(process.stderr, said, show), daemon=True)
-            killer = threading.Timer(seconds, process.kill)
+            killer = threading.Timer(seconds, _end, (process,))
             reader.start()
             killer.start()
             try:
@@ -75,7 +77,7 @@ class Compose:
             finally:
                 in_time = killer.is_alive()
                 killer.cancel()
-                process.kill()
+                _end(process)
                 reader.join()
         if code != 0:
             what = f"'docker compose {' '.join(arguments)}'"
@@ -100,6 +102,13 @@ class Compose:
             raise StackError(
                 "docker is not installed: install Docker with its compose plugin, or leave out --docker"
             ) from error
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    # The whole group: docker runs compose as a child of its own, which would keep the pipes open.
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _read_lines(stream: IO[str] | None, said: deque[str], show: Show | None) -> None:

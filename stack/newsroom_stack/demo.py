@@ -98,12 +98,14 @@ class Story:
         wanted = {f"value{i}": before.get(f"value{i}", 0) + ROUNDS for i in range(KEYS)}
         self._stage("word count", lambda: self._has(wanted), lambda: self._difference(wanted))
         self._wait_for_group("join-service", "word-counts")
-        joined = len(self._observer.joined())
+        before_join = self._observer.end_offsets("words-joined")
         self._produce(
             "--topic", "word", "--source", "-", "--input-format", "jsonl", stdin={"key": WORD, "value": LABEL}
         )
         result = (WORD, wanted[WORD], LABEL)
-        self._stage("join", lambda: result in self._observer.joined()[joined:], lambda: f"no {result} in words-joined")
+        self._stage(
+            "join", lambda: result in self._observer.joined(before_join), lambda: f"no {result} in words-joined"
+        )
         strings = self._total("mytopic")
         self._stage(
             "connector",

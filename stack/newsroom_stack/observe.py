@@ -21,7 +21,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from newsroom_stack.errors import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from confluent_kafka import Message
 
@@ -101,19 +101,23 @@ class Observer:
         committed = self.committed(group, topic)
         return all(end - committed.get(partition, 0) <= 1 for partition, end in ends.items())
 
-    def read(self, topic: str, seconds: float = READ_SECONDS) -> list[Record]:
-        """Every committed record of a topic, from the beginning to the end as it is now.
+    def read(self, topic: str, since: Mapping[int, int] | None = None, seconds: float = READ_SECONDS) -> list[Record]:
+        """Every committed record of a topic up to its end as it is now, partition by partition in order.
+
+        `since` are end offsets as an earlier call gave them: what was there before is left out.
 
         Raises:
             StackError: the end was not reached in time.
         """
-        ends = {partition: end for partition, end in self.end_offsets(topic).items() if end > 0}
+        begin = since or {}
+        ends = {number: end for number, end in self.end_offsets(topic).items() if end > begin.get(number, 0)}
         consumer = self._consumer()
         try:
-            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
-            return list(_read_to(consumer, topic, ends, seconds))
+            consumer.assign([TopicPartition(topic, number, begin.get(number, OFFSET_BEGINNING)) for number in ends])
+            found = list(_read_to(consumer, topic, ends, seconds))
         finally:
             consumer.close()
+        return sorted(found, key=lambda record: (record.partition, record.offset))
 
     def table(self, topic: str) -> dict[str, bytes]:
         """The newest value of every key (UTF-8) of a topic; tombstones delete."""
@@ -132,10 +136,10 @@ class Observer:
         """The word counts as they are now."""
         return {word: int(value) for word, value in self.table("word-counts").items()}
 
-    def joined(self) -> list[tuple[str, int, str]]:
-        """Every joined result: word, count, label."""
+    def joined(self, since: Mapping[int, int] | None = None) -> list[tuple[str, int, str]]:
+        """Every joined result: word, count, label; with `since` only later ones, as `read` has it."""
         results = []
-        for record in self.read("words-joined"):
+        for record in self.read("words-joined", since):
             value: dict[str, Any] = json.loads(record.value or b"{}")
             results.append(((record.key or b"").decode(), int(value["count"]), str(value["label"])))
         return results

@@ -83,6 +83,11 @@ class Load:
         return {"sent": len(self.sent), "acknowledged": self.acknowledged, "failures": self.failures[:5]}
 
 
+def _offsets(since: dict[str, int] | None) -> dict[int, int] | None:
+    # JSON has no numbers as keys.
+    return None if since is None else {int(partition): offset for partition, offset in since.items()}
+
+
 def _encoder(settings: KafkaSettings) -> Any:  # noqa: ANN401
     schema = read_schema(SCHEMA)
     encoder = AvroEncoder(schema, register(registry_client(settings), "news-value", schema))
@@ -109,9 +114,13 @@ class Agent:
         except Exception as error:  # noqa: BLE001 - the test is told, whatever it was
             return {"error": f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"}
 
-    def read(self, topic: str) -> list[dict[str, Any]]:
-        """Every committed record of a topic."""
-        return [asdict(record) for record in self._observer.read(topic)]
+    def read(self, topic: str, since: dict[str, int] | None) -> list[dict[str, Any]]:
+        """Every committed record of a topic, or those since some end offsets."""
+        return [asdict(record) for record in self._observer.read(topic, _offsets(since))]
+
+    def joined(self, since: dict[str, int] | None) -> list[tuple[str, int, str]]:
+        """Every joined result, or those since some end offsets."""
+        return self._observer.joined(_offsets(since))
 
     def get(self, url: str) -> dict[str, Any]:
         """Ask an address in the network."""

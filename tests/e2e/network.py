@@ -94,7 +94,7 @@ class Agent(Observing):
         return all(end - committed.get(partition, 0) <= 1 for partition, end in ends.items())
 
     @override
-    def read(self, topic: str) -> list[Record]:
+    def read(self, topic: str, since: Mapping[int, int] | None = None) -> list[Record]:
         return [
             Record(
                 each["partition"],
@@ -103,7 +103,7 @@ class Agent(Observing):
                 _bytes(each["value"]),
                 {name: value.encode("latin-1") for name, value in each["headers"].items()},
             )
-            for each in self.call("read", topic=topic)
+            for each in self.call("read", topic=topic, since=since)
         ]
 
     @override
@@ -112,8 +112,8 @@ class Agent(Observing):
         return counts
 
     @override
-    def joined(self) -> list[tuple[str, int, str]]:
-        return [(word, count, label) for word, count, label in self.call("joined")]
+    def joined(self, since: Mapping[int, int] | None = None) -> list[tuple[str, int, str]]:
+        return [(word, count, label) for word, count, label in self.call("joined", since=since)]
 
 
 def _numbers(answer: dict[str, int]) -> dict[int, int]:

@@ -1,0 +1,133 @@
+"""The compose file says what the stack as processes says: brokers, ports, services."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from newsroom_stack.compose import Compose
+from newsroom_stack.errors import StackError
+from newsroom_stack.jvm import CLUSTER_ID, HEAP, Node, node_properties
+from newsroom_stack.layout import REPOSITORY, Ports, StackSettings
+from newsroom_stack.plan import SERVICES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+BROKERS = ("kafka-1", "kafka-2", "kafka-3")
+
+PLACE = {"listeners", "advertised.listeners", "listener.security.protocol.map", "controller.quorum.voters", "log.dirs"}
+"""Where a broker is, which differs between a machine and a network of containers."""
+
+
+def properties_of(environment: dict[str, Any]) -> dict[str, str]:
+    """The server.properties that the image makes of its environment (KafkaDockerWrapper's rule)."""
+    not_properties = re.compile(r"KAFKA_(HEAP_OPTS|JVM_PERFORMANCE_OPTS|LOG4J_OPTS|OPTS|JMX_.*)$")
+    return {
+        name.removeprefix("KAFKA_")
+        .lower()
+        .replace("___", "-")
+        .replace("__", "\0")
+        .replace("_", ".")
+        .replace("\0", "_"): str(value)
+        for name, value in environment.items()
+        if name.startswith("KAFKA_") and not not_properties.match(name)
+    }
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_broker_in_a_container_has_the_settings_of_one_as_a_process(number: int, tmp_path: Path) -> None:
+    text = node_properties(Node(number, 29092, (29093, 39093, 49093), tmp_path))
+    process = dict(line.split("=", 1) for line in text.splitlines())
+    environment = COMPOSE["services"][f"kafka-{number}"]["environment"]
+    container = properties_of(environment)
+    assert {k: v for k, v in container.items() if k not in PLACE} == {
+        k: v for k, v in process.items() if k not in PLACE
+    }
+    assert set(container) == set(process)
+    assert environment["CLUSTER_ID"] == CLUSTER_ID
+    assert f"-Xmx{HEAP['broker']}" in environment["KAFKA_HEAP_OPTS"]
+
+
+def test_both_ways_publish_the_same_ports() -> None:
+    ports = Ports()
+    published = {
+        name: [re.fullmatch(r"127\.0\.0\.1:\$\{\w+:-(\d+)\}:\d+", port) for port in service.get("ports", [])]
+        for name, service in COMPOSE["services"].items()
+    }
+    found = {name: int(match[1]) for name, matches in published.items() for match in matches if match}
+    assert all(match for matches in published.values() for match in matches)
+    assert found == {
+        **dict(zip(BROKERS, ports.brokers, strict=True)),
+        "registry": ports.registry,
+        "connect": ports.connect,
+        "status-api": ports.status,
+        "kafka-ui": ports.ui,
+    }
+
+
+def test_every_service_of_the_stack_is_a_container_and_has_a_lock() -> None:
+    for kind in SERVICES:
+        service = COMPOSE["services"][kind.name]
+        assert service["build"]["args"]["SERVICE"] == kind.name
+        assert "container_name" not in service
+        assert bool(service.get("ports")) != kind.scalable
+        assert (REPOSITORY / "requirements" / f"{kind.name}.lock").exists()
+
+
+def test_every_port_variable_that_the_file_reads_is_set_from_the_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
+    text = (REPOSITORY / "docker-compose.yml").read_text()
+    variables = set(re.findall(r"\$\{(NEWSROOM_\w+_PORT):-", text))
+    environment = Compose(StackSettings(port_offset=100)).environment()
+    assert variables <= set(environment)
+    assert environment["NEWSROOM_KAFKA_2_PORT"] == "39192"
+    assert environment["COMPOSE_PROJECT_NAME"] == "newsroom-100"
+    assert "COMPOSE_PROJECT_NAME" not in Compose(StackSettings()).environment()
+
+
+FAKE_DOCKER = """#!/bin/sh
+echo "progress one" >&2
+echo "$@"
+sleep "${PAUSE:-0}"
+echo "progress two" >&2
+exit "${CODE:-0}"
+"""
+
+
+@pytest.fixture
+def compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compose:
+    docker = tmp_path / "docker"
+    docker.write_text(FAKE_DOCKER)
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return Compose(StackSettings())
+
+
+def test_a_command_shows_its_progress_and_gives_its_output(compose: Compose) -> None:
+    shown: list[str] = []
+    output = compose.run("ps", seconds=10, show=shown.append)
+    assert output == f"compose --project-directory {REPOSITORY} ps\n"
+    assert shown == ["progress one", "progress two"]
+
+
+def test_a_failed_command_is_a_sentence_with_its_last_lines(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODE", "14")
+    with pytest.raises(StackError, match=r"(?s)'docker compose up' ended with exit code 14:.*progress two"):
+        compose.run("up", seconds=10)
+
+
+def test_a_command_that_hangs_is_ended_at_its_deadline(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAUSE", "60")
+    with pytest.raises(StackError, match=r"'docker compose up' did not end within 0\.3 s"):
+        compose.run("up", seconds=0.3)
+
+
+def test_without_docker_the_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StackError, match="docker is not installed: install Docker"):
+        Compose(StackSettings()).run("ps", seconds=1)
