@@ -36,12 +36,15 @@ FLUSH_SECONDS = 90.0
 
 HTTP_SECONDS = 10.0
 
+QUIET = {"log_level": 0}
+"""Brokers come and go in these tests."""
+
 
 class Load:
     """A steady stream of records with an id each, and the account of which were acknowledged."""
 
     def __init__(self, settings: KafkaSettings, topic: str, rate: float, prefix: str) -> None:
-        self._producer = Producer(settings.producer_config("tester", linger_ms=5))
+        self._producer = Producer(settings.producer_config("tester", linger_ms=5) | QUIET)
         self._encode = _encoder(settings) if topic == "news" else str.encode
         self._topic = topic
         self._rate = rate
@@ -132,7 +135,7 @@ class Agent:
 
     def send(self, topic: str, records: list[tuple[str | None, str | None]]) -> None:
         """Write raw records and wait until they are delivered."""
-        producer = Producer(self._settings.producer_config("tester"))
+        producer = Producer(self._settings.producer_config("tester") | QUIET)
         failures: list[str] = []
         for key, value in records:
             producer.produce(
