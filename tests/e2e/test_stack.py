@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +38,22 @@ def test_everything_is_up_in_one_try_and_healthy(pipeline: ContainerPipeline) ->
     assert [each.name for each in instances.values() if not each.ready] == []
     assert {each.restarts for each in instances.values()} == {0}
     assert sum(each.memory_bytes for each in instances.values()) < 4 * 1024**3
+
+
+def test_the_command_line_shows_the_containers(pipeline: ContainerPipeline) -> None:
+    environment = pipeline.stack.compose.environment() | pipeline.settings.as_environment()
+
+    def newsroom(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "newsroom_stack.cli", "--docker", *arguments],
+            cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+    table = {each["name"]: each for each in json.loads(newsroom("ps", "--json"))}
+    assert table["avro-consumer-1"]["state"] == "running"
+    assert table["kafka-2"]["address"] == f"localhost:{pipeline.stack.ports.brokers[1]}"
+    assert "total memory" in newsroom("ps")
+    assert "topic mytopic: 5 partitions, replication 3, in sync" in newsroom("logs", "provision")
 
 
 def test_ports_are_published_on_the_loopback_alone(pipeline: ContainerPipeline) -> None:

@@ -1,0 +1,218 @@
+"""Containers as the stack's instances, with an engine that only answers lists."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from docker.errors import NotFound
+
+from newsroom_stack import containers as module
+from newsroom_stack.containers import ContainerOwner, ContainerStack
+from newsroom_stack.errors import StackError
+from newsroom_stack.interface import State
+from newsroom_stack.layout import StackSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 1024**2
+
+
+@dataclass
+class FakeContainer:
+    """One container as docker's client shows it."""
+
+    service: str
+    number: int = 1
+    status: str = "running"
+    health: str = "healthy"
+    code: int = 0
+    ports: dict[str, Any] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"project-{self.service}-{self.number}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {"com.docker.compose.service": self.service, "com.docker.compose.container-number": str(self.number)}
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        state: dict[str, Any] = {"Pid": 42 if self.status == "running" else 0, "ExitCode": self.code}
+        return {"State": state | {"Health": {"Status": self.health}}, "RestartCount": 3}
+
+    def stats(self, **_: object) -> dict[str, Any]:
+        if self.status != "running":
+            raise NotFound("gone")
+        return {"memory_stats": {"usage": 100 * MIB, "stats": {"inactive_file": 40 * MIB}}}
+
+    def logs(self, **_: object) -> bytes:
+        return b"one\ntwo \xff\n"
+
+    def reload(self) -> None:
+        self.done.append("reload")
+
+    def kill(self, number: str) -> None:
+        self.done.append(f"kill {number}")
+        self.status, self.code = "exited", 137
+
+    def pause(self) -> None:
+        self.status = "paused"
+
+    def unpause(self) -> None:
+        self.status = "running"
+
+    def restart(self, timeout: int) -> None:
+        self.done.append(f"restart {timeout}")
+        self.status = "running"
+
+
+@pytest.fixture
+def there() -> list[FakeContainer]:
+    return [
+        FakeContainer("status-api", ports={"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}]}),
+        FakeContainer("avro-consumer", 2),
+        FakeContainer("avro-consumer", 1),
+        FakeContainer("provision", status="exited"),
+        FakeContainer("kafka-1", ports={"9092/tcp": [{"HostIp": "127.0.0.1", "HostPort": "29092"}], "9093/tcp": None}),
+    ]
+
+
+@pytest.fixture
+def stack(there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch) -> ContainerStack:
+    made = ContainerStack(StackSettings(docker=True))
+    vars(made.compose)["project"] = "project"
+    engine = SimpleNamespace(containers=SimpleNamespace(list=lambda **_: there))
+    monkeypatch.setattr(made, "_engine", lambda: engine)
+    return made
+
+
+def test_instances_have_the_names_of_the_processes_in_the_order_of_the_table(stack: ContainerStack) -> None:
+    found = stack.ps()
+    assert [(each.name, each.service, each.role) for each in found] == [
+        ("kafka-1", "kafka", "broker"),
+        ("avro-consumer-1", "avro-consumer", "service"),
+        ("avro-consumer-2", "avro-consumer", "service"),
+        ("status-api", "status-api", "service"),
+    ]
+    assert [each.address for each in found] == [
+        "localhost:29092",
+        "http://project-avro-consumer-1:8000",
+        "http://project-avro-consumer-2:8000",
+        "http://localhost:8000",
+    ]
+    assert {(each.state, each.ready, each.restarts, each.pid, each.memory_bytes // MIB) for each in found} == {
+        (State.RUNNING, True, 3, 42, 60)
+    }
+
+
+@pytest.mark.parametrize(
+    ("container", "state"),
+    [
+        (FakeContainer("connect", health="starting"), State.RUNNING),
+        (FakeContainer("connect", health="unhealthy"), State.RUNNING),
+        (FakeContainer("connect", status="paused"), State.PAUSED),
+        (FakeContainer("connect", status="exited", code=1), State.EXITED),
+        (FakeContainer("connect", status="exited", code=137), State.KILLED),
+        (FakeContainer("connect", status="restarting", code=1), State.STARTING),
+        (FakeContainer("connect", status="dead"), State.FAILED),
+    ],
+)
+def test_an_instance_is_ready_only_when_it_runs_and_is_healthy(
+    stack: ContainerStack, there: list[FakeContainer], container: FakeContainer, state: State
+) -> None:
+    there[:] = [container]
+    (instance,) = stack.ps()
+    assert (instance.state, instance.ready) == (state, False)
+
+
+def test_a_failed_job_is_shown(stack: ContainerStack, there: list[FakeContainer]) -> None:
+    there[:] = [FakeContainer("provision", status="exited", code=1)]
+    assert [each.name for each in stack.ps()] == ["provision"]
+
+
+def test_a_name_means_an_instance_or_all_of_a_service(stack: ContainerStack) -> None:
+    assert [each.number for each in stack.find("avro-consumer-2")] == [2]  # type: ignore[attr-defined]
+    assert len(stack.find("avro-consumer")) == 2
+    assert len(stack.find("kafka")) == 1
+    with pytest.raises(StackError, match=r"there is no 'avro-consumer-3' in this stack: kafka-1, avro-consumer-1"):
+        stack.find("avro-consumer-3")
+
+
+def test_faults_reach_the_containers(stack: ContainerStack, there: list[FakeContainer]) -> None:
+    assert stack.kill("avro-consumer-1") == [
+        "avro-consumer-1: killed (SIGKILL); it stays down until 'newsroom --docker restart avro-consumer-1'"
+    ]
+    assert "kill SIGKILL" in there[2].done
+    assert stack.pause("kafka-1") == ["kafka-1: paused"]
+    assert stack.restart("kafka-1") == ["kafka-1: restarted and ready"]
+    assert "restart 30" in there[4].done
+    assert stack.resume("kafka-1") == ["kafka-1 is not paused"]
+    assert stack.pause("status-api") == ["status-api: paused"]
+    assert stack.resume("status-api") == ["status-api: resumed"]
+
+
+def test_who_does_not_get_healthy_is_named_with_what_is_seen(
+    stack: ContainerStack, there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "READY_SECONDS", 0.0)
+    there[:] = [FakeContainer("connect", health="unhealthy")]
+    with pytest.raises(StackError, match="waited 0 s for connect to be healthy: it is running, unhealthy"):
+        stack.restart("connect")
+
+
+def test_logs_are_pairs_of_instance_and_line(stack: ContainerStack) -> None:
+    assert list(stack.logs("avro-consumer-2")) == [
+        ("avro-consumer-2", "one"),
+        ("avro-consumer-2", "two \N{REPLACEMENT CHARACTER}"),
+    ]
+
+
+def test_what_cannot_be_scaled_is_refused(stack: ContainerStack) -> None:
+    with pytest.raises(StackError, match="status-api cannot run with 2 replicas"):
+        stack.scale("status-api", 2)
+    with pytest.raises(StackError, match="there is no service 'kafka'"):
+        stack.scale("kafka", 4)
+
+
+def test_news_are_changes_of_state(
+    stack: ContainerStack, there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NEWS_SECONDS", 0.0)
+    news = ContainerOwner(stack, None).news()
+    assert next(news) is None
+    there[0].status, there[0].health = "exited", "unhealthy"
+    del there[1]
+    assert [next(news), next(news)] == [
+        "avro-consumer-2: running, healthy → not there",
+        "status-api: running, healthy → exited, unhealthy",
+    ]
+    assert next(news) is None
+    there.clear()
+    assert list(news) == []
+
+
+def test_the_time_of_an_owned_stack_ends(stack: ContainerStack) -> None:
+    assert list(ContainerOwner(stack, 0.0).news()) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_without_an_engine_the_sentence_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    made = ContainerStack(StackSettings(docker=True))
+    vars(made.compose)["project"] = "project"
+    with pytest.raises(StackError, match=r"no Docker engine answers .*: start it, or leave out --docker"):
+        made.ps()
+    # docker's client leaves its socket to the garbage collector when its constructor fails.
+    gc.collect()
+
+
+def test_a_stack_in_the_background_has_nobody_to_stop_it(stack: ContainerStack) -> None:
+    with pytest.raises(StackError, match="leave out --detach or --for"):
+        stack.up(run_for=1.0)
