@@ -12,7 +12,7 @@ import pytest
 from network import ContainerPipeline
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY, StackSettings
-from pipeline import free_offset
+from pipeline import free_offset, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +20,20 @@ if TYPE_CHECKING:
 BUILD_SECONDS = 1200.0
 """Five images from nothing, with every dependency downloaded."""
 
+HEAL_SECONDS = 180.0
+
 LOGS = REPOSITORY / ".newsroom" / "e2e-logs"
 
+ORDER = ("test_stack", "test_story", "test_scaling", "test_faults", "test_volumes")
+"""What a first start looks like is seen before anything is broken, and data is deleted last."""
+
 failed: list[str] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if item.path.stem in ORDER]
+    rest = [item for item in items if item not in ours]
+    items[:] = rest + sorted(ours, key=lambda item: ORDER.index(item.path.stem))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -59,6 +70,14 @@ def pipeline(project: ContainerPipeline) -> Iterator[ContainerPipeline]:
     project.connect()
     yield project
     project.agent.__exit__(None, None, None)
+
+
+@pytest.fixture(autouse=True)
+def ready(request: pytest.FixtureRequest) -> None:
+    """A test begins when what the one before did to the stack has healed."""
+    if "pipeline" in request.fixturenames:
+        pipeline: ContainerPipeline = request.getfixturevalue("pipeline")
+        wait_for("everything is ready", pipeline.all_ready, HEAL_SECONDS)
 
 
 def keep_logs(project: ContainerPipeline) -> None:

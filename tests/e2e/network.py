@@ -240,6 +240,10 @@ class ContainerPipeline(Pipeline):
         counts = {word: count for word, count in self.observer.counts().items() if word.startswith(account.prefix)}
         assert counts == dict.fromkeys(account.acknowledged, 1)
 
+    def all_ready(self) -> bool:
+        """Whether every container is healthy."""
+        return all(each.ready for each in self.stack.ps())
+
     def owners(self, group: str) -> dict[str, list[tuple[str, int]]]:
         """Each member of a group and what it owns, as the status API sees it."""
         return {

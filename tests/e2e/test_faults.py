@@ -61,16 +61,12 @@ def under_replicated(pipeline: ContainerPipeline) -> int:
     return int(pipeline.api("/api/v1/cluster").json()["under_replicated_partitions"])
 
 
-def all_ready(pipeline: ContainerPipeline) -> bool:
-    return all(each.ready for each in pipeline.stack.ps())
-
-
 @pytest.mark.parametrize("name", MEMBERS)
 def test_nothing_acknowledged_is_lost_and_counts_stay_exact(pipeline: ContainerPipeline, name: str) -> None:
     with pipeline.load("news", RATE) as news, pipeline.load("mytopic", RATE) as strings:
         for fault in (kill, pause, restart):
             fault(pipeline, name)
-            wait_for(f"everything is ready after {fault.__name__}", lambda: all_ready(pipeline), 120)
+            wait_for(f"everything is ready after {fault.__name__}", pipeline.all_ready, 120)
     duplicates = pipeline.duplicates_of_consumed(news)
     assert duplicates <= 3 * BATCH
     pipeline.counted_exactly(strings)
@@ -96,7 +92,7 @@ def test_without_two_brokers_writes_are_refused_loudly_and_acknowledged_data_com
     assert "delivered=42" not in refused.output
     for broker in ("kafka-2", "kafka-3"):
         pipeline.stack.restart(broker)
-    wait_for("everything is ready again", lambda: all_ready(pipeline), 180)
+    wait_for("everything is ready again", pipeline.all_ready, 180)
     wait_for("every replica in sync again", lambda: under_replicated(pipeline) == 0, 120)
     after = sorted((record.key, record.value) for record in pipeline.observer.read("outage"))
     assert [record for record in before if record not in after] == []
