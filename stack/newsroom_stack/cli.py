@@ -122,6 +122,15 @@ def owned(owner: Owner) -> Iterator[None]:
         raise typer.Exit(1)
 
 
+@contextlib.contextmanager
+def left_running() -> Iterator[None]:
+    """Look at a stack that somebody else started: Ctrl-C ends the block alone."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("the stack goes on running, as it did before")
+
+
 @app.command()
 def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="leave it running and return")] = False,
@@ -162,12 +171,11 @@ def show_addresses(stack: Stack) -> None:
 def demo(
     run_for: Annotated[str | None, typer.Option("--for", help="end so long after the story is told")] = None,
 ) -> None:
-    """Start the stack, send records through every stage, and watch them until Ctrl-C."""
+    """Start the stack unless it runs, send records through every stage, and watch them until Ctrl-C."""
     started = time.monotonic()
     seconds = parse_duration(run_for) if run_for else None
     stack = open_stack()
-    # A stack that runs already is used, and left running.
-    with contextlib.nullcontext() if stack.running() else owned(start_stack(stack)):
+    with left_running() if stack.running() else owned(start_stack(stack)):
         if not tell_story(stack, started, seconds):
             raise typer.Exit(1)
 

@@ -150,7 +150,7 @@ class Agent:
 
     def create_topic(self, name: str, partitions: int) -> None:
         """Create a topic and wait until it is there."""
-        admin = AdminClient({"bootstrap.servers": self._settings.bootstrap_servers})
+        admin = AdminClient({"bootstrap.servers": self._settings.bootstrap_servers} | QUIET)
         admin.create_topics([NewTopic(name, partitions, 3)])[name].result(TOPIC_SECONDS)
 
     def load_start(self, name: str, topic: str, rate: float, prefix: str) -> None:

@@ -120,6 +120,13 @@ def test_the_demo_tells_its_story_on_new_data_and_on_kept_data(home: Home) -> No
     second = home.pipeline.command("newsroom", "up")
     assert (second.code, "a stack already runs from" in second.output) == (1, True), second.output
 
+    guest = home.start("demo")
+    line = guest.wait_for_line("pipeline: ok")
+    assert re.search(r"value10 counted 12, joined \(12, active\), connector 504 lines", line), line
+    guest.end(signal.SIGINT)
+    assert "the stack goes on running" in guest.output()
+    assert home.pipeline.stack.running()
+
     pids = {each.name: each.pid for each in home.pipeline.stack.ps()}
     demo.end(signal.SIGINT)
     home.assert_nothing_is_left()
@@ -130,7 +137,7 @@ def test_the_demo_tells_its_story_on_new_data_and_on_kept_data(home: Home) -> No
 
     again = home.start("demo")
     line = again.wait_for_line("pipeline: ok")
-    assert re.search(r"value10 counted 12, joined \(12, active\), connector 504 lines", line), line
+    assert re.search(r"value10 counted 18, joined \(18, active\), connector 756 lines", line), line
     subjects = home.pipeline.command("provision")
     assert re.search(r"subject news-value: schema id 1\b", subjects.output), subjects.output
     again.end(signal.SIGTERM)
