@@ -79,6 +79,7 @@ class ContainerStack(Stack):
         try:
             self.up(show=show)
         except BaseException:
+            show("stopping what has started")
             self.down()
             raise
         return ContainerOwner(self, run_for)

@@ -80,6 +80,7 @@ class ProcessStack(Stack):
             self._wait_until_ready(supervisor, show)
         except BaseException:
             # Ctrl-C while starting, too: return only when nothing runs any more.
+            show("stopping what has started")
             end_supervisor(supervisor)
             raise
         return supervisor

@@ -183,7 +183,7 @@ class Supervisor:
         failed = self.run.phase == "failed"
         self._phase("failed" if failed else "stopping", self.run.message if failed else "stopping everything in order")
         self.crew.stop_all()
-        self.run.processes = []
+        self.crew.children = []
         self._phase("failed" if failed else "stopped", self.run.message if failed else "everything is stopped")
 
     # -- what others see ------------------------------------------------------------------------------------

@@ -180,6 +180,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(home: Home) -> None:
     up.process.wait(STOP_SECONDS)
     home.assert_nothing_is_left()
     assert "Traceback" not in up.output()
+    assert "nothing runs" in home.pipeline.command("newsroom", "ps").output
 
 
 def test_a_port_in_use_is_named_with_what_to_do_and_nothing_is_left(home: Home) -> None:
