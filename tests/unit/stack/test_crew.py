@@ -244,7 +244,11 @@ def test_a_member_ends_with_its_supervisor_however_that_ends() -> None:
     supervisor = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
     assert supervisor.stdout
     member = psutil.Process(int(supervisor.stdout.readline()))
-    assert member.is_running()
+    end = time.monotonic() + 20
+    while member.name() != "sleep":
+        # Before it has become the command, it would notice by itself.
+        assert time.monotonic() < end
+        time.sleep(0.01)
     supervisor.kill()
     supervisor.wait()
     supervisor.stdout.close()
