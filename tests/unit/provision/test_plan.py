@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from newsroom.avro import read_schema, registry_client
 from newsroom.errors import ClusterUnavailable, NewsroomError, RegistryUnavailable, SettingsError, TopicMismatch
@@ -98,6 +102,25 @@ def test_a_signal_ends_the_wait() -> None:
     cluster = Cluster({"bootstrap.servers": NOBODY}, Deadline(0.5), stop)
     with pytest.raises(NewsroomError, match="stopped by a signal"):
         cluster.wait_for_brokers(3)
+
+
+def test_a_broker_that_has_not_heard_of_a_new_topic_is_asked_again() -> None:
+    cluster = Cluster({"bootstrap.servers": NOBODY}, Deadline(5), StopFlag())
+    answers: list[Any] = [KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)), {"retention.ms": "1"}]
+
+    class Admin:
+        def describe_configs(self, asked: list[Any], **_: object) -> dict[Any, Future[Any]]:
+            future: Future[Any] = Future()
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result({name: SimpleNamespace(value=value) for name, value in answer.items()})
+            return {asked[0]: future}
+
+    cluster._admin = Admin()
+    assert cluster.configs(["news"]) == {"news": {"retention.ms": "1"}}
+    assert answers == []
 
 
 def test_a_registry_that_does_not_answer_ends_at_the_deadline() -> None:
