@@ -13,6 +13,7 @@ from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
+    KafkaError,
     KafkaException,
     TopicPartition,
 )
@@ -32,6 +33,9 @@ GROUP_REQUEST_SECONDS = 60.0
 
 POLL_SECONDS = 0.2
 READ_SECONDS = 30.0
+
+TRANSIENT_CODES = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})  # noqa: SLF001
+"""librdkafka's own codes of lost connections, which it does not call retriable."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,22 @@ class Observer:
         return sorted(found.partitions)
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        """Each partition's last stable offset: where a read_committed reader would stop."""
+        """Each partition's last stable offset: where a read_committed reader would stop.
+
+        Raises:
+            StackError: the leaders did not tell within `READ_SECONDS`.
+        """
+        end = time.monotonic() + READ_SECONDS
+        while True:
+            try:
+                return self._end_offsets(topic)
+            except (KafkaException, TimeoutError) as error:
+                # While a leader moves, its successor may not know yet that it is.
+                if time.monotonic() > end:
+                    raise StackError(f"topic {topic}: no end offsets within {READ_SECONDS:g} s ({error})") from error
+                time.sleep(POLL_SECONDS)
+
+    def _end_offsets(self, topic: str) -> dict[int, int]:
         wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
         futures = self._admin.list_offsets(
             wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ADMIN_SECONDS
@@ -167,8 +186,10 @@ def _read_to(consumer: Consumer, topic: str, ends: dict[int, int], seconds: floa
             )
         for message in consumer.consume(1000, POLL_SECONDS):
             if message.error():
-                raise StackError(f"topic {topic}: {message.error().str()}")
-            if message.offset() < ends[message.partition()]:
+                # A broker that went away is the client's business: it finds the next leader by itself.
+                if not (message.error().retriable() or message.error().code() in TRANSIENT_CODES):
+                    raise StackError(f"topic {topic}: {message.error().str()}")
+            elif message.offset() < ends[message.partition()]:
                 yield _record(message)
         # The position steps over commit markers, which are never delivered: only it tells the end of a topic
         # that is written in transactions.

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from network import ContainerPipeline
+from e2e.network import ContainerPipeline
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY, StackSettings
 from pipeline import free_offset, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 BUILD_SECONDS = 1200.0
 """Five images from nothing, with every dependency downloaded."""
@@ -24,10 +25,11 @@ HEAL_SECONDS = 180.0
 
 LOGS = REPOSITORY / ".newsroom" / "e2e-logs"
 
+PROJECT: list[ContainerPipeline] = []
+"""The project that is up, for the logs of a test that fails."""
+
 ORDER = ("test_stack", "test_story", "test_scaling", "test_faults", "test_volumes")
 """What a first start looks like is seen before anything is broken, and data is deleted last."""
-
-failed: list[str] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,10 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.failed:  # type: ignore[attr-defined]
-        failed.append(item.nodeid)
+    if report.failed and PROJECT:
+        keep_logs(PROJECT[0], re.sub(r"\W+", "-", item.name).strip("-"))
     return report
 
 
@@ -52,10 +54,10 @@ def project() -> Iterator[ContainerPipeline]:
     try:
         made.stack.compose.run("build", "--quiet", seconds=BUILD_SECONDS)
         made.stack.down(wipe=True)
+        PROJECT.append(made)
         yield made
     finally:
-        if failed:
-            keep_logs(made)
+        PROJECT.clear()
         made.stack.down(wipe=True)
         made.stack.close()
         del os.environ["COMPOSE_FILE"]
@@ -80,15 +82,15 @@ def ready(request: pytest.FixtureRequest) -> None:
         wait_for("everything is ready", pipeline.all_ready, HEAL_SECONDS)
 
 
-def keep_logs(project: ContainerPipeline) -> None:
-    """Write what every container said to a file of its own."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    for file in LOGS.glob("*.log"):
-        file.unlink()
+def keep_logs(project: ContainerPipeline, test: str) -> None:
+    """Write what every container has said until now to a file of its own, before the next test replaces some."""
+    folder = LOGS / test
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     try:
         for name, line in project.stack.logs():
-            with (LOGS / f"{name}.log").open("a") as log:
+            with (folder / f"{name}.log").open("a") as log:
                 log.write(line + "\n")
     except StackError as error:
-        Path(LOGS / "error.log").write_text(str(error))
-    print(f"\nlogs of all containers: {LOGS}")  # noqa: T201 - pytest shows it below the failure
+        (folder / "error.log").write_text(str(error))
+    print(f"\nlogs of all containers: {folder}")  # noqa: T201 - pytest shows it below the failure

@@ -238,7 +238,18 @@ class ContainerPipeline(Pipeline):
         wait_for(f"all {len(account.acknowledged)} words counted", all_there, 120)
         self.quiet(120)
         counts = {word: count for word, count in self.observer.counts().items() if word.startswith(account.prefix)}
-        assert counts == dict.fromkeys(account.acknowledged, 1)
+        wrong = sorted(counts.items() ^ dict.fromkeys(account.acknowledged, 1).items())
+        assert not wrong, f"{len(wrong)} words are not counted once: {wrong[:5]}\n{self._trace(wrong[0][0])}"
+
+    def _trace(self, word: str) -> str:
+        """Where a word is in each topic of the word count: is it a duplicate of the input, of a delta, of a count?"""
+        lines = []
+        for topic in ("mytopic", "word-deltas", "word-counts"):
+            for record in self.observer.read(topic):
+                key, value = record.key or b"", record.value or b""
+                if word.encode() in (key, value) or f'"{word}":'.encode() in value:
+                    lines.append(f"{topic}[{record.partition}] offset {record.offset}: {value[:80]!r}")
+        return "\n".join(lines)
 
     def all_ready(self) -> bool:
         """Whether every container is healthy."""

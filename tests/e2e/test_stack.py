@@ -14,7 +14,7 @@ from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.plan import SERVICES
 
 if TYPE_CHECKING:
-    from network import ContainerPipeline
+    from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(1500)
 

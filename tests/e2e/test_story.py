@@ -15,7 +15,7 @@ from newsroom_stack.layout import REPOSITORY
 from pipeline import wait_for
 
 if TYPE_CHECKING:
-    from network import ContainerPipeline
+    from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(600)
 

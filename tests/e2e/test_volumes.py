@@ -10,7 +10,7 @@ import pytest
 from pipeline import KEYS, wait_for
 
 if TYPE_CHECKING:
-    from network import ContainerPipeline
+    from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(900)
 
