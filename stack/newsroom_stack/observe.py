@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
 ADMIN_SECONDS = 10.0
-GROUP_REQUEST_SECONDS = 60.0
-"""librdkafka (2.12 to 2.15) aborts the process when a request about a group times out while its coordinator is away
-(its issues 3663 and 4605): it gets far more time than it is waited for, and its client is given up before."""
+GROUP_REQUEST_SECONDS = 3600.0
+"""librdkafka (2.12 to 2.15) crashes the process when a request about a group times out, or its client is closed, while
+the group's coordinator is away (its issues 3663 and 4605): it is left open for as long as the client allows."""
 
 POLL_SECONDS = 0.2
 READ_SECONDS = 30.0
@@ -54,11 +54,7 @@ class Observer:
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
-        self._admin = self._connect()
-        self._group_admin: AdminClient | None = None
-
-    def _connect(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
     def partitions(self, topic: str) -> list[int]:
         """The topic's partitions.
@@ -96,19 +92,13 @@ class Observer:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """The group's committed offsets of a topic; partitions without a commit are left out."""
-        admin = self._group_admin or self._connect()
-        self._group_admin = None
-        future = admin.list_consumer_group_offsets(
+        future = self._admin.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group)], request_timeout=GROUP_REQUEST_SECONDS
         )[group]
         try:
             found = future.result(ADMIN_SECONDS).topic_partitions
-        except KafkaException:
-            found = []
-        except TimeoutError:
-            # The request that is still open ends with its client, which is not kept.
+        except (KafkaException, TimeoutError):
             return {}
-        self._group_admin = admin
         return {each.partition: each.offset for each in found if each.topic == topic and each.offset >= 0}
 
     def passed(self, group: str, topic: str, ends: dict[int, int]) -> bool:

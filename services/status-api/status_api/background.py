@@ -40,7 +40,7 @@ class Background:
         """Start both threads."""
         reader = TableReader(table_consumer(self._settings), self._settings.max_words)
         collector = Collector(
-            lambda: admin_client(self._settings),
+            admin_client(self._settings),
             self._settings.bootstrap_servers,
             self._settings.request_timeout,
             quorum=self._quorum.ask,

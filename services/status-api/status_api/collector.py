@@ -28,10 +28,10 @@ CONFIG_SECONDS = 30.0
 ANSWER_MARGIN_SECONDS = 0.5
 """librdkafka ends a request itself after its timeout; its answer gets this much longer to arrive."""
 
-GROUP_REQUEST_SECONDS = 60.0
-"""A request that times out while it waits for its group's coordinator makes librdkafka (2.12 to 2.15) abort the
-process once the coordinator is back (its issues 3663 and 4605: the request's state is released twice). So requests
-about groups get far more time than they are waited for, and a client with an open one is given up before it ends."""
+GROUP_REQUEST_SECONDS = 3600.0
+"""A request about a group that times out, or whose client is closed, while the group's coordinator is away makes
+librdkafka (2.12 to 2.15) crash the process (its issues 3663 and 4605: the request's state is released twice). So such a
+request is left open, for as long as the client allows, and asked again only when it is answered."""
 
 Answer = tuple[Any, str | None]
 """A result, or the sentence why there is none."""
@@ -48,16 +48,17 @@ class Collector:
 
     def __init__(
         self,
-        connect: Callable[[], AdminClient],
+        admin: AdminClient,
         addresses: str,
         timeout_seconds: float,
         *,
         quorum: Callable[[], Future[Quorum]],
         tables: Callable[[], Tables],
     ) -> None:
-        self._connect = connect
-        self._admin = connect()
-        self._group_admin: AdminClient | None = None
+        self._admin = admin
+        self._described: dict[str, Future[Any]] = {}
+        self._committed: dict[str, Future[Any]] = {}
+        """The last question about each group."""
         self._quorum = quorum
         self._addresses = addresses
         self._timeout = timeout_seconds
@@ -123,30 +124,28 @@ class Collector:
 
     def _groups(self, group_ids: list[str]) -> list[tuple[Group, Answer]]:
         """The groups, and their commits. All questions go out before the first answer is waited for."""
-        if not group_ids:
-            return []
-        if self._group_admin is None:
-            self._group_admin = self._connect()
-        limit = {"request_timeout": GROUP_REQUEST_SECONDS}
-        described = self._group_admin.describe_consumer_groups(group_ids, **limit)
-        # The API takes one group per call.
-        committed = {
-            group_id: self._group_admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group_id)], **limit)[
-                group_id
-            ]
-            for group_id in group_ids
-        }
+        self._ask_about(group_ids)
         deadline = Deadline(self._timeout)
         groups = []
         for group_id in group_ids:
-            description, error = answer(described[group_id], deadline)
-            commits = answer(committed[group_id], deadline)
+            description, error = answer(self._described[group_id], deadline)
+            commits = answer(self._committed[group_id], deadline)
             group = _group(description) if description else Group(group_id, error=error)
             groups.append((group, commits))
-        if not all(future.done() for future in (*described.values(), *committed.values())):
-            # See GROUP_REQUEST_SECONDS: the questions that are still open end with their client.
-            self._group_admin = None
         return groups
+
+    def _ask_about(self, group_ids: list[str]) -> None:
+        limit = {"request_timeout": GROUP_REQUEST_SECONDS}
+        for asked in (self._described, self._committed):
+            for group_id in [group_id for group_id, future in asked.items() if future.done()]:
+                del asked[group_id]
+        if unasked := [group_id for group_id in group_ids if group_id not in self._described]:
+            self._described |= self._admin.describe_consumer_groups(unasked, **limit)
+        for group_id in group_ids:
+            if group_id not in self._committed:
+                # The API takes one group per call.
+                request = [ConsumerGroupTopicPartitions(group_id)]
+                self._committed |= self._admin.list_consumer_group_offsets(request, **limit)
 
     def _topics(self, metadata: Any) -> list[Topic]:  # noqa: ANN401
         found = metadata.topics.values()
