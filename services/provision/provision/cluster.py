@@ -129,21 +129,26 @@ class Cluster:
                 f"the cluster does not tell the topics' configuration ({error.args[0].str()})"
             ) from error
 
-    def wait_in_sync(self, names: Sequence[str]) -> None:
-        """Wait until every partition of the topics has a leader and all its replicas in sync.
+    def wait_in_sync(self, names: Sequence[str]) -> dict[str, tuple[FoundPartition, ...]]:
+        """Wait until every partition of the topics has a leader and all its replicas in sync; the topics as seen then.
+
+        Asked again, another broker might not have heard of a new topic yet.
 
         Raises:
             ClusterUnavailable: that does not come before the deadline.
         """
+        found: dict[str, tuple[FoundPartition, ...]] = {}
 
         def lacking() -> str | None:
-            found = self.topics()
+            found.clear()
+            found.update(self.topics())
             absent = [name for name in names if not found.get(name)]
             lagging = absent or unsettled({name: found[name] for name in names})
             more = f" and {len(lagging) - LISTED} more" if len(lagging) > LISTED else ""
             return f"not in sync: {', '.join(lagging[:LISTED])}{more}" if lagging else None
 
         self._wait(lacking)
+        return found
 
     def _metadata(self) -> Any:  # noqa: ANN401 - the client ships no types
         try:

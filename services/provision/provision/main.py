@@ -60,9 +60,9 @@ def provide_topics(cluster: Cluster, brokers: int) -> None:
     created = missing(ALL_TOPICS, before)
     cluster.create(created)
     names = [topic.name for topic in ALL_TOPICS]
-    cluster.wait_in_sync(names)
+    after = cluster.wait_in_sync(names)
     # Again: another provision with another declaration may have created what was missing.
-    after, configs = cluster.topics(), cluster.configs(names)
+    configs = cluster.configs(names)
     refuse([text for topic in ALL_TOPICS for text in differences(topic, after[topic.name], configs[topic.name])])
     for topic in ALL_TOPICS:
         log.info(summary(topic, created=topic in created))

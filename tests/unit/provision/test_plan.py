@@ -104,6 +104,14 @@ def test_a_signal_ends_the_wait() -> None:
         cluster.wait_for_brokers(3)
 
 
+def test_topics_in_sync_are_those_that_were_seen_so() -> None:
+    cluster = Cluster({"bootstrap.servers": NOBODY}, Deadline(5), StopFlag())
+    seen: list[dict[str, Any]] = [{}, {"news": tuple(found(6))}]
+    cluster.topics = lambda: seen.pop(0)  # type: ignore[method-assign]
+    assert set(cluster.wait_in_sync(["news"])) == {"news"}
+    assert seen == []
+
+
 def test_a_broker_that_has_not_heard_of_a_new_topic_is_asked_again() -> None:
     cluster = Cluster({"bootstrap.servers": NOBODY}, Deadline(5), StopFlag())
     answers: list[Any] = [KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)), {"retention.ms": "1"}]
