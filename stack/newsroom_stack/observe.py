@@ -77,8 +77,8 @@ class Observer:
         while True:
             try:
                 return self._end_offsets(topic)
-            except (KafkaException, TimeoutError) as error:
-                # While a leader moves, its successor may not know yet that it is.
+            except (KafkaException, TimeoutError, StackError) as error:
+                # While a leader moves, its successor may not know yet; nor does every broker of a new topic.
                 if time.monotonic() > end:
                     raise StackError(f"topic {topic}: no end offsets within {READ_SECONDS:g} s ({error})") from error
                 time.sleep(POLL_SECONDS)
