@@ -25,6 +25,7 @@ from typing_extensions import override
 from newsroom.errors import ClusterUnavailable, DecodeError, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
 from newsroom.logs import get_logger
 from newsroom.settings import ServiceSettings
+from newsroom.watchdog import Watchdog
 
 with warnings.catch_warnings(record=True):
     # As in newsroom.avro: a library below announces a rename that no reader of our logs can act on.
@@ -155,6 +156,7 @@ class StreamApplication(Application):
     def __init__(self, health: Health, stop: StopFlag, **options: Any) -> None:  # noqa: ANN401 - Quix's own options
         self._health = health
         self._asked_to_stop = stop
+        self._watchdog: Watchdog | None = None
         super().__init__(**options)
 
     def on_statistics(self, _: str) -> None:
@@ -163,6 +165,17 @@ class StreamApplication(Application):
         self._look_at_state()
         if self._asked_to_stop:  # a signal that came before run() installed Quix's own handlers
             self.stop()
+
+    def run_watched(self) -> None:
+        """Run, and end the process by force when the loop hangs or the Kafka clients cannot be closed."""
+        with Watchdog(self._health) as self._watchdog:
+            self.run()
+
+    @override
+    def stop(self, fail: bool = False) -> None:
+        if self._watchdog is not None:
+            self._watchdog.closing()
+        super().stop(fail=fail)
 
     @override
     def _on_sigterm(self, *signal_and_frame: Any) -> None:
@@ -377,4 +390,4 @@ def run_application(app: StreamApplication) -> None:
         NewsroomError: whatever the service itself raised.
     """
     with translated_errors():
-        app.run()
+        app.run_watched()
