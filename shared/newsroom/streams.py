@@ -25,6 +25,7 @@ from typing_extensions import override
 from newsroom.errors import ClusterUnavailable, DecodeError, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
 from newsroom.logs import get_logger
 from newsroom.settings import ServiceSettings
+from newsroom.stream_consumer import PatientConsumer
 from newsroom.watchdog import Watchdog
 
 with warnings.catch_warnings(record=True):
@@ -168,11 +169,14 @@ class StreamApplication(Application):
 
     def run_watched(self) -> None:
         """Run, and end the process by force when the loop hangs or the Kafka clients cannot be closed."""
+        # Quix would make its own at first use, and has no hook for another.
+        self._consumer._inner_consumer = PatientConsumer(self._consumer._consumer_config, self._asked_to_stop)  # noqa: SLF001
         with Watchdog(self._health) as self._watchdog:
             self.run()
 
     @override
     def stop(self, fail: bool = False) -> None:
+        self._asked_to_stop.set()
         if self._watchdog is not None:
             self._watchdog.closing()
         super().stop(fail=fail)

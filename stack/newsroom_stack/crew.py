@@ -33,6 +33,11 @@ STOP_ORDER = (("service", "connect"), ("registry",), ("broker",))
 RESTART_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before a member that died by itself is started again; after the last one it stays failed."""
 
+START_DEATHS = {"service": 2}
+"""How often a member of a role may die, and is started again, while it is waited for. A service that cannot go on ends
+and expects to be started again, also when a broker's leadership moves just then; whatever else dies has a reason
+that stays."""
+
 STEADY_SECONDS = 60.0
 """A member that ran for so long has recovered: its next death starts the waits from the first."""
 
@@ -63,6 +68,7 @@ class Crew:
         """
         child = Child(member, self._layout.log(member.name))
         child.start()
+        self._deaths[child.name] = 0
         self.children.append(child)
         self._changed()
         return child
@@ -129,11 +135,17 @@ class Crew:
             if self._stopping.is_set():
                 raise StackError("stopped while starting")
             for child in children:
-                if child.exit_code() is not None:
+                if self._cannot_start(child):
                     raise StackError(f"{child.name} {child.describe_end()} while starting:\n{child.last_lines()}")
+            self.look_after()
             if time.monotonic() > end:
                 raise StackError(f"{what} was not ready within {seconds:.0f} s: {seen()}")
             self._stopping.wait(PROBE_INTERVAL_SECONDS)
+
+    def _cannot_start(self, child: Child) -> bool:
+        deaths = self._deaths.get(child.name, 0)
+        waits = child.state is State.EXITED and deaths  # for its next start
+        return child.exit_code() is not None and not waits and deaths >= START_DEATHS.get(child.member.role, 0)
 
     def look_after(self) -> None:
         """Notice who has died, and start again whose time has come."""

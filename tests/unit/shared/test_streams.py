@@ -28,6 +28,7 @@ from newsroom.health import Health
 from newsroom.lifecycle import StopFlag
 from newsroom.logs import configure_logging
 from newsroom.slots import take_slot
+from newsroom.stream_consumer import PatientConsumer
 from newsroom.streams import (
     NEEDS,
     Decoder,
@@ -151,6 +152,19 @@ def test_lost_partitions_end_the_replica(
 
 def test_quix_still_calls_what_we_override() -> None:
     assert {"_on_assign", "_on_revoke", "_on_lost", "_on_sigterm"} <= set(vars(Application))
+
+
+def test_it_runs_with_a_patient_consumer_that_a_stop_ends(
+    tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = StopFlag()
+    app = build_application(_settings(tmp_path), slot, health, stop, consumer_poll_timeout=0.1)
+    monkeypatch.setattr(Application, "run", lambda app: app.stop())
+    app.run_watched()
+    consumer = app._consumer._consumer
+    assert isinstance(consumer, PatientConsumer)
+    assert stop
+    consumer.close()
 
 
 def test_poison_is_a_value_but_a_silent_registry_is_not() -> None:

@@ -112,10 +112,25 @@ def test_a_member_is_running_once_it_is_ready_and_others_are_told(ship: Ship) ->
     assert ship.said[0].startswith("a-1: ready in ")
 
 
-def test_a_member_that_dies_while_starting_is_shown_with_its_last_lines(ship: Ship) -> None:
-    child = ship.crew.add(ship.member("a-1", "import sys; print('no such topic'); sys.exit(3)"))
+@pytest.mark.parametrize(("role", "restarts"), [("service", 2), ("broker", 0)])
+def test_a_member_that_cannot_start_is_shown_with_its_last_lines(
+    ship: Ship, monkeypatch: pytest.MonkeyPatch, role: str, restarts: int
+) -> None:
+    monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02, 0.03))
+    child = ship.crew.add(ship.member("a-1", "import sys; print('no such topic'); sys.exit(3)", role=role))
     with pytest.raises(StackError, match=r"(?s)a-1 ended with exit code 3 while starting:.*no such topic"):
         ship.crew.wait_ready([child])
+    assert child.restarts == restarts
+
+
+def test_a_service_may_die_while_it_starts(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02))
+    mark = ship.folder / "was-here"
+    dies_once = f"import pathlib; mark = pathlib.Path({str(mark)!r}); seen = mark.exists(); mark.touch(); assert seen\n"
+    child = ship.crew.add(ship.member("a-1", dies_once + SLEEPS))
+    ship.crew.wait_ready([child])
+    assert (child.state, child.restarts) == (State.RUNNING, 1)
+    assert "a-1 is started again in 0.01 s" in ship.said
 
 
 def test_a_member_that_is_never_ready_is_named_with_what_was_seen(ship: Ship) -> None:

@@ -1,0 +1,58 @@
+"""Asking again while coordinators and leaders move, with answers as a cluster gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.error import KafkaError
+
+from newsroom import stream_consumer
+from newsroom.lifecycle import StopFlag
+from newsroom.stream_consumer import patiently
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _answers(*codes: int) -> Callable[[], int]:
+    """Errors one after the other, then the number of the call that is answered."""
+    left = list(codes)
+
+    def ask() -> int:
+        if left:
+            raise KafkaException(KafkaError(left.pop(0)))
+        return len(codes) + 1
+
+    return ask
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_consumer, "PAUSE_SECONDS", 0.0)
+
+
+def test_it_asks_again_while_the_broker_moves() -> None:
+    ask = _answers(KafkaError.NOT_COORDINATOR, KafkaError._TRANSPORT, KafkaError.NOT_LEADER_FOR_PARTITION)
+    assert patiently(ask, "offsets", StopFlag()) == 4
+
+
+@pytest.mark.parametrize("code", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART])
+def test_an_error_that_stays_is_raised_at_once(code: int) -> None:
+    with pytest.raises(KafkaException) as raised:
+        patiently(_answers(code), "offsets", StopFlag())
+    assert raised.value.args[0].code() == code
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_consumer, "PATIENCE_SECONDS", 0.0)
+    with pytest.raises(KafkaException):
+        patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", StopFlag())
+
+
+def test_a_stop_ends_it() -> None:
+    stop = StopFlag()
+    stop.set()
+    with pytest.raises(KafkaException):
+        patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", stop)
