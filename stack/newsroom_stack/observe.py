@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
 ADMIN_SECONDS = 10.0
-GROUP_REQUEST_SECONDS = 3600.0
-"""librdkafka (2.12 to 2.15) crashes the process when a request about a group times out, or its client is closed, while
-the group's coordinator is away (its issues 3663 and 4605): it is left open for as long as the client allows."""
 
 POLL_SECONDS = 0.2
 READ_SECONDS = 30.0
@@ -55,6 +51,7 @@ class Observer:
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._groups: dict[str, Consumer] = {}
 
     def partitions(self, topic: str) -> list[int]:
         """The topic's partitions.
@@ -92,14 +89,18 @@ class Observer:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """The group's committed offsets of a topic; partitions without a commit are left out."""
-        future = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=GROUP_REQUEST_SECONDS
-        )[group]
+        client = self._groups.get(group)
+        if client is None:
+            # It never joins. librdkafka's admin client would crash the process while coordinators move (5040).
+            client = self._groups[group] = Consumer(
+                {"bootstrap.servers": self.bootstrap, "group.id": group, "log_level": 0}
+            )
         try:
-            found = future.result(ADMIN_SECONDS).topic_partitions
-        except (KafkaException, TimeoutError):
+            asked = [TopicPartition(topic, partition) for partition in self.partitions(topic)]
+            found = client.committed(asked, timeout=ADMIN_SECONDS)
+        except KafkaException:
             return {}
-        return {each.partition: each.offset for each in found if each.topic == topic and each.offset >= 0}
+        return {each.partition: each.offset for each in found if each.error is None and each.offset >= 0}
 
     def passed(self, group: str, topic: str, ends: dict[int, int]) -> bool:
         """Whether the group has committed past every record below these end offsets.

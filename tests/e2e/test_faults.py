@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,11 @@ def under_replicated(pipeline: ContainerPipeline) -> int | None:
     return int(answer.json()["under_replicated_partitions"]) if answer.status == HTTP_OK else None
 
 
+def crashed_workers(pipeline: ContainerPipeline) -> list[str]:
+    """What gunicorn said about workers of the status API that a fault in native code has ended."""
+    return [line for _, line in pipeline.stack.logs("status-api") if re.search("SIGSEGV|SIGABRT", line)]
+
+
 @pytest.mark.parametrize("name", MEMBERS)
 def test_nothing_acknowledged_is_lost_and_counts_stay_exact(pipeline: ContainerPipeline, name: str) -> None:
     with pipeline.load("news", RATE) as news, pipeline.load("mytopic", RATE) as strings:
@@ -76,6 +82,7 @@ def test_nothing_acknowledged_is_lost_and_counts_stay_exact(pipeline: ContainerP
     pipeline.count_rounds_and_join_all(1)
     if name.startswith("kafka"):
         wait_for("every replica in sync again", lambda: under_replicated(pipeline) == 0, 120)
+        assert crashed_workers(pipeline) == []
 
 
 def test_without_two_brokers_writes_are_refused_loudly_and_acknowledged_data_comes_back(
@@ -101,3 +108,4 @@ def test_without_two_brokers_writes_are_refused_loudly_and_acknowledged_data_com
     assert [record for record in before if record not in after] == []
     assert pipeline.command("news-producer", *options).code == 0
     pipeline.count_rounds_and_join_all(1)
+    assert crashed_workers(pipeline) == []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException
 
 from newsroom.errors import NewsroomError
+from newsroom.group_offsets import OffsetsReader
 from newsroom.logs import get_logger
 from newsroom.quorum import QuorumReader
 from status_api.collector import Collector, admin_client, sentence
@@ -35,6 +36,7 @@ class Background:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._quorum = QuorumReader(settings, settings.request_timeout)
+        self._offsets = OffsetsReader(settings, settings.request_timeout)
 
     def start(self) -> None:
         """Start both threads."""
@@ -44,6 +46,7 @@ class Background:
             self._settings.bootstrap_servers,
             self._settings.request_timeout,
             quorum=self._quorum.ask,
+            offsets=self._offsets.ask,
             tables=reader.tables,
         )
         self._threads = [
@@ -60,6 +63,7 @@ class Background:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         self._quorum.close()
+        self._offsets.close()
         self._threads = []
 
     def _snapshots(self, collector: Collector) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
 from newsroom.errors import ClusterUnavailable
@@ -15,9 +16,10 @@ from newsroom.lifecycle import Deadline
 from status_api.model import Broker, Group, Key, Member, Partition, Snapshot, Topic, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
+    from newsroom.group_offsets import Offsets
     from newsroom.quorum import Quorum
     from newsroom.settings import KafkaSettings
     from status_api.model import Tables
@@ -29,9 +31,10 @@ ANSWER_MARGIN_SECONDS = 0.5
 """librdkafka ends a request itself after its timeout; its answer gets this much longer to arrive."""
 
 GROUP_REQUEST_SECONDS = 3600.0
-"""A request about a group that times out, or whose client is closed, while the group's coordinator is away makes
+"""A description of a group that times out, or whose client is closed, while the group's coordinator is away makes
 librdkafka (2.12 to 2.15) crash the process (its issues 3663 and 4605: the request's state is released twice). So such a
-request is left open, for as long as the client allows, and asked again only when it is answered."""
+request is left open, for as long as the client allows, and asked again only when it is answered. For committed offsets,
+whose answer alone can crash it, see `newsroom.group_offsets`."""
 
 Answer = tuple[Any, str | None]
 """A result, or the sentence why there is none."""
@@ -53,13 +56,15 @@ class Collector:
         timeout_seconds: float,
         *,
         quorum: Callable[[], Future[Quorum]],
+        offsets: Callable[[Sequence[Sequence[str]]], Future[dict[str, Offsets | str]]],
         tables: Callable[[], Tables],
     ) -> None:
         self._admin = admin
         self._described: dict[str, Future[Any]] = {}
-        self._committed: dict[str, Future[Any]] = {}
         """The last question about each group."""
+        self._coordinators: dict[str, int | None] = {}
         self._quorum = quorum
+        self._offsets = offsets
         self._addresses = addresses
         self._timeout = timeout_seconds
         self._tables = tables
@@ -124,28 +129,30 @@ class Collector:
 
     def _groups(self, group_ids: list[str]) -> list[tuple[Group, Answer]]:
         """The groups, and their commits. All questions go out before the first answer is waited for."""
-        self._ask_about(group_ids)
+        offsets_future = self._offsets(self._by_coordinator(group_ids))
+        self._describe(group_ids)
         deadline = Deadline(self._timeout)
-        groups = []
-        for group_id in group_ids:
-            description, error = answer(self._described[group_id], deadline)
-            commits = answer(self._committed[group_id], deadline)
+        descriptions = {group_id: answer(self._described[group_id], deadline) for group_id in group_ids}
+        offsets, offsets_error = answer(offsets_future, Deadline(deadline.left() + ANSWER_MARGIN_SECONDS))
+        groups, coordinators = [], {}
+        for group_id, (description, error) in descriptions.items():
             group = _group(description) if description else Group(group_id, error=error)
-            groups.append((group, commits))
+            coordinators[group_id] = group.coordinator or self._coordinators.get(group_id)
+            groups.append((group, _commits(group_id, offsets, offsets_error)))
+        self._coordinators = coordinators
         return groups
 
-    def _ask_about(self, group_ids: list[str]) -> None:
-        limit = {"request_timeout": GROUP_REQUEST_SECONDS}
-        for asked in (self._described, self._committed):
-            for group_id in [group_id for group_id, future in asked.items() if future.done()]:
-                del asked[group_id]
-        if unasked := [group_id for group_id in group_ids if group_id not in self._described]:
-            self._described |= self._admin.describe_consumer_groups(unasked, **limit)
+    def _by_coordinator(self, group_ids: list[str]) -> list[list[str]]:
+        """The groups, those of one coordinator together, as the last snapshot saw it."""
+        batches: dict[int | None, list[str]] = defaultdict(list)
         for group_id in group_ids:
-            if group_id not in self._committed:
-                # The API takes one group per call.
-                request = [ConsumerGroupTopicPartitions(group_id)]
-                self._committed |= self._admin.list_consumer_group_offsets(request, **limit)
+            batches[self._coordinators.get(group_id)].append(group_id)
+        return list(batches.values())
+
+    def _describe(self, group_ids: list[str]) -> None:
+        self._described = {group_id: future for group_id, future in self._described.items() if not future.done()}
+        if unasked := [group_id for group_id in group_ids if group_id not in self._described]:
+            self._described |= self._admin.describe_consumer_groups(unasked, request_timeout=GROUP_REQUEST_SECONDS)
 
     def _topics(self, metadata: Any) -> list[Topic]:  # noqa: ANN401
         found = metadata.topics.values()
@@ -257,15 +264,17 @@ def _group(description: Any) -> Group:  # noqa: ANN401
     )
 
 
+def _commits(group_id: str, offsets: dict[str, Offsets | str] | None, error: str | None) -> Answer:
+    """What is known of one group's commits."""
+    if offsets is None:
+        return None, error
+    found = offsets.get(group_id, "not asked yet")
+    return (None, found) if isinstance(found, str) else (found, None)
+
+
 def _with_progress(group: Group, commits: Answer, topics: dict[str, Topic]) -> Group:
-    offsets, error = commits
-    committed: dict[Key, int] = {}
-    for item in offsets.topic_partitions if offsets else ():
-        if item.error:
-            error = f"{item.topic}[{item.partition}]: {item.error.str()}"
-        elif item.offset >= 0:  # librdkafka has -1001 where nothing was committed
-            committed[item.topic, item.partition] = item.offset
-    rows = progress(committed, group.members, topics)
+    committed, error = commits
+    rows = progress(committed or {}, group.members, topics)
     return replace(group, partitions=tuple(rows), error=_joined(group.error, error))
 
 

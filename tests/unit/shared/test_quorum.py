@@ -10,9 +10,10 @@ import pytest
 from kafka.errors import ClusterAuthorizationFailedError, IncompatibleBrokerVersion, KafkaConnectionError, KafkaError
 from pydantic import SecretStr
 
-from newsroom import quorum
+from newsroom import inquiry
 from newsroom.errors import ClusterUnavailable
-from newsroom.quorum import Quorum, QuorumReader, client_config, describe_quorum
+from newsroom.inquiry import client_config
+from newsroom.quorum import Quorum, QuorumReader, describe_quorum
 from newsroom.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class FakeClients:
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> FakeClients:
     found = FakeClients()
-    monkeypatch.setattr(quorum, "KafkaAdminClient", found)
+    monkeypatch.setattr(inquiry, "KafkaAdminClient", found)
     return found
 
 
@@ -135,7 +136,7 @@ def test_a_broker_that_hangs_costs_no_more_than_the_time_given(
         describe_quorum(KafkaSettings(bootstrap_servers=silent_broker), 0.4)
     assert time.monotonic() - started < 2
     assert not caplog.records
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("quorum", "kafka-io"))]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("QuorumReader", "kafka-io"))]
 
 
 def test_the_settings_reach_the_client(tmp_path: Path) -> None:

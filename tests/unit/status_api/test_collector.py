@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -16,7 +16,9 @@ from status_api.collector import GROUP_REQUEST_SECONDS, Collector
 from status_api.model import NO_TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from newsroom.group_offsets import Offsets
 
 QUIET = {"log_level": 0}
 
@@ -39,6 +41,7 @@ class FakeAdmin:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.batches: list[list[list[str]]] = []
         self.node = SimpleNamespace(id=1, host="b1", port=9092, rack="r")
         # Under KRaft a broker names any living broker as the controller: not what the page may show.
         self.cluster: object = SimpleNamespace(controller=self.node, nodes=[self.node])
@@ -71,15 +74,11 @@ class FakeAdmin:
         )
         return {"good": done(good), "bad": done(refused())}
 
-    def list_consumer_group_offsets(self, requests: list[Any], **_: object) -> dict[str, Future[Any]]:
+    def offsets(self, batches: Sequence[Sequence[str]]) -> Future[dict[str, Offsets | str]]:
+        """What `OffsetsReader.ask` answers."""
         self.calls.append("commits")
-        (request,) = requests
-        if request.group_id == "bad":
-            return {"bad": done(refused())}
-        offsets = [
-            SimpleNamespace(topic="t", partition=i, offset=offset, error=None) for i, offset in ((0, 4), (1, -1001))
-        ]
-        return {"good": done(SimpleNamespace(topic_partitions=offsets))}
+        self.batches.append([sorted(batch) for batch in batches])
+        return done({"bad": "the cluster does not let this user read the group", "good": {("t", 0): 4}})
 
     def list_offsets(self, asked: dict[Any, Any], **_: object) -> dict[Any, Future[Any]]:
         self.calls.append("ends")
@@ -92,12 +91,29 @@ class FakeAdmin:
         return {item: done({"min.insync.replicas": SimpleNamespace(value="2")}) for item in resources}
 
 
-def no_quorum() -> Future[Any]:
+def unasked(_: object) -> Future[Any]:
     return done(ClusterUnavailable("not asked"))
 
 
-def collector(admin: Any, quorum: Quorum | Exception = Quorum(3, 12)) -> Collector:  # noqa: ANN401, B008 - it is frozen
-    return Collector(admin, "b1:9092", 1.0, quorum=lambda: done(quorum), tables=lambda: NO_TABLES)
+def collector(
+    admin: FakeAdmin,
+    quorum: Quorum | Exception = Quorum(3, 12),  # noqa: B008 - it is frozen
+    timeout: float = 1.0,
+) -> Collector:
+    return Collector(
+        cast("AdminClient", admin),
+        "b1:9092",
+        timeout,
+        quorum=lambda: done(quorum),
+        offsets=admin.offsets,
+        tables=lambda: NO_TABLES,
+    )
+
+
+def blind_collector(addresses: str) -> Collector:
+    """A collector over librdkafka alone."""
+    admin = AdminClient({"bootstrap.servers": addresses, **QUIET})
+    return Collector(admin, addresses, 0.5, quorum=lambda: unasked("quorum"), offsets=unasked, tables=lambda: NO_TABLES)
 
 
 def test_a_snapshot_of_groups_topics_and_brokers() -> None:
@@ -140,37 +156,61 @@ def test_groups_of_a_broker_that_does_not_answer_stay_with_an_error() -> None:
     assert source.collect().groups == ()
 
 
-def test_a_question_about_a_group_stays_open_until_its_late_answer_comes() -> None:
+def test_a_description_stays_open_until_its_late_answer_comes() -> None:
     admin = FakeAdmin()
-    answers = admin.list_consumer_group_offsets
+    answers = admin.describe_consumer_groups(["bad", "good"])
     late: Future[Any] = Future()
-    asked: list[tuple[str, object]] = []
+    asked: list[tuple[list[str], object]] = []
 
-    def slow(requests: list[Any], **options: object) -> dict[str, Future[Any]]:
-        asked.append((requests[0].group_id, options["request_timeout"]))
-        return {"good": late} if requests[0].group_id == "good" else answers(requests)
+    def slow(ids: list[str], **options: object) -> dict[str, Future[Any]]:
+        asked.append((ids, options["request_timeout"]))
+        return {name: late if name == "good" else answers[name] for name in ids}
 
-    admin.list_consumer_group_offsets = slow  # type: ignore[method-assign]
-    source = Collector(admin, "b1:9092", 0.1, quorum=no_quorum, tables=lambda: NO_TABLES)
+    admin.describe_consumer_groups = slow  # type: ignore[method-assign]
+    source = collector(admin, timeout=0.1)
     seen = [source.collect().group("good") for _ in range(2)]
     # Not asked a second time, nor given up: librdkafka crashes the process then.
-    assert asked == [("bad", GROUP_REQUEST_SECONDS), ("good", GROUP_REQUEST_SECONDS), ("bad", GROUP_REQUEST_SECONDS)]
+    assert asked == [(["bad", "good"], GROUP_REQUEST_SECONDS), (["bad"], GROUP_REQUEST_SECONDS)]
     assert GROUP_REQUEST_SECONDS == 3600
     assert [group and (group.state, group.lag, group.error) for group in seen] == [
-        ("STABLE", None, "no answer within 0.1 s")
+        ("UNKNOWN", 6, "no answer within 0.1 s")
     ] * 2
-    late.set_result(answers([SimpleNamespace(group_id="good")])["good"].result())
-    admin.list_consumer_group_offsets = answers  # type: ignore[method-assign]
+    late.set_result(answers["good"].result())
     good = source.collect().group("good")
     assert good is not None
-    assert (good.lag, good.error) == (6, None)
+    assert (good.state, good.lag, good.error) == ("STABLE", 6, None)
+
+
+def test_commits_are_asked_by_coordinator_as_it_was_last_seen() -> None:
+    admin = FakeAdmin()
+    source = collector(admin)
+    source.collect()
+    source.collect()
+    admin.describe_consumer_groups = lambda ids, **_: {name: done(refused()) for name in ids}  # type: ignore[method-assign]
+    source.collect()
+    source.collect()
+    apart = [["bad"], ["good"]]
+    assert admin.batches == [[["bad", "good"]], apart, apart, apart]
+
+
+def test_commits_that_nobody_gave_have_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = FakeAdmin()
+    why = "b1:9092 gave no committed offsets: no answer within 1 s"
+    monkeypatch.setattr(admin, "offsets", lambda _: done(ClusterUnavailable(why)))
+    good = collector(admin).collect().group("good")
+    assert good is not None
+    assert (good.lag, good.error, good.state) == (None, why, "STABLE")
+    monkeypatch.setattr(admin, "offsets", lambda _: done({}))
+    good = collector(admin).collect().group("good")
+    assert good is not None
+    assert good.error == "not asked yet"
 
 
 def test_commits_are_read_before_ends_and_configs_seldom() -> None:
     admin = FakeAdmin()
     source = collector(admin)
     first, second = source.collect(), source.collect()
-    assert max(i for i, call in enumerate(admin.calls[:5]) if call == "commits") < admin.calls.index("ends")
+    assert admin.calls.index("commits") < admin.calls.index("ends")
     assert admin.calls.count("configs") == 1
     assert first.id != second.id
 
@@ -202,8 +242,7 @@ def mock_cluster() -> Iterator[str]:
 
 
 def test_offsets_and_brokers_of_the_mock_cluster(mock_cluster: str) -> None:
-    admin = AdminClient({"bootstrap.servers": mock_cluster, **QUIET})
-    snapshot = Collector(admin, mock_cluster, 0.5, quorum=no_quorum, tables=lambda: NO_TABLES).collect()
+    snapshot = blind_collector(mock_cluster).collect()
     assert len(snapshot.brokers) == 3
     topic = snapshot.topic("mytopic")
     assert topic is not None
@@ -213,6 +252,5 @@ def test_offsets_and_brokers_of_the_mock_cluster(mock_cluster: str) -> None:
 
 
 def test_a_dead_cluster_is_unavailable_with_its_address() -> None:
-    admin = AdminClient({"bootstrap.servers": "127.0.0.1:1", **QUIET})
     with pytest.raises(ClusterUnavailable, match=r"127\.0\.0\.1:1 answered within 0\.5 s"):
-        Collector(admin, "127.0.0.1:1", 0.5, quorum=no_quorum, tables=lambda: NO_TABLES).collect()
+        blind_collector("127.0.0.1:1").collect()
