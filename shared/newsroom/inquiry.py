@@ -12,7 +12,13 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from kafka import KafkaAdminClient
-from kafka.errors import AuthorizationError, KafkaTimeoutError, RequestTimedOutError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
 from kafka.net.compat import KafkaNetClient
 
 from newsroom.errors import ClusterUnavailable
@@ -141,8 +147,10 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 
 def reason(error: Exception, seconds: float) -> str:
     """The clause that says why a question was not answered within so many seconds."""
-    if isinstance(error, AuthorizationError):
-        return "the cluster does not let this user describe it (the ACL is DESCRIBE on the cluster)"
-    if isinstance(error, (TimeoutError, KafkaTimeoutError, RequestTimedOutError)):
-        return f"no answer within {seconds:.2g} s"
-    return str(error) or type(error).__name__
+    known = {
+        (AuthorizationError,): "the cluster does not let this user describe it (the ACL is DESCRIBE on the cluster)",
+        (TimeoutError, KafkaTimeoutError, RequestTimedOutError): f"no answer within {seconds:.2g} s",
+        (KafkaConnectionError, NodeNotReadyError): f"no connection ({error})",
+    }
+    fits = (text for kinds, text in known.items() if isinstance(error, kinds))
+    return next(fits, str(error) or type(error).__name__)

@@ -148,7 +148,7 @@ def test_a_consumer_of_the_new_group_protocol_reads_everything_once(pipeline: Pr
     read = consume(pipeline, tmp_path, *options)
     assert Counter(entry["value"] for entry in read) == {f"v{i}": 1 for i in range(100)}
     group = pipeline.api("/api/v1/groups/kip848").json()
-    assert (group["protocol"], group["lag"]) == ("CONSUMER", 0)
+    assert (group["protocol"], group["lag"]) == ("consumer", 0)
     pipeline.send("kip848", [(b"k", b"later")])
     assert [entry["value"] for entry in consume(pipeline, tmp_path / "again", *options)] == ["later"]
 

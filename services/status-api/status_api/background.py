@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException
 
 from newsroom.errors import NewsroomError
-from newsroom.group_offsets import OffsetsReader
 from newsroom.logs import get_logger
 from newsroom.quorum import QuorumReader
 from status_api.collector import Collector, admin_client, sentence
+from status_api.groups import GroupsReader
 from status_api.tables import TableReader, table_consumer
 
 if TYPE_CHECKING:
@@ -36,17 +36,17 @@ class Background:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._quorum = QuorumReader(settings, settings.request_timeout)
-        self._offsets = OffsetsReader(settings, settings.request_timeout)
+        self._groups = GroupsReader(settings, settings.request_timeout)
 
     def start(self) -> None:
         """Start both threads."""
         reader = TableReader(table_consumer(self._settings), self._settings.max_words)
         collector = Collector(
-            admin_client(self._settings),
+            admin_client(self._settings, self._settings.request_timeout),
             self._settings.bootstrap_servers,
             self._settings.request_timeout,
             quorum=self._quorum.ask,
-            offsets=self._offsets.ask,
+            groups=self._groups.ask,
             tables=reader.tables,
         )
         self._threads = [
@@ -63,7 +63,7 @@ class Background:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         self._quorum.close()
-        self._offsets.close()
+        self._groups.close()
         self._threads = []
 
     def _snapshots(self, collector: Collector) -> None:

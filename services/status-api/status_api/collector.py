@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
@@ -13,13 +13,13 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
 from newsroom.errors import ClusterUnavailable
 from newsroom.lifecycle import Deadline
-from status_api.model import Broker, Group, Key, Member, Partition, Snapshot, Topic, progress
+from status_api.groups import FoundGroup
+from status_api.model import Broker, Group, Key, Partition, Snapshot, Topic, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from newsroom.group_offsets import Offsets
     from newsroom.quorum import Quorum
     from newsroom.settings import KafkaSettings
     from status_api.model import Tables
@@ -30,20 +30,21 @@ CONFIG_SECONDS = 30.0
 ANSWER_MARGIN_SECONDS = 0.5
 """librdkafka ends a request itself after its timeout; its answer gets this much longer to arrive."""
 
-GROUP_REQUEST_SECONDS = 3600.0
-"""A description of a group that times out, or whose client is closed, while the group's coordinator is away makes
-librdkafka (2.12 to 2.15) crash the process (its issues 3663 and 4605: the request's state is released twice). So such a
-request is left open, for as long as the client allows, and asked again only when it is answered. For committed offsets,
-whose answer alone can crash it, see `newsroom.group_offsets`."""
+METADATA_TRIES = 2
+"""librdkafka asks any broker that it is connected with for metadata, also one that has just stopped answering."""
+
+MILLISECONDS = 1000
 
 Answer = tuple[Any, str | None]
 """A result, or the sentence why there is none."""
 
 
-def admin_client(settings: KafkaSettings) -> AdminClient:
+def admin_client(settings: KafkaSettings, timeout_seconds: float) -> AdminClient:
     """A client for `Collector`."""
-    # A connection that is refused is news for the page, not a line of log each second.
-    return AdminClient(settings.client_config("newsroom-status") | {"log_level": 2})
+    # A connection that is refused is news for the page, not a line of log each second. A broker that lets a request
+    # wait is not asked again until it has answered on a new connection.
+    limits = {"log_level": 2, "socket.timeout.ms": round(timeout_seconds * MILLISECONDS)}
+    return AdminClient(settings.client_config("newsroom-status") | limits)
 
 
 class Collector:
@@ -56,21 +57,19 @@ class Collector:
         timeout_seconds: float,
         *,
         quorum: Callable[[], Future[Quorum]],
-        offsets: Callable[[Sequence[Sequence[str]]], Future[dict[str, Offsets | str]]],
+        groups: Callable[[Sequence[int]], Future[dict[int, list[FoundGroup] | str]]],
         tables: Callable[[], Tables],
     ) -> None:
         self._admin = admin
-        self._described: dict[str, Future[Any]] = {}
-        """The last question about each group."""
-        self._coordinators: dict[str, int | None] = {}
         self._quorum = quorum
-        self._offsets = offsets
+        self._groups = groups
         self._addresses = addresses
         self._timeout = timeout_seconds
         self._tables = tables
         self._min_in_sync: dict[str, int] = {}
         self._configs_asked = -CONFIG_SECONDS
-        self._known_groups: set[str] = set()
+        self._coordinators: dict[str, int | None] = {}
+        """Each group that is known, and its coordinator when it was last listed."""
         self._boot = f"{time.time_ns() // 1_000_000:x}"
         self._number = 0
 
@@ -82,13 +81,13 @@ class Collector:
         """
         limit = {"request_timeout": self._timeout}
         cluster_future = self._admin.describe_cluster(**limit)
-        listing_future = self._admin.list_consumer_groups(**limit)
         metadata = self._metadata()
+        groups_future = self._groups(sorted(metadata.brokers))
         # Asked apart: the cluster's description names any living broker as the controller.
         quorum_future = self._quorum()
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
-        listing, listing_error = answer(listing_future, deadline)
-        groups = self._groups(self._group_ids(listing))
+        listed, listing_error = answer(groups_future, deadline)
+        groups = self._heard(listed, listing_error)
         topics = self._topics(metadata)
         by_name = {topic.name: topic for topic in topics}
         cluster, cluster_error = answer(cluster_future, deadline)
@@ -102,57 +101,40 @@ class Collector:
             controller_epoch=quorum.epoch if quorum else None,
             brokers=_brokers(cluster, metadata),
             topics=tuple(topics),
-            groups=tuple(_with_progress(group, commits, by_name) for group, commits in groups),
+            groups=tuple(_with_progress(found, by_name) for found in groups),
             tables=self._tables(),
             error=_joined(
                 _during("describing the cluster", cluster_error),
                 quorum_error,
-                _during("listing the groups", listing_error),
-                *(_during("listing the groups", text) for text in _texts(listing.errors if listing else ())),
+                listing_error,
+                *_silent(listed or {}),
             ),
         )
 
     def _metadata(self) -> Any:  # noqa: ANN401 - confluent-kafka is untyped
-        try:
-            return self._admin.list_topics(timeout=self._timeout)
-        except KafkaException as error:
-            raise ClusterUnavailable(
-                f"no broker of {self._addresses} answered within {self._timeout:g} s ({sentence(error)}): "
-                f"are the brokers running?"
-            ) from error
+        for left in reversed(range(METADATA_TRIES)):
+            try:
+                return self._admin.list_topics(timeout=self._timeout / METADATA_TRIES)
+            except KafkaException as error:
+                if not left:
+                    raise ClusterUnavailable(
+                        f"no broker of {self._addresses} answered within {self._timeout:g} s ({sentence(error)}): "
+                        f"are the brokers running?"
+                    ) from error
+        raise AssertionError
 
-    def _group_ids(self, listing: Any) -> list[str]:  # noqa: ANN401
-        found = {item.group_id for item in listing.valid} if listing else set()
-        # A broker that does not answer lists none of its groups: they are shown as they are, with an error.
-        self._known_groups = found if listing and not listing.errors else self._known_groups | found
-        return sorted(self._known_groups)
-
-    def _groups(self, group_ids: list[str]) -> list[tuple[Group, Answer]]:
-        """The groups, and their commits. All questions go out before the first answer is waited for."""
-        offsets_future = self._offsets(self._by_coordinator(group_ids))
-        self._describe(group_ids)
-        deadline = Deadline(self._timeout)
-        descriptions = {group_id: answer(self._described[group_id], deadline) for group_id in group_ids}
-        offsets, offsets_error = answer(offsets_future, Deadline(deadline.left() + ANSWER_MARGIN_SECONDS))
-        groups, coordinators = [], {}
-        for group_id, (description, error) in descriptions.items():
-            group = _group(description) if description else Group(group_id, error=error)
-            coordinators[group_id] = group.coordinator or self._coordinators.get(group_id)
-            groups.append((group, _commits(group_id, offsets, offsets_error)))
-        self._coordinators = coordinators
-        return groups
-
-    def _by_coordinator(self, group_ids: list[str]) -> list[list[str]]:
-        """The groups, those of one coordinator together, as the last snapshot saw it."""
-        batches: dict[int | None, list[str]] = defaultdict(list)
-        for group_id in group_ids:
-            batches[self._coordinators.get(group_id)].append(group_id)
-        return list(batches.values())
-
-    def _describe(self, group_ids: list[str]) -> None:
-        self._described = {group_id: future for group_id, future in self._described.items() if not future.done()}
-        if unasked := [group_id for group_id in group_ids if group_id not in self._described]:
-            self._described |= self._admin.describe_consumer_groups(unasked, request_timeout=GROUP_REQUEST_SECONDS)
+    def _heard(self, answers: dict[int, list[FoundGroup] | str] | None, error: str | None) -> list[FoundGroup]:
+        """The groups, sorted. Those of a broker that does not answer are shown as known, with the reason."""
+        silent = {broker: text for broker, text in (answers or {}).items() if isinstance(text, str)}
+        lists = [found for found in (answers or {}).values() if not isinstance(found, str)]
+        heard = {found.group.id: found for found in chain(*lists)}
+        seen = {group_id: found.group.coordinator for group_id, found in heard.items()}
+        # While a broker is silent nobody knows whether a group that is not listed is gone or about to move.
+        self._coordinators = self._coordinators | seen if silent or error else seen
+        for group_id, broker in self._coordinators.items():
+            why = error or silent.get(broker or 0, "no broker lists it now")
+            heard.setdefault(group_id, FoundGroup(Group(group_id, coordinator=broker, error=why)))
+        return [heard[group_id] for group_id in sorted(heard)]
 
     def _topics(self, metadata: Any) -> list[Topic]:  # noqa: ANN401
         found = metadata.topics.values()
@@ -241,49 +223,13 @@ def _partition(topic: str, found: Any, ends: dict[Key, Answer], lows: dict[Key, 
     )
 
 
-def _group(description: Any) -> Group:  # noqa: ANN401
-    members = (
-        Member(
-            id=member.member_id,
-            client_id=member.client_id,
-            host=member.host.removeprefix("/"),
-            instance_id=member.group_instance_id,
-            assignment=tuple(sorted((item.topic, item.partition) for item in member.assignment.topic_partitions))
-            if member.assignment
-            else (),
-        )
-        for member in description.members
-    )
-    return Group(
-        id=description.group_id,
-        state=_name(description.state),
-        protocol=_name(getattr(description, "type", None)),
-        assignor=description.partition_assignor or None,
-        coordinator=description.coordinator.id if description.coordinator else None,
-        members=tuple(sorted(members, key=lambda member: (member.client_id, member.id))),
-    )
+def _silent(answers: dict[int, list[FoundGroup] | str]) -> list[str]:
+    return [f"listing the groups of broker {each}: {text}" for each, text in answers.items() if isinstance(text, str)]
 
 
-def _commits(group_id: str, offsets: dict[str, Offsets | str] | None, error: str | None) -> Answer:
-    """What is known of one group's commits."""
-    if offsets is None:
-        return None, error
-    found = offsets.get(group_id, "not asked yet")
-    return (None, found) if isinstance(found, str) else (found, None)
-
-
-def _with_progress(group: Group, commits: Answer, topics: dict[str, Topic]) -> Group:
-    committed, error = commits
-    rows = progress(committed or {}, group.members, topics)
-    return replace(group, partitions=tuple(rows), error=_joined(group.error, error))
-
-
-def _name(value: Any) -> str:  # noqa: ANN401
-    return value.name if value is not None else "UNKNOWN"
-
-
-def _texts(errors: Any) -> list[str]:  # noqa: ANN401
-    return sorted({sentence(error) if isinstance(error, KafkaException) else error.str() for error in errors or ()})
+def _with_progress(found: FoundGroup, topics: dict[str, Topic]) -> Group:
+    rows = progress(found.committed or {}, found.group.members, topics)
+    return replace(found.group, partitions=tuple(rows))
 
 
 def _during(step: str, error: str | None) -> str | None:

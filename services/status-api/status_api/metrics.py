@@ -8,6 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from status_api.model import UNKNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -112,7 +114,7 @@ def _groups(groups: tuple[Group, ...]) -> Iterator[Metric]:
     lags = GaugeMetricFamily(f"{name}_lag_sum", "Records a group is behind in a topic.", labels=GROUP_TOPIC)
     members = GaugeMetricFamily(f"{name}_members", "Members of a group.", labels=["consumergroup"])
     for group in groups:
-        if group.state != "UNKNOWN":
+        if group.state != UNKNOWN:
             members.add_metric([group.id], len(group.members))
         for topic, rows in group.by_topic():
             for row in rows:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+UNKNOWN = "Unknown"
+"""The state and the protocol of a group whose coordinator does not answer."""
+
 INTERNAL_PREFIXES = ("_", "changelog__", "repartition__", "kafkasql-", "registry-events")
 """Topics of the brokers and of Connect, of Quix's state, and of the schema registry."""
 
@@ -126,9 +129,10 @@ class Group:
     """A consumer group with its members and their progress."""
 
     id: str
-    state: str = "UNKNOWN"
-    protocol: str = "UNKNOWN"
-    """CLASSIC or CONSUMER (KIP-848)."""
+    state: str = UNKNOWN
+    """As Kafka names it: Stable, PreparingRebalance, Empty and so on."""
+    protocol: str = UNKNOWN
+    """`classic` or `consumer` (KIP-848)."""
     assignor: str | None = None
     coordinator: int | None = None
     members: tuple[Member, ...] = ()

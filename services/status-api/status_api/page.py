@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, render_template
 
 from status_api.api import cluster_json, current, roles, tagged
-from status_api.pipeline import pipeline
+from status_api.model import UNKNOWN
+from status_api.pipeline import ABSENT, pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 blueprint = Blueprint("page", __name__)
 
-BAD_STATES = frozenset({"DEAD", "ABSENT", "UNKNOWN"})
-GOOD_STATES = frozenset({"STABLE"})
+BAD_STATES = frozenset({"Dead", ABSENT, UNKNOWN})
+GOOD_STATES = frozenset({"Stable"})
 
 
 @blueprint.get("/")
@@ -57,15 +58,13 @@ def state_class(state: str) -> str:
     """The colour of a group's state: good, bad, or on the way."""
     if state in GOOD_STATES:
         return "good"
-    return "idle" if state in BAD_STATES or state == "EMPTY" else "busy"
+    return "idle" if state in BAD_STATES or state == "Empty" else "busy"
 
 
 @blueprint.app_template_filter("state_text")
 def state_text(state: str) -> str:
     """A state as people write it; both halves of a classic rebalance are one to the reader."""
-    if state.endswith("REBALANCING"):
-        return "Rebalancing"
-    return state.replace("_", " ").capitalize()
+    return "Rebalancing" if state.endswith("Rebalance") else state
 
 
 @blueprint.app_template_filter("clock")

@@ -24,6 +24,10 @@ class Roles:
     connector: str = "connect-local-file-sink"
 
 
+ABSENT = "Absent"
+"""The state of a stage whose group does not exist (yet)."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A consumer group in the pipeline. None means that it has never committed."""
@@ -76,7 +80,7 @@ def pipeline(snapshot: Snapshot, roles: Roles) -> Pipeline:
 
 def _stage(snapshot: Snapshot, group_id: str) -> Stage:
     group = snapshot.group(group_id)
-    state = group.state if group else "ABSENT"
+    state = group.state if group else ABSENT
     group = group or Group(group_id)
     # The word count's own intermediate topic and state are no input of the pipeline.
     consumed = sum_some(

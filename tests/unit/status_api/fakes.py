@@ -56,14 +56,14 @@ def a_snapshot(number: int = 1) -> Snapshot:
     groups = (
         Group(
             "avro-consumer",
-            "STABLE",
-            "CLASSIC",
+            "Stable",
+            "classic",
             "range",
             1,
             (member,),
             tuple(progress(committed, (member,), topics)),
         ),
-        Group("connect-local-file-sink", "EMPTY", partitions=tuple(progress({("mytopic", 0): 90}, (), topics))),
+        Group("connect-local-file-sink", "Empty", partitions=tuple(progress({("mytopic", 0): 90}, (), topics))),
         Group("forbidden", error="Group authorization failed"),
     )
     tables = Tables(

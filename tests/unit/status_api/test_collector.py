@@ -12,13 +12,12 @@ from confluent_kafka.admin import AdminClient
 
 from newsroom.errors import ClusterUnavailable
 from newsroom.quorum import Quorum
-from status_api.collector import GROUP_REQUEST_SECONDS, Collector
-from status_api.model import NO_TABLES
+from status_api.collector import Collector
+from status_api.groups import FoundGroup
+from status_api.model import NO_TABLES, Group, Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from newsroom.group_offsets import Offsets
 
 QUIET = {"log_level": 0}
 
@@ -41,7 +40,11 @@ class FakeAdmin:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.batches: list[list[list[str]]] = []
+        member = Member("m", "c", "10.0.0.1", assignment=(("t", 0), ("t", 1)))
+        self.found: list[FoundGroup] | str = [
+            FoundGroup(Group("good", "Stable", "classic", "range", 1, (member,)), {("t", 0): 4}),
+            FoundGroup(Group("bad", "Stable", "classic", error="the cluster does not let this user read the group")),
+        ]
         self.node = SimpleNamespace(id=1, host="b1", port=9092, rack="r")
         # Under KRaft a broker names any living broker as the controller: not what the page may show.
         self.cluster: object = SimpleNamespace(controller=self.node, nodes=[self.node])
@@ -49,36 +52,16 @@ class FakeAdmin:
     def describe_cluster(self, **_: object) -> Future[Any]:
         return done(self.cluster)
 
-    def list_consumer_groups(self, **_: object) -> Future[Any]:
-        valid = [SimpleNamespace(group_id=name, state=SimpleNamespace(name="STABLE")) for name in ("good", "bad")]
-        return done(SimpleNamespace(valid=valid, errors=[]))
-
     def list_topics(self, **_: object) -> object:
         partitions = {i: SimpleNamespace(id=i, leader=-1 if i == 2 else 1, replicas=[1, 2], isrs=[1]) for i in range(3)}
         topic = SimpleNamespace(topic="t", partitions=partitions, error=None)
         return SimpleNamespace(topics={"t": topic}, brokers={1: self.node}, cluster_id="c")
 
-    def describe_consumer_groups(self, ids: list[str], **_: object) -> dict[str, Future[Any]]:
-        assert sorted(ids) == ["bad", "good"]
-        assignment = SimpleNamespace(topic_partitions=[SimpleNamespace(topic="t", partition=i) for i in (0, 1)])
-        member = SimpleNamespace(
-            member_id="m", client_id="c", host="/10.0.0.1", group_instance_id=None, assignment=assignment
-        )
-        good = SimpleNamespace(
-            group_id="good",
-            state=SimpleNamespace(name="STABLE"),
-            type=SimpleNamespace(name="CLASSIC"),
-            partition_assignor="range",
-            coordinator=self.node,
-            members=[member],
-        )
-        return {"good": done(good), "bad": done(refused())}
-
-    def offsets(self, batches: Sequence[Sequence[str]]) -> Future[dict[str, Offsets | str]]:
-        """What `OffsetsReader.ask` answers."""
+    def groups(self, brokers: Sequence[int]) -> Future[dict[int, list[FoundGroup] | str]]:
+        """What `GroupsReader.ask` answers."""
         self.calls.append("commits")
-        self.batches.append([sorted(batch) for batch in batches])
-        return done({"bad": "the cluster does not let this user read the group", "good": {("t", 0): 4}})
+        assert list(brokers) == [1]
+        return done({1: self.found})
 
     def list_offsets(self, asked: dict[Any, Any], **_: object) -> dict[Any, Future[Any]]:
         self.calls.append("ends")
@@ -105,7 +88,7 @@ def collector(
         "b1:9092",
         timeout,
         quorum=lambda: done(quorum),
-        offsets=admin.offsets,
+        groups=admin.groups,
         tables=lambda: NO_TABLES,
     )
 
@@ -113,7 +96,7 @@ def collector(
 def blind_collector(addresses: str) -> Collector:
     """A collector over librdkafka alone."""
     admin = AdminClient({"bootstrap.servers": addresses, **QUIET})
-    return Collector(admin, addresses, 0.5, quorum=lambda: unasked("quorum"), offsets=unasked, tables=lambda: NO_TABLES)
+    return Collector(admin, addresses, 0.5, quorum=lambda: unasked("quorum"), groups=unasked, tables=lambda: NO_TABLES)
 
 
 def test_a_snapshot_of_groups_topics_and_brokers() -> None:
@@ -123,7 +106,7 @@ def test_a_snapshot_of_groups_topics_and_brokers() -> None:
     assert good is not None
     rows = [(row.partition, row.committed, row.low, row.end, row.lag, row.member_id) for row in good.partitions]
     assert rows == [(0, 4, 2, 10, 6, "m"), (1, None, 2, 10, None, "m")]
-    assert (good.state, good.protocol, good.coordinator, good.members[0].host) == ("STABLE", "CLASSIC", 1, "10.0.0.1")
+    assert (good.state, good.protocol, good.coordinator, good.members[0].host) == ("Stable", "classic", 1, "10.0.0.1")
     topic = snapshot.topic("t")
     assert topic is not None
     assert (topic.min_in_sync, topic.under_replicated, topic.produced) == (2, 3, None)
@@ -138,7 +121,7 @@ def test_a_failing_group_carries_its_error_alone() -> None:
     assert bad is not None
     assert good is not None
     assert bad.error is not None
-    assert "authorization" in bad.error.lower()
+    assert "does not let this user" in bad.error
     assert (good.error, good.lag) == (None, 6)
 
 
@@ -146,64 +129,29 @@ def test_groups_of_a_broker_that_does_not_answer_stay_with_an_error() -> None:
     admin = FakeAdmin()
     source = collector(admin)
     source.collect()
-    silent = SimpleNamespace(valid=[], errors=[KafkaError(KafkaError._TIMED_OUT)])
-    admin.list_consumer_groups = lambda **_: done(silent)  # type: ignore[method-assign]
+    admin.found = "no answer within 1 s"
     snapshot = source.collect()
-    assert [group.id for group in snapshot.groups] == ["bad", "good"]
-    assert snapshot.error is not None
-    assert "listing the groups" in snapshot.error
-    admin.list_consumer_groups = lambda **_: done(SimpleNamespace(valid=[], errors=[]))  # type: ignore[method-assign]
+    assert [(group.id, group.state, group.coordinator, group.error) for group in snapshot.groups] == [
+        ("bad", "Unknown", None, "no broker lists it now"),
+        ("good", "Unknown", 1, "no answer within 1 s"),
+    ]
+    assert snapshot.error == "listing the groups of broker 1: no answer within 1 s"
+    admin.found = []
     assert source.collect().groups == ()
 
 
-def test_a_description_stays_open_until_its_late_answer_comes() -> None:
-    admin = FakeAdmin()
-    answers = admin.describe_consumer_groups(["bad", "good"])
-    late: Future[Any] = Future()
-    asked: list[tuple[list[str], object]] = []
-
-    def slow(ids: list[str], **options: object) -> dict[str, Future[Any]]:
-        asked.append((ids, options["request_timeout"]))
-        return {name: late if name == "good" else answers[name] for name in ids}
-
-    admin.describe_consumer_groups = slow  # type: ignore[method-assign]
-    source = collector(admin, timeout=0.1)
-    seen = [source.collect().group("good") for _ in range(2)]
-    # Not asked a second time, nor given up: librdkafka crashes the process then.
-    assert asked == [(["bad", "good"], GROUP_REQUEST_SECONDS), (["bad"], GROUP_REQUEST_SECONDS)]
-    assert GROUP_REQUEST_SECONDS == 3600
-    assert [group and (group.state, group.lag, group.error) for group in seen] == [
-        ("UNKNOWN", 6, "no answer within 0.1 s")
-    ] * 2
-    late.set_result(answers["good"].result())
-    good = source.collect().group("good")
-    assert good is not None
-    assert (good.state, good.lag, good.error) == ("STABLE", 6, None)
-
-
-def test_commits_are_asked_by_coordinator_as_it_was_last_seen() -> None:
+def test_when_nobody_can_be_asked_for_groups_they_stay_with_the_reason() -> None:
     admin = FakeAdmin()
     source = collector(admin)
     source.collect()
-    source.collect()
-    admin.describe_consumer_groups = lambda ids, **_: {name: done(refused()) for name in ids}  # type: ignore[method-assign]
-    source.collect()
-    source.collect()
-    apart = [["bad"], ["good"]]
-    assert admin.batches == [[["bad", "good"]], apart, apart, apart]
-
-
-def test_commits_that_nobody_gave_have_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    admin = FakeAdmin()
-    why = "b1:9092 gave no committed offsets: no answer within 1 s"
-    monkeypatch.setattr(admin, "offsets", lambda _: done(ClusterUnavailable(why)))
-    good = collector(admin).collect().group("good")
-    assert good is not None
-    assert (good.lag, good.error, good.state) == (None, why, "STABLE")
-    monkeypatch.setattr(admin, "offsets", lambda _: done({}))
-    good = collector(admin).collect().group("good")
-    assert good is not None
-    assert good.error == "not asked yet"
+    why = "b1:9092 listed no groups: no answer within 1 s"
+    source._groups = lambda _: done(ClusterUnavailable(why))
+    snapshot = source.collect()
+    assert [(group.id, group.lag, group.error) for group in snapshot.groups] == [
+        ("bad", None, why),
+        ("good", None, why),
+    ]
+    assert snapshot.error == why
 
 
 def test_commits_are_read_before_ends_and_configs_seldom() -> None:

@@ -67,4 +67,4 @@ def test_pipeline_figures() -> None:
     assert figures.dead_letters == 2
     assert (figures.consumer.consumed, figures.consumer.lag, figures.consumer.members) == (12, 2, 1)
     assert figures.connector_lines == 90
-    assert (figures.wordcount.state, figures.wordcount.consumed) == ("ABSENT", None)
+    assert (figures.wordcount.state, figures.wordcount.consumed) == ("Absent", None)

@@ -1,0 +1,218 @@
+"""Groups through a stand-in of kafka-python's client: both protocols, refusals, brokers that hang."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, NotCoordinatorError
+from kafka.protocol.consumer import OffsetFetchRequest, OffsetFetchResponse
+
+from newsroom import inquiry
+from newsroom.errors import ClusterUnavailable
+from newsroom.settings import KafkaSettings
+from status_api.groups import ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, FoundGroup, GroupsReader
+from status_api.model import Group, Member
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SETTINGS = KafkaSettings(bootstrap_servers="b1:9092")
+GONE = NotCoordinatorError.errno
+FORBIDDEN = GroupAuthorizationFailedError.errno
+
+
+def listed(group_id: str, kind: str = "classic", protocol: str = "consumer") -> dict[str, Any]:
+    return {"group_id": group_id, "protocol_type": protocol, "group_state": "Stable", "group_type": kind}
+
+
+class FakeClient:
+    """Two brokers with a group of each protocol on the first; brokers in `hanging` wait, those in `errors` raise.
+
+    The messages are real ones, encoded and decoded.
+    """
+
+    def __init__(self) -> None:
+        self.listing = {
+            1: [listed("old"), listed("new", "consumer"), listed("workers", protocol="connect")],
+            2: [listed("other")],
+        }
+        self.errors: dict[int, Exception] = {}
+        self.refused: dict[str, int] = {}
+        self.hanging: set[int] = set()
+        self.made = 0
+        self.closed = threading.Event()
+        self._manager = self
+
+    def __call__(self, **_: Any) -> FakeClient:  # noqa: ANN401
+        self.made += 1
+        return self
+
+    def list_groups(self, brokers: list[int]) -> list[dict[str, Any]]:
+        (broker,) = brokers
+        if broker in self.hanging:
+            self.closed.wait(5)
+            raise KafkaConnectionError("closed")
+        if broker in self.errors:
+            raise self.errors[broker]
+        return self.listing[broker]
+
+    def describe_groups(self, ids: list[str], group_coordinator_id: int) -> dict[str, Any]:
+        assert {each["group_id"] for each in self.listing[group_coordinator_id]} >= set(ids)
+        partitions = [{"topic": "t", "partitions": [1, 0]}]
+        member = {
+            "member_id": "m",
+            "client_id": "c",
+            "client_host": "/10.0.0.1",
+            "group_instance_id": "i",
+            "member_assignment": {"assigned_partitions": partitions, "user_data": None},
+        }
+        joining = member | {"member_id": "joining", "member_assignment": b""}
+        described = {"group_state": "Stable", "protocol_data": "range", "members": [member, joining], "error": None}
+        return dict.fromkeys(ids, described)
+
+    def run(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
+        coroutine = ask()
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            return end.value
+        raise AssertionError
+
+    async def send(self, request: Any, node_id: int) -> Any:  # noqa: ANN401
+        if isinstance(request, ConsumerGroupDescribeRequest):
+            answer, version = self.described(request.group_ids), 1
+        else:
+            assert isinstance(request, OffsetFetchRequest)
+            answer, version = self.commits([group.group_id for group in request.groups]), 8
+        assert node_id in self.listing
+        request.encode(version=version)
+        return type(answer).decode(answer.encode(version=version), version=version)
+
+    def described(self, ids: list[str]) -> ConsumerGroupDescribeResponse:
+        response = ConsumerGroupDescribeResponse
+        topics = [response.DescribedGroup.Member.Assignment.TopicPartitions(topic_name="t", partitions=[2])]
+        member = response.DescribedGroup.Member(
+            member_id="n",
+            client_id="c",
+            client_host="/10.0.0.2",
+            assignment=response.DescribedGroup.Member.Assignment(topic_partitions=topics),
+            target_assignment=response.DescribedGroup.Member.Assignment(topic_partitions=[]),
+        )
+        return response(
+            groups=[
+                response.DescribedGroup(
+                    group_id=name, group_state="Reconciling", assignor_name="uniform", members=[member]
+                )
+                for name in ids
+            ]
+        )
+
+    def commits(self, ids: list[str]) -> OffsetFetchResponse:
+        group = OffsetFetchResponse.OffsetFetchResponseGroup
+        topic = group.OffsetFetchResponseTopics
+        partition = topic.OffsetFetchResponsePartitions
+        partitions = [
+            partition(partition_index=0, committed_offset=4),
+            partition(partition_index=1, committed_offset=-1),
+            partition(partition_index=2, committed_offset=-1, error_code=self.refused.get("t", 0)),
+        ]
+        return OffsetFetchResponse(
+            groups=[
+                group(
+                    group_id=name, error_code=self.refused.get(name, 0), topics=[topic(name="t", partitions=partitions)]
+                )
+                for name in ids
+            ]
+        )
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
+    found = FakeClient()
+    monkeypatch.setattr(inquiry, "KafkaAdminClient", found)
+    return found
+
+
+@pytest.fixture
+def reader(client: FakeClient) -> Iterator[GroupsReader]:
+    assert client.made == 0
+    with GroupsReader(SETTINGS, 0.4) as found:
+        yield found
+
+
+def found(answer: list[FoundGroup] | str) -> dict[str, FoundGroup]:
+    assert not isinstance(answer, str), answer
+    return {each.group.id: each for each in answer}
+
+
+def test_groups_of_both_protocols_over_one_connection(client: FakeClient, reader: GroupsReader) -> None:
+    for _ in range(2):
+        answer = reader.ask([1, 2]).result(5)
+    assert client.made == 1
+    assert sorted(found(answer[2])) == ["other"]
+    first = found(answer[1])
+    assert sorted(first) == ["new", "old"]
+    classic = Member("m", "c", "10.0.0.1", "i", (("t", 0), ("t", 1)))
+    joining = Member("joining", "c", "10.0.0.1", "i")
+    assert first["old"] == FoundGroup(Group("old", "Stable", "classic", "range", 1, (joining, classic)), {("t", 0): 4})
+    member = Member("n", "c", "10.0.0.2", None, (("t", 2),))
+    assert first["new"] == FoundGroup(Group("new", "Reconciling", "consumer", "uniform", 1, (member,)), {("t", 0): 4})
+    assert reader.ask([]).result(5) == {}
+
+
+def test_what_is_refused_spoils_only_itself(client: FakeClient, reader: GroupsReader) -> None:
+    client.refused = {"new": FORBIDDEN, "t": GONE}
+    first = found(reader.ask([1]).result(5)[1])
+    assert first["new"].committed is None
+    assert "does not let this user read the group" in str(first["new"].group.error)
+    assert first["new"].group.members
+    assert first["old"].committed == {("t", 0): 4}
+    assert str(first["old"].group.error).startswith("t[2]: NOT_COORDINATOR: ")
+
+
+@pytest.mark.parametrize("error", [NotCoordinatorError(), KafkaConnectionError("reset")])
+def test_a_broker_that_fails_leaves_the_others_and_the_connection(
+    client: FakeClient, reader: GroupsReader, error: Exception
+) -> None:
+    client.errors[1] = error
+    answer = reader.ask([1, 2]).result(5)
+    assert sorted(found(answer[2])) == ["other"]
+    assert isinstance(answer[1], str)
+    client.errors.clear()
+    assert sorted(found(reader.ask([1, 2]).result(5)[1])) == ["new", "old"]
+    assert client.made == 1
+
+
+def test_after_no_broker_answered_another_client_is_made(client: FakeClient, reader: GroupsReader) -> None:
+    client.errors = {1: KafkaConnectionError("reset"), 2: KafkaConnectionError("refused")}
+    assert all("re" in str(answer) for answer in reader.ask([1, 2]).result(5).values())
+    client.errors.clear()
+    assert sorted(found(reader.ask([2]).result(5)[2])) == ["other"]
+    assert client.made == 2
+
+
+def test_a_broker_that_hangs_holds_up_its_own_groups_alone(client: FakeClient, reader: GroupsReader) -> None:
+    client.hanging.add(1)
+    started = time.monotonic()
+    answer = reader.ask([1, 2]).result(5)
+    assert time.monotonic() - started < 2
+    assert answer[1] == "no answer within 0.4 s"
+    assert sorted(found(answer[2])) == ["other"]
+
+
+def test_no_connection_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(**_: object) -> None:
+        raise KafkaConnectionError("no broker")
+
+    monkeypatch.setattr(inquiry, "KafkaAdminClient", fails)
+    with GroupsReader(SETTINGS, 0.4) as reader:
+        error = reader.ask([1]).exception(5)
+    assert isinstance(error, ClusterUnavailable)
+    assert "b1:9092 listed no groups: " in str(error)
+    assert "no broker" in str(error)
