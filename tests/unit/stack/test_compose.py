@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from newsroom_stack.artifacts import LOCK_FILE, REGISTRY_ARTIFACT
 from newsroom_stack.compose import Compose
 from newsroom_stack.errors import StackError
 from newsroom_stack.jvm import CLUSTER_ID, HEAP, Node, node_properties
@@ -51,6 +53,20 @@ def test_a_broker_in_a_container_has_the_settings_of_one_as_a_process(number: in
     assert set(container) == set(process)
     assert environment["CLUSTER_ID"] == CLUSTER_ID
     assert f"-Xmx{HEAP['broker']}" in environment["KAFKA_HEAP_OPTS"]
+
+
+def test_both_ways_run_the_same_versions_and_so_does_the_pinned_overlay() -> None:
+    lock = tomllib.loads(LOCK_FILE.read_text())["dependencies"]
+    versions = {each["artifactId"]: each["version"] for each in lock}
+    kafka, registry = versions["kafka_2.13"], versions[REGISTRY_ARTIFACT]
+    services = COMPOSE["services"]
+    assert {services[name]["image"] for name in (*BROKERS, "connect")} == {f"apache/kafka:{kafka}"}
+    assert services["registry"]["image"] == f"apicurio/apicurio-registry:{registry}"
+    assert services["connect"]["environment"]["CLASSPATH"].endswith(f"connect-file-{kafka}.jar")
+    pinned = yaml.safe_load((REPOSITORY / "compose.pinned.yml").read_text())["services"]
+    for name, service in services.items():
+        if "image" in service:
+            assert pinned[name]["image"].partition("@sha256:")[0] == service["image"], name
 
 
 def test_both_ways_publish_the_same_ports() -> None:
