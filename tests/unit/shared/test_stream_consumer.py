@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.error import KafkaError
 
 from newsroom import stream_consumer
 from newsroom.lifecycle import StopFlag
-from newsroom.stream_consumer import patiently
+from newsroom.stream_consumer import PatientConsumer, patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,3 +57,29 @@ def test_a_stop_ends_it() -> None:
     stop.set()
     with pytest.raises(KafkaException):
         patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", stop)
+
+
+def test_quix_gets_the_answers_of_a_cluster_as_from_its_own_consumer() -> None:
+    producer = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+    addresses = ",".join(f"{node.host}:{node.port}" for node in producer.list_topics(timeout=5).brokers.values())
+    producer.produce("t", b"v", partition=0)
+    assert producer.flush(10) == 0
+    consumer = PatientConsumer({"bootstrap.servers": addresses, "group.id": "g"}, StopFlag())
+    try:
+        consumer.commit(offsets=[TopicPartition("t", 0, 1)], asynchronous=False)
+        assert [found.offset for found in consumer.committed([TopicPartition("t", 0)], timeout=10)] == [1]
+        assert consumer.get_watermark_offsets(TopicPartition("t", 0), timeout=10, cached=False) == (0, 1)
+    finally:
+        consumer.close()
+
+
+def test_an_error_of_one_partition_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = PatientConsumer({"group.id": "g"}, StopFlag())
+    spoilt = SimpleNamespace(error=KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    monkeypatch.setattr(stream_consumer, "patiently", lambda ask, *_: ask())
+    monkeypatch.setattr(
+        stream_consumer, "super", lambda *_: SimpleNamespace(committed=lambda *_, **__: [spoilt]), raising=False
+    )
+    with pytest.raises(KafkaException):
+        consumer.committed([TopicPartition("t", 0)])
+    consumer.close()
