@@ -85,7 +85,11 @@ class Observer:
         futures = self._admin.list_offsets(
             wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ADMIN_SECONDS
         )
-        return {where.partition: future.result(ADMIN_SECONDS).offset for where, future in futures.items()}
+        ends = {where.partition: future.result(ADMIN_SECONDS).offset for where, future in futures.items()}
+        # Of a leader that goes away under the question librdkafka gives -1001, and no error.
+        if silent := sorted(partition for partition, end in ends.items() if end < 0):
+            raise StackError(f"the leaders of partitions {silent} did not answer")
+        return ends
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """The group's committed offsets of a topic; partitions without a commit are left out."""

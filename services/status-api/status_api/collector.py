@@ -210,17 +210,25 @@ def _brokers(cluster: Any, metadata: Any) -> tuple[Broker, ...]:  # noqa: ANN401
 def _partition(topic: str, found: Any, ends: dict[Key, Answer], lows: dict[Key, Answer]) -> Partition:  # noqa: ANN401
     if found.leader < 0:
         return Partition(found.id, None, tuple(found.replicas), tuple(found.isrs), error="the partition has no leader")
-    end, end_error = ends.get((topic, found.id), (None, None))
-    low, low_error = lows.get((topic, found.id), (None, None))
+    end, end_error = _offset(ends.get((topic, found.id)), found.leader)
+    low, low_error = _offset(lows.get((topic, found.id)), found.leader)
     return Partition(
         number=found.id,
         leader=found.leader,
         replicas=tuple(found.replicas),
         in_sync=tuple(found.isrs),
-        low=low.offset if low else None,
-        end=end.offset if end else None,
+        low=low,
+        end=end,
         error=end_error or low_error,
     )
+
+
+def _offset(answer: Answer | None, leader: int) -> tuple[int | None, str | None]:
+    """An offset that a leader told. Of one that went away under the question librdkafka gives -1001, and no error."""
+    found, error = answer or (None, None)
+    if found is None or found.offset >= 0:
+        return (found.offset if found else None), error
+    return None, f"its leader, broker {leader}, did not answer"
 
 
 def _silent(answers: dict[int, list[FoundGroup] | str]) -> list[str]:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from newsroom.errors import ClusterUnavailable
@@ -40,6 +40,7 @@ class FakeAdmin:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.unanswered: set[int] = set()
         member = Member("m", "c", "10.0.0.1", assignment=(("t", 0), ("t", 1)))
         self.found: list[FoundGroup] | str = [
             FoundGroup(Group("good", "Stable", "classic", "range", 1, (member,)), {("t", 0): 4}),
@@ -67,7 +68,12 @@ class FakeAdmin:
         self.calls.append("ends")
         assert {item.partition for item in asked} == {0, 1}
         latest = type(next(iter(asked.values()))).__name__ == "LatestSpec"
-        return {item: done(SimpleNamespace(offset=10 if latest else 2)) for item in asked}
+        offset = 10 if latest else 2
+        return {
+            # What librdkafka says of a leader that goes away under the question.
+            item: done(SimpleNamespace(offset=OFFSET_INVALID if item.partition in self.unanswered else offset))
+            for item in asked
+        }
 
     def describe_configs(self, resources: list[Any], **_: object) -> dict[Any, Future[Any]]:
         self.calls.append("configs")
@@ -152,6 +158,16 @@ def test_when_nobody_can_be_asked_for_groups_they_stay_with_the_reason() -> None
         ("good", None, why),
     ]
     assert snapshot.error == why
+
+
+def test_an_offset_that_a_leader_did_not_tell_is_not_known() -> None:
+    admin = FakeAdmin()
+    admin.unanswered = {1}
+    topic = collector(admin).collect().topic("t")
+    assert topic is not None
+    assert [(part.low, part.end) for part in topic.partitions] == [(2, 10), (None, None), (None, None)]
+    assert topic.partitions[1].error == "its leader, broker 1, did not answer"
+    assert (topic.records, topic.produced) == (None, None)
 
 
 def test_commits_are_read_before_ends_and_configs_seldom() -> None:
