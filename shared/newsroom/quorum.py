@@ -13,7 +13,7 @@ from kafka.errors import KafkaError, UnsupportedVersionError
 from typing_extensions import override
 
 from newsroom.errors import ClusterUnavailable
-from newsroom.inquiry import Inquirer
+from newsroom.inquiry import Inquirer, reason
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -43,7 +43,7 @@ class QuorumReader(Inquirer[Quorum]):
 
     @override
     def _failure(self, reason: str) -> str:
-        return unavailable(self._settings, reason)
+        return _no_controller(self._settings, reason)
 
     def _describe(self, deadline: Deadline) -> Quorum:
         while True:
@@ -69,13 +69,11 @@ def describe_quorum(settings: KafkaSettings, timeout_seconds: float) -> Quorum:
         try:
             return reader.ask().result(timeout_seconds)
         except TimeoutError as error:
-            late = unavailable(settings, f"no answer within {timeout_seconds:.2g} s")
-            raise ClusterUnavailable(late) from error
+            raise ClusterUnavailable(_no_controller(settings, reason(error, timeout_seconds))) from error
 
 
-def unavailable(settings: KafkaSettings, reason: str) -> str:
-    """What went wrong, as a sentence that names the brokers."""
-    return f"{settings.bootstrap_servers} named no controller: {reason}"
+def _no_controller(settings: KafkaSettings, why: str) -> str:
+    return f"{settings.bootstrap_servers} named no controller: {why}"
 
 
 def _quorum(answer: dict[str, Any]) -> Quorum:

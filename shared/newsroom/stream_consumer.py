@@ -28,7 +28,7 @@ log = get_logger(__name__)
 
 PATIENCE_SECONDS = 15.0
 """How long an answer is asked for again: a broker is elected within seconds of the session timeout (9 s) of the
-one before it. An assignment asks twice, which together stays well below the 60 s that the loop may take."""
+one before it. All questions of one assignment share it: they are one for each partition, and the loop may take 60 s."""
 
 PAUSE_SECONDS = 0.2
 
@@ -50,11 +50,18 @@ MOVING_CODES = frozenset(
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]
-    """A consumer that asks again for what only the right broker can answer, until `PATIENCE_SECONDS` or a stop."""
+    """A consumer that asks again for what only the right broker can answer, for `PATIENCE_SECONDS` or until a stop."""
 
     def __init__(self, config: dict[str, object], stop: StopFlag) -> None:
         super().__init__(config)
         self._stop = stop
+        self._deadline = Deadline(PATIENCE_SECONDS)
+
+    @override
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        """Take partitions, as `confluent_kafka.Consumer.assign`; with them patience begins anew."""
+        self._deadline = Deadline(PATIENCE_SECONDS)
+        super().assign(partitions)
 
     @override
     def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
@@ -67,7 +74,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
                     raise KafkaException(partition.error)
             return found
 
-        return patiently(ask, "committed offsets", self._stop)
+        return patiently(ask, "committed offsets", self._deadline, self._stop)
 
     @override
     def get_watermark_offsets(
@@ -81,16 +88,17 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
             )
             return ends
 
-        return patiently(ask, f"the ends of {partition.topic} partition {partition.partition}", self._stop)
+        return patiently(
+            ask, f"the ends of {partition.topic} partition {partition.partition}", self._deadline, self._stop
+        )
 
 
-def patiently(ask: Callable[[], T], what: str, stop: StopFlag) -> T:
+def patiently(ask: Callable[[], T], what: str, deadline: Deadline, stop: StopFlag) -> T:
     """The answer of `ask`, which is called again while its broker moves.
 
     Raises:
-        KafkaException: another error, or the right broker did not answer within `PATIENCE_SECONDS`, or `stop` was set.
+        KafkaException: another error, or the right broker did not answer before the deadline, or `stop` was set.
     """
-    deadline = Deadline(PATIENCE_SECONDS)
     while True:
         try:
             return ask()

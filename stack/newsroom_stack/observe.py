@@ -92,7 +92,10 @@ class Observer:
         return ends
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """The group's committed offsets of a topic; partitions without a commit are left out."""
+        """The group's committed offsets of a topic; partitions without a commit are left out.
+
+        Empty too when no broker tells just now: who waits for a group asks again.
+        """
         client = self._groups.get(group)
         if client is None:
             # It never joins. librdkafka's admin client would crash the process while coordinators move (5040).
@@ -102,7 +105,7 @@ class Observer:
         try:
             asked = [TopicPartition(topic, partition) for partition in self.partitions(topic)]
             found = client.committed(asked, timeout=ADMIN_SECONDS)
-        except KafkaException:
+        except (KafkaException, StackError):
             return {}
         return {each.partition: each.offset for each in found if each.error is None and each.offset >= 0}
 

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 from newsroom.errors import ClusterUnavailable
 from newsroom.lifecycle import Deadline
 from status_api.groups import FoundGroup
-from status_api.model import Broker, Group, Key, Partition, Snapshot, Topic, progress
+from status_api.model import Broker, Group, Key, Partition, Snapshot, Topic, joined, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +87,7 @@ class Collector:
         quorum_future = self._quorum()
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         listed, listing_error = answer(groups_future, deadline)
-        groups = self._heard(listed, listing_error)
+        groups = self._heard(listed or {}, listing_error)
         topics = self._topics(metadata)
         by_name = {topic.name: topic for topic in topics}
         cluster, cluster_error = answer(cluster_future, deadline)
@@ -103,7 +103,7 @@ class Collector:
             topics=tuple(topics),
             groups=tuple(_with_progress(found, by_name) for found in groups),
             tables=self._tables(),
-            error=_joined(
+            error=joined(
                 _during("describing the cluster", cluster_error),
                 quorum_error,
                 listing_error,
@@ -112,27 +112,27 @@ class Collector:
         )
 
     def _metadata(self) -> Any:  # noqa: ANN401 - confluent-kafka is untyped
-        for left in reversed(range(METADATA_TRIES)):
+        errors = []
+        for _ in range(METADATA_TRIES):
             try:
                 return self._admin.list_topics(timeout=self._timeout / METADATA_TRIES)
             except KafkaException as error:
-                if not left:
-                    raise ClusterUnavailable(
-                        f"no broker of {self._addresses} answered within {self._timeout:g} s ({sentence(error)}): "
-                        f"are the brokers running?"
-                    ) from error
-        raise AssertionError
+                errors.append(error)
+        raise ClusterUnavailable(
+            f"no broker of {self._addresses} answered within {self._timeout:g} s ({sentence(errors[-1])}): "
+            f"are the brokers running?"
+        ) from errors[-1]
 
-    def _heard(self, answers: dict[int, list[FoundGroup] | str] | None, error: str | None) -> list[FoundGroup]:
+    def _heard(self, answers: dict[int, list[FoundGroup] | str], error: str | None) -> list[FoundGroup]:
         """The groups, sorted. Those of a broker that does not answer are shown as known, with the reason."""
-        silent = {broker: text for broker, text in (answers or {}).items() if isinstance(text, str)}
-        lists = [found for found in (answers or {}).values() if not isinstance(found, str)]
-        heard = {found.group.id: found for found in chain(*lists)}
+        silent: dict[int | None, str] = {each: text for each, text in answers.items() if isinstance(text, str)}
+        lists = (found for found in answers.values() if not isinstance(found, str))
+        heard = {found.group.id: found for found in chain.from_iterable(lists)}
         seen = {group_id: found.group.coordinator for group_id, found in heard.items()}
         # While a broker is silent nobody knows whether a group that is not listed is gone or about to move.
         self._coordinators = self._coordinators | seen if silent or error else seen
         for group_id, broker in self._coordinators.items():
-            why = error or silent.get(broker or 0, "no broker lists it now")
+            why = error or silent.get(broker, "no broker lists it now")
             heard.setdefault(group_id, FoundGroup(Group(group_id, coordinator=broker, error=why)))
         return [heard[group_id] for group_id in sorted(heard)]
 
@@ -242,7 +242,3 @@ def _with_progress(found: FoundGroup, topics: dict[str, Topic]) -> Group:
 
 def _during(step: str, error: str | None) -> str | None:
     return f"{step}: {error}" if error else None
-
-
-def _joined(*errors: str | None) -> str | None:
-    return "; ".join(dict.fromkeys(error for error in errors if error)) or None

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from newsroom.inquiry import Inquirer, reason
 from status_api import messages
-from status_api.model import Group, Key, Member
+from status_api.model import Group, Key, Member, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def _groups_of(client: KafkaAdminClient, broker: int, deadline: Deadline) -> lis
         classic = [item["group_id"] for item in listed if item["group_id"] not in new]
         groups = [*_classic(client, broker, classic), *_kip_848(client, broker, new)]
         return _with_commits(client, broker, groups)
-    except errors.KafkaError as error:
+    except Exception as error:  # noqa: BLE001 - whatever the library raises is this broker's answer alone
         return reason(error, deadline.seconds)
 
 
@@ -181,7 +181,7 @@ def _with_commits(client: KafkaAdminClient, broker: int, groups: list[Group]) ->
 def _found(group: Group, answer: Any) -> FoundGroup:  # noqa: ANN401 - kafka-python is untyped
     if answer is None or answer.error_code:
         why = "its commits were not answered" if answer is None else _why(answer.error_code)
-        return FoundGroup(replace(group, error=_joined(group.error, why)))
+        return FoundGroup(replace(group, error=joined(group.error, why)))
     committed, problems = {}, []
     for topic in answer.topics:
         for each in topic.partitions:
@@ -189,7 +189,7 @@ def _found(group: Group, answer: Any) -> FoundGroup:  # noqa: ANN401 - kafka-pyt
                 problems.append(f"{topic.name}[{each.partition_index}]: {_why(each.error_code)}")
             elif each.committed_offset >= 0:  # -1 where nothing was committed
                 committed[topic.name, each.partition_index] = each.committed_offset
-    return FoundGroup(replace(group, error=_joined(group.error, *problems)), committed)
+    return FoundGroup(replace(group, error=joined(group.error, *problems)), committed)
 
 
 def _send(client: KafkaAdminClient, broker: int, request: ApiMessage) -> Any:  # noqa: ANN401
@@ -208,10 +208,6 @@ def _why(code: int) -> str | None:
     if kind is errors.NoError:
         return None
     return FORBIDDEN if issubclass(kind, errors.AuthorizationError) else f"{kind.message}: {kind.description}"
-
-
-def _joined(*texts: str | None) -> str | None:
-    return "; ".join(dict.fromkeys(text for text in texts if text)) or None
 
 
 def _sorted(members: Any) -> tuple[Member, ...]:  # noqa: ANN401 - any iterable of members

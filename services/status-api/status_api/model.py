@@ -251,6 +251,11 @@ def progress(committed: dict[Key, int], members: tuple[Member, ...], topics: dic
     return rows
 
 
+def joined(*errors: str | None) -> str | None:
+    """Several errors as one line, each once; None when there is none."""
+    return "; ".join(dict.fromkeys(error for error in errors if error)) or None
+
+
 def sum_some(values: Iterable[int | None]) -> int | None:
     """The sum of the values that are known; None when none is."""
     known = [value for value in values if value is not None]

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.error import KafkaError
 
 from newsroom import stream_consumer
-from newsroom.lifecycle import StopFlag
+from newsroom.lifecycle import Deadline, StopFlag
 from newsroom.stream_consumer import PatientConsumer, patiently
 
 if TYPE_CHECKING:
@@ -36,27 +36,41 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_asks_again_while_the_broker_moves() -> None:
     ask = _answers(KafkaError.NOT_COORDINATOR, KafkaError._TRANSPORT, KafkaError.NOT_LEADER_FOR_PARTITION)
-    assert patiently(ask, "offsets", StopFlag()) == 4
+    assert patiently(ask, "offsets", Deadline(5), StopFlag()) == 4
 
 
 @pytest.mark.parametrize("code", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART])
 def test_an_error_that_stays_is_raised_at_once(code: int) -> None:
     with pytest.raises(KafkaException) as raised:
-        patiently(_answers(code), "offsets", StopFlag())
+        patiently(_answers(code), "offsets", Deadline(5), StopFlag())
     assert raised.value.args[0].code() == code
 
 
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_consumer, "PATIENCE_SECONDS", 0.0)
+def test_patience_ends() -> None:
     with pytest.raises(KafkaException):
-        patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", StopFlag())
+        patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", Deadline(0), StopFlag())
+
+
+def test_the_questions_of_one_assignment_share_their_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines: list[Deadline] = []
+    monkeypatch.setattr(stream_consumer, "patiently", lambda _ask, _what, deadline, _stop: deadlines.append(deadline))
+    consumer = PatientConsumer({"group.id": "g"}, StopFlag())
+    for _ in range(2):
+        consumer.assign([])
+        consumer.committed([TopicPartition("t", 0)])
+        consumer.get_watermark_offsets(TopicPartition("t", 0))
+    consumer.close()
+    first, second, third, fourth = deadlines
+    assert first is second
+    assert third is fourth
+    assert first is not third
 
 
 def test_a_stop_ends_it() -> None:
     stop = StopFlag()
     stop.set()
     with pytest.raises(KafkaException):
-        patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", stop)
+        patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", Deadline(5), stop)
 
 
 def test_quix_gets_the_answers_of_a_cluster_as_from_its_own_consumer() -> None:
