@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from newsroom_stack.errors import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from confluent_kafka import Message
 
@@ -112,11 +113,16 @@ class Observer:
     def passed(self, group: str, topic: str, ends: dict[int, int]) -> bool:
         """Whether the group has committed past every record below these end offsets.
 
-        In a topic written in transactions a commit marker follows the last record, so a group that has
-        processed everything stands one before the end; a record it has not processed makes it two at least.
+        Behind the last record may lie commit markers and what was aborted: nobody reads those, and nobody commits
+        past them. So what lies between is read.
+
+        Raises:
+            StackError: it could not be read in time.
         """
         committed = self.committed(group, topic)
-        return all(end - committed.get(partition, 0) <= 1 for partition, end in ends.items())
+        behind = {number: committed.get(number, 0) for number, end in ends.items() if end > committed.get(number, 0)}
+        with closing(self._between(topic, behind, {number: ends[number] for number in behind})) as records:
+            return next(records, None) is None
 
     def read(self, topic: str, since: Mapping[int, int] | None = None, seconds: float = READ_SECONDS) -> list[Record]:
         """Every committed record of a topic up to its end as it is now, partition by partition in order.
@@ -128,13 +134,23 @@ class Observer:
         """
         begin = since or {}
         ends = {number: end for number, end in self.end_offsets(topic).items() if end > begin.get(number, 0)}
+        found = list(self._between(topic, begin, ends, seconds))
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    def _between(
+        self, topic: str, begin: Mapping[int, int], ends: Mapping[int, int], seconds: float = READ_SECONDS
+    ) -> Generator[Record, None, None]:
+        """The committed records from `begin`, by default the first, to `ends`."""
+        if not ends:
+            return
         consumer = self._consumer()
         try:
-            consumer.assign([TopicPartition(topic, number, begin.get(number, OFFSET_BEGINNING)) for number in ends])
-            found = list(_read_to(consumer, topic, ends, seconds))
+            # Offset 0 may be deleted; where records begin it knows by itself.
+            where = [TopicPartition(topic, number, begin.get(number) or OFFSET_BEGINNING) for number in ends]
+            consumer.assign(where)
+            yield from _read_to(consumer, topic, ends, seconds)
         finally:
             consumer.close()
-        return sorted(found, key=lambda record: (record.partition, record.offset))
 
     def table(self, topic: str) -> dict[str, bytes]:
         """The newest value of every key (UTF-8) of a topic; tombstones delete."""
@@ -168,13 +184,14 @@ class Observer:
                 # A group id is required, and never used: partitions are assigned by hand, nothing is committed.
                 "group.id": f"observer-{uuid.uuid4()}",
                 "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
                 "log_level": 0,
             }
         )
 
 
-def _read_to(consumer: Consumer, topic: str, ends: dict[int, int], seconds: float) -> Iterator[Record]:
+def _read_to(consumer: Consumer, topic: str, ends: Mapping[int, int], seconds: float) -> Iterator[Record]:
     deadline = time.monotonic() + seconds
     open_partitions = set(ends)
     while open_partitions:

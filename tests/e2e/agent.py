@@ -86,9 +86,9 @@ class Load:
         return {"sent": len(self.sent), "acknowledged": self.acknowledged, "failures": self.failures[:5]}
 
 
-def _offsets(since: dict[str, int] | None) -> dict[int, int] | None:
+def _offsets(given: dict[str, int] | None) -> dict[int, int]:
     # JSON has no numbers as keys.
-    return None if since is None else {int(partition): offset for partition, offset in since.items()}
+    return {int(partition): offset for partition, offset in (given or {}).items()}
 
 
 def _encoder(settings: KafkaSettings) -> Any:  # noqa: ANN401
@@ -120,6 +120,10 @@ class Agent:
     def read(self, topic: str, since: dict[str, int] | None) -> list[dict[str, Any]]:
         """Every committed record of a topic, or those since some end offsets."""
         return [asdict(record) for record in self._observer.read(topic, _offsets(since))]
+
+    def passed(self, group: str, topic: str, ends: dict[str, int]) -> bool:
+        """Whether a group has committed past every record below these end offsets."""
+        return self._observer.passed(group, topic, _offsets(ends))
 
     def joined(self, since: dict[str, int] | None) -> list[tuple[str, int, str]]:
         """Every joined result, or those since some end offsets."""
@@ -165,7 +169,8 @@ class Agent:
         """How often each title with this beginning stands in the avro-consumer's JSON lines."""
         titles: Counter[str] = Counter()
         for file in sorted(CONSUMED.glob("consumed/*.jsonl")):
-            for line in file.read_text().splitlines():
+            # What follows the last line's end is being written.
+            for line in file.read_text().rpartition("\n")[0].splitlines():
                 value = json.loads(line)["value"]
                 if isinstance(value, dict) and str(value.get("title", "")).startswith(prefix):
                     titles[value["title"]] += 1

@@ -23,6 +23,8 @@ BUILD_SECONDS = 1200.0
 
 HEAL_SECONDS = 180.0
 
+LAST_LINES = 8
+
 LOGS = REPOSITORY / ".newsroom" / "e2e-logs"
 
 PROJECT: list[ContainerPipeline] = []
@@ -42,6 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed and PROJECT:
+        report.sections.append(("containers that are not ready", unready(PROJECT[0])))
         keep_logs(PROJECT[0], re.sub(r"\W+", "-", item.name).strip("-"))
     return report
 
@@ -76,10 +79,24 @@ def pipeline(project: ContainerPipeline) -> Iterator[ContainerPipeline]:
 
 @pytest.fixture(autouse=True)
 def ready(request: pytest.FixtureRequest) -> None:
-    """A test begins when what the one before did to the stack has healed."""
+    """A test begins when what the one before did to the stack has healed: one that fails must not fail others."""
     if "pipeline" in request.fixturenames:
         pipeline: ContainerPipeline = request.getfixturevalue("pipeline")
+        pipeline.mend()
         wait_for("everything is ready", pipeline.all_ready, HEAL_SECONDS)
+
+
+def unready(project: ContainerPipeline) -> str:
+    """What is not ready now, with its last lines: the reader of a failure may not have the files."""
+    lines = []
+    try:
+        for each in project.stack.ps():
+            if not each.ready:
+                last = [line for _, line in project.stack.logs(each.name)][-LAST_LINES:]
+                lines += [f"{each.name}: {each.state}, {each.restarts} restarts", *(f"    {line}" for line in last)]
+    except StackError as error:
+        lines.append(str(error))
+    return "\n".join(lines) or "none"
 
 
 def keep_logs(project: ContainerPipeline, test: str) -> None:

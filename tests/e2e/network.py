@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from typing_extensions import override
 
 from newsroom_stack.containers import ContainerStack
+from newsroom_stack.interface import State
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.observe import Record
 from pipeline import ANSI, COMMAND_SECONDS, Answer, Finished, Observing, Pipeline, wait_for
@@ -29,6 +30,7 @@ ANSWER_SECONDS = 120.0
 """The longest call of the agent: a load's last acknowledgements, with a broker away."""
 
 STATUS = "http://status-api:8000"
+HTTP_OK = 200
 
 
 class Agent(Observing):
@@ -91,8 +93,7 @@ class Agent(Observing):
 
     @override
     def passed(self, group: str, topic: str, ends: dict[int, int]) -> bool:
-        committed = self.committed(group, topic)
-        return all(end - committed.get(partition, 0) <= 1 for partition, end in ends.items())
+        return bool(self.call("passed", group=group, topic=topic, ends=ends))
 
     @override
     def read(self, topic: str, since: Mapping[int, int] | None = None) -> list[Record]:
@@ -268,9 +269,33 @@ class ContainerPipeline(Pipeline):
         """Whether every container is healthy."""
         return all(each.ready for each in self.stack.ps())
 
+    def group(self, name: str) -> dict[str, Any] | None:
+        """A consumer group as the status API sees it; None while it has no answer."""
+        answer = self.api(f"/api/v1/groups/{name}")
+        found: dict[str, Any] | None = answer.json() if answer.status == HTTP_OK else None
+        return found
+
     def owners(self, group: str) -> dict[str, list[tuple[str, int]]]:
-        """Each member of a group and what it owns, as the status API sees it."""
+        """Each member of a stable group and what it owns; nobody while it is not stable.
+
+        While a group rebalances, its coordinator tells the new members beside the assignment of the last generation.
+        """
+        found = self.group(group)
+        if found is None or found["state"] != "Stable":
+            return {}
         return {
             member["id"]: sorted((topic, partition) for topic, partition in member["assignment"])
-            for member in self.api(f"/api/v1/groups/{group}").json()["members"]
+            for member in found["members"]
         }
+
+    def mend(self) -> None:
+        """Undo what a failed test left behind: everything runs, and each service has one replica."""
+        for each in self.stack.ps():
+            if each.state is State.PAUSED:
+                self.stack.resume(each.name)
+            elif each.state in {State.KILLED, State.EXITED, State.FAILED}:
+                self.stack.restart(each.name)
+        replicas = Counter(each.service for each in self.stack.ps() if each.role == "service")
+        for service, count in replicas.items():
+            if count > 1:
+                self.stack.scale(service, 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.network import HTTP_OK
 from pipeline import wait_for
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(900)
 
-HTTP_OK = 200
 RATE = 50
 BATCH = 500
 """The avro-consumer's batch_size: what a killed member may have written and not committed."""
@@ -46,7 +46,7 @@ def pause(pipeline: ContainerPipeline, name: str) -> None:
     """Longer than its session, where it has one: others must have given it up when it goes on."""
     pipeline.stack.pause(name)
     if name in GROUPS:
-        wait_for(f"the group without {name}", lambda: not pipeline.owners(GROUPS[name]), 60)
+        wait_for(f"the group without {name}", lambda: is_empty(pipeline, GROUPS[name]), 60)
     elif name.startswith("kafka"):
         wait_for("under-replicated partitions", lambda: under_replicated(pipeline), 60)
     else:
@@ -57,6 +57,12 @@ def pause(pipeline: ContainerPipeline, name: str) -> None:
 def restart(pipeline: ContainerPipeline, name: str) -> None:
     service = name if name in {"status-api", "connect", "kafka-2"} else name.rpartition("-")[0]
     pipeline.stack.compose.run("restart", service, seconds=120)
+
+
+def is_empty(pipeline: ContainerPipeline, group: str) -> bool:
+    """Whether a group is known to have no member."""
+    found = pipeline.group(group)
+    return found is not None and found["state"] == "Empty"
 
 
 def under_replicated(pipeline: ContainerPipeline) -> int | None:

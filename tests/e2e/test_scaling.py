@@ -21,7 +21,7 @@ each change of the group may repeat, and none is expected."""
 
 
 def settled(pipeline: ContainerPipeline, members: int) -> dict[str, list[tuple[str, int]]]:
-    """Wait until so many members own all partitions of `news`, each exactly once."""
+    """Wait until the group is stable and so many members own all partitions of `news`, each exactly once."""
 
     def once() -> dict[str, list[tuple[str, int]]] | None:
         owners = pipeline.owners("avro-consumer")

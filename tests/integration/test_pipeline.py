@@ -203,7 +203,9 @@ def test_sigterm_finishes_commits_and_exits_with_zero(pipeline: ProcessPipeline)
 
 
 def test_the_status_api_tells_the_lag_of_kafkas_own_tool(pipeline: ProcessPipeline) -> None:
-    group = pipeline.api("/api/v1/groups/connect-local-file-sink").json()
+    pipeline.rounds(1)
+    ends = pipeline.observer.end_offsets("mytopic")
+    wait_for("Connect past mytopic", partial(pipeline.observer.passed, "connect-local-file-sink", "mytopic", ends))
     table = pipeline.command(
         "newsroom", "kafka", "consumer-groups", "--describe", "--group", "connect-local-file-sink"
     ).output
@@ -211,6 +213,7 @@ def test_the_status_api_tells_the_lag_of_kafkas_own_tool(pipeline: ProcessPipeli
         int(match[1]): (int(match[2]), int(match[3]), int(match[4]))
         for match in re.finditer(r"mytopic\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", table)
     }
+    group = pipeline.api("/api/v1/groups/connect-local-file-sink").json()
     ours = {each["partition"]: (each["committed"], each["end"], each["lag"]) for each in group["partitions"]}
     assert ours == theirs
     assert ours
