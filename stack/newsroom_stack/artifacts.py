@@ -13,6 +13,7 @@ import json
 import shutil
 import tarfile
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,8 +47,8 @@ PARALLEL = 4
 PAUSE_SECONDS = 1.0
 """Before a download is tried again: a network that blinks is back by then."""
 
-TIMEOUT_SECONDS = 30
-"""Silence on a connection after which a download counts as broken."""
+TIMEOUT_SECONDS = 15
+"""Silence on a connection after which a download counts as broken; also the longest that Ctrl-C waits for one."""
 
 APPROXIMATE_BYTES = {"tar.gz": 159_000_000}
 TYPICAL_JAR_BYTES = 900_000
@@ -91,14 +92,7 @@ def _ensure(cache: Path, progress: DownloadProgress) -> Artifacts:
     dependencies = _locked_dependencies()
     wanted = [each for each in dependencies if not stamps.good(_path(cache, each), each.sha256)]
     if wanted:
-        progress.start(len(wanted), sum(APPROXIMATE_BYTES.get(each.packaging, TYPICAL_JAR_BYTES) for each in wanted))
-        complete = False
-        try:
-            with ThreadPoolExecutor(PARALLEL) as pool:
-                list(pool.map(lambda each: _fetch(cache, each, progress), wanted))
-            complete = True
-        finally:
-            progress.done(complete=complete)
+        _fetch_all(cache, wanted, progress)
         for each in wanted:
             stamps.good(_path(cache, each), each.sha256)
     stamps.save()
@@ -110,14 +104,38 @@ def _ensure(cache: Path, progress: DownloadProgress) -> Artifacts:
     )
 
 
-def _fetch(cache: Path, dependency: LockedDependency, progress: DownloadProgress) -> None:
+def _fetch_all(cache: Path, wanted: list[LockedDependency], progress: DownloadProgress) -> None:
+    progress.start(len(wanted), sum(APPROXIMATE_BYTES.get(each.packaging, TYPICAL_JAR_BYTES) for each in wanted))
+    given_up = threading.Event()
+    complete = False
+    pool = ThreadPoolExecutor(PARALLEL)
+    try:
+        list(pool.map(lambda each: _fetch(cache, each, progress, given_up), wanted))
+        complete = True
+    except KeyboardInterrupt:
+        given_up.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        progress.done(complete=complete)
+
+
+class _GivenUp(Exception):
+    """Ends a download that nobody waits for any more."""
+
+
+def _fetch(cache: Path, dependency: LockedDependency, progress: DownloadProgress, given_up: threading.Event) -> None:
     target = _path(cache, dependency)
     for attempt in range(1, TRIES + 1):
+        if given_up.is_set():
+            raise _GivenUp
         with tempfile.TemporaryDirectory(prefix="staging-", dir=cache) as staging:
             came = 0
 
             def advance(count: int) -> None:
                 nonlocal came
+                if given_up.is_set():
+                    raise _GivenUp
                 came += count
                 progress.advance(count)
 

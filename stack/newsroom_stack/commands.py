@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 class Commands:
     """Carries out one command at a time. Each returns what was done, a line each."""
 
-    def __init__(self, crew: Crew, plan: Plan, down: Callable[[], None]) -> None:
+    def __init__(self, crew: Crew, plan: Plan) -> None:
         self._crew = crew
         self._plan = plan
-        self._stop_stack = down
         self._actions: dict[str, Callable[..., list[str]]] = {
             "scale": self.scale, "kill": self.kill, "pause": self.pause,
-            "resume": self.resume, "restart": self.restart, "down": self.down,
+            "resume": self.resume, "restart": self.restart,
         }  # fmt: skip
 
     def answer(self, request: Request) -> list[str]:
@@ -39,11 +38,6 @@ class Commands:
             return []
         request.answer.put({"lines": lines})
         return lines
-
-    def down(self) -> list[str]:
-        """Let the supervisor stop everything."""
-        self._stop_stack()
-        return ["stopping"]
 
     def kill(self, name: str) -> list[str]:
         """SIGKILL: no chance to finish; it stays down until `restart`."""
@@ -79,7 +73,7 @@ class Commands:
         return [f"{child.name}: restarted and ready" for child in found]
 
     def scale(self, service: str, replicas: int) -> list[str]:
-        """Run so many replicas of a service, the surplus ones stopped from the last."""
+        """Run so many replicas of a service: the surplus ones stopped from the last, those that are down started."""
         service_kind(service)
         have = self._crew.replicas(service)
         if replicas < 0:
@@ -88,5 +82,6 @@ class Commands:
         wanted = [self._plan.service(service, number) for number in range(len(have) + 1, replicas + 1)]
         self._crew.remove(have[replicas:])
         added = [self._crew.add(member) for member in wanted]
+        self._crew.restart([child for child in have[:replicas] if child.pid is None])
         self._crew.wait_ready(added)
         return [f"{service}: {replicas} replicas"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from newsroom_stack.artifacts import locked_files
-from newsroom_stack.layout import BROKERS, LOOPBACK, Layout, Ports
+from newsroom_stack.layout import BROKERS, LOOPBACK, SECOND_OFFSET, Layout, Ports
 from newsroom_stack.plan import SERVICES
 from newsroom_stack.probes import broker_ready, http_ready
 from newsroom_stack.runfile import living, read_run
@@ -104,13 +104,14 @@ def _ports(ports: Ports, ours: set[int]) -> Iterator[Finding]:
     wanted = {*ports.brokers, *ports.controllers, ports.registry, ports.registry_health, ports.connect}
     wanted |= {ports.service(kind.first_port, 1) for kind in SERVICES}
     taken = {port: _owner(port) for port in sorted(wanted) if not port_is_free(port)}
+    moved = f"NEWSROOM_PORT_OFFSET={ports.offset + SECOND_OFFSET}"
     strangers = {port: owner for port, owner in taken.items() if owner is None or owner.pid not in ours}
     if not strangers:
         detail = "held by this stack" if taken else f"all {len(wanted)} are free"
         yield Finding("ports", Verdict.OK, f"{detail} (offset {ports.offset})")
     for port, owner in strangers.items():
         who = f"{owner.name()} (pid {owner.pid})" if owner else "a process of another user"
-        yield Finding("ports", Verdict.PROBLEM, f"{port} is used by {who}", "stop it, or set NEWSROOM_PORT_OFFSET=100")
+        yield Finding("ports", Verdict.PROBLEM, f"{port} is used by {who}", f"stop it, or set {moved}")
 
 
 def _owner(port: int) -> psutil.Process | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +23,9 @@ MAX_REPLICAS = 10
 """Replicas of one service on one machine: more than any topic here has partitions, so that an idle one can be
 seen; each has a port of its own for health and metrics."""
 
-HIGHEST_PORT = 65535
+SECOND_OFFSET = 200
+"""What is advised when the ports are taken: no port of a stack so moved is one of a stack that is not, with all the
+replicas that both may have."""
 
 
 def _user_cache() -> Path:
@@ -162,6 +166,13 @@ class Layout:
     def state(self, service: str) -> Path:
         """The state volume of a service: its replicas take their slots there."""
         return self.data / "state" / service
+
+    def delete(self) -> None:
+        """Delete what a stack keeps, and nothing else: the home may be a folder that others use, too."""
+        for folder in (self.data, self.logs, self.run):
+            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # not empty, or not there
+            self.home.rmdir()
 
     def make(self) -> None:
         """Create the folders.

@@ -22,7 +22,7 @@ TOP_WORDS = 6
 def fetch_figures(ports: Ports) -> dict[str, Any] | None:
     """The pipeline's figures, or None when the status API does not answer."""
     try:
-        response = httpx.get(f"{ports.status_url}/api/v1/pipeline", timeout=PROBE_SECONDS)
+        response = httpx.get(f"{ports.status_url}/api/v1/pipeline", timeout=PROBE_SECONDS, trust_env=False)
     except httpx.HTTPError:
         return None
     if response.status_code != HTTP_OK:

@@ -160,7 +160,15 @@ class Plan:
             "NEWSROOM_SCHEMA_PATH": str(REPOSITORY / "schemas" / "news.avsc"),
             "NEWSROOM_BROKERS": str(BROKERS),
             "PYTHONUNBUFFERED": "1",
+            **no_proxy_for_loopback(),
         }
+
+
+def no_proxy_for_loopback() -> dict[str, str]:
+    """The variables that keep a proxy of the user's away from this machine's own addresses."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    value = ",".join([*([given] if given else []), "localhost", LOOPBACK])
+    return {"NO_PROXY": value, "no_proxy": value}
 
 
 def service_kind(name: str) -> ServiceKind:

@@ -35,7 +35,8 @@ class Probe:
 def http_ready(url: str) -> str | None:
     """None when the URL answers 200, otherwise what it said instead."""
     try:
-        response = httpx.get(url, timeout=PROBE_SECONDS)
+        # trust_env: a proxy of the user's is no way to their own machine.
+        response = httpx.get(url, timeout=PROBE_SECONDS, trust_env=False)
     except httpx.HTTPError as error:
         return f"{url} does not answer ({type(error).__name__})"
     if response.status_code == HTTP_OK:

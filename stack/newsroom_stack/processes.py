@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -110,8 +110,9 @@ class ProcessStack(Stack):
         lines = []
         run = read_run(self._run_file)
         if run is not None and run.supervised():
-            with contextlib.suppress(StackError):
-                self._ask("down")
+            # A signal, not a command: commands are taken one at a time, and not before everything has started.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(run.supervisor_pid, signal.SIGTERM)
             if not wait_for_end(run, STOP_SECONDS):
                 psutil.Process(run.supervisor_pid).kill()
                 lines.append(f"the supervisor did not end within {STOP_SECONDS:.0f} s and was killed")
@@ -119,8 +120,8 @@ class ProcessStack(Stack):
                 lines.append("everything is stopped")
         if run is not None and living(run):
             lines.append(f"left by an earlier run and stopped now: {', '.join(end_leftovers(run))}")
-        if wipe and self.layout.home.exists():
-            shutil.rmtree(self.layout.home)
+        if wipe:
+            self.layout.delete()
             lines.append(f"data and logs in {self.layout.home} are deleted")
         return lines or ["nothing was running"]
 
@@ -207,7 +208,12 @@ def end_supervisor(supervisor: subprocess.Popen[bytes]) -> None:
         supervisor.stdin.close()
     else:
         supervisor.terminate()
-    supervisor.wait()
+    try:
+        supervisor.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        # What it leaves dies with it, or is found by the next start.
+        supervisor.kill()
+        supervisor.wait()
 
 
 def _instance(process: dict[str, Any], *, supervised: bool) -> Instance:
@@ -215,10 +221,7 @@ def _instance(process: dict[str, Any], *, supervised: bool) -> Instance:
     state = State(process["state"])
     if not alive and state in (State.RUNNING, State.STARTING, State.PAUSED):
         state = State.EXITED if supervised else State.GONE
-    memory = 0
-    if alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            memory = psutil.Process(process["pid"]).memory_info().rss
+    memory = _memory(process["pid"]) if alive else 0
     ready = alive and state is State.RUNNING and Probe(**process["probe"]).missing() is None
     return Instance(
         name=process["name"],
@@ -231,6 +234,17 @@ def _instance(process: dict[str, Any], *, supervised: bool) -> Instance:
         restarts=process["restarts"],
         memory_bytes=memory,
     )
+
+
+def _memory(pid: int) -> int:
+    """Resident bytes of a process and of those that it has started, as gunicorn its workers."""
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for each in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += each.memory_info().rss
+    return total
 
 
 def _is_replica(stem: str, service: str) -> bool:

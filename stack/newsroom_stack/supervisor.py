@@ -32,7 +32,7 @@ from newsroom_stack.commands import Commands
 from newsroom_stack.control import ControlServer
 from newsroom_stack.crew import POLL_SECONDS, Crew
 from newsroom_stack.errors import StackError
-from newsroom_stack.layout import BROKERS, LOOPBACK, load_stack_settings
+from newsroom_stack.layout import BROKERS, LOOPBACK, SECOND_OFFSET, load_stack_settings
 from newsroom_stack.plan import SERVICES, Plan
 from newsroom_stack.progress import QuietProgress
 from newsroom_stack.runfile import Run, already_runs, end_leftovers, living, read_run, write_run
@@ -58,7 +58,7 @@ class Supervisor:
         self.run = Run(os.getpid(), psutil.Process().create_time(), port_offset=plan.settings.port_offset)
         self.stopping = threading.Event()
         self.crew = Crew(plan.layout, self.stopping, say=say, changed=self._save)
-        self.commands = Commands(self.crew, plan, down=self.stopping.set)
+        self.commands = Commands(self.crew, plan)
         self._run_for = run_for
         self._lifeline = lifeline
 
@@ -113,7 +113,7 @@ class Supervisor:
         if taken:
             raise StackError(
                 f"ports in use: {', '.join(taken)}. Stop what uses them ('newsroom doctor' tells who), or move this "
-                "stack: NEWSROOM_PORT_OFFSET=100"
+                f"stack: NEWSROOM_PORT_OFFSET={self.plan.settings.port_offset + SECOND_OFFSET}"
             )
         free = psutil.disk_usage(str(self.plan.layout.home)).free
         if free < FREE_BYTES_NEEDED:

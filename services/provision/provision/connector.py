@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from newsroom.errors import NewsroomError, SettingsError
+from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
 from provision.errors import ConnectorRefused, ConnectUnavailable
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from newsroom.lifecycle import Deadline, StopFlag
+    from newsroom.lifecycle import StopFlag
 
 log = get_logger(__name__)
 
@@ -25,7 +26,12 @@ PAUSE_SECONDS = 0.25
 REQUEST_SECONDS = 10.0
 """One request. Connect checks a configuration by starting the connector's class, which takes it a second or two."""
 
+STALE_SECONDS = 10.0
+"""A connector that is there starts within a second or two. One that for so long neither runs nor has failed has most
+likely a stale status: see `ConnectWorker._start_again`."""
+
 RUNNING = "RUNNING"
+FAILED = "FAILED"
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class ConnectWorker:
         self._address = str(client.base_url)
         self._deadline = deadline
         self._stop = stop
+        self._stale = Deadline(STALE_SECONDS)
 
     def provide(self, connector: Connector) -> int:
         """Create or update the connector, and return its tasks' number when all of them run.
@@ -78,11 +85,16 @@ class ConnectWorker:
             ConnectorRefused: Connect does not take the configuration.
         """
         self._wait(lambda: self._untaken(connector))
+        self._stale = Deadline(STALE_SECONDS)
         self._wait(lambda: self._idle(connector.name))
         return len(self._status(connector.name)["tasks"])
 
     def _untaken(self, connector: Connector) -> str | None:
         """None when Connect has taken the configuration, otherwise why it could not yet."""
+        # What is there already is not put again: that would stop and start the connector.
+        there = self._client.get(f"/connectors/{connector.name}/config")
+        if there.is_success and there.json() == connector.config:
+            return None
         answer = self._client.put(f"/connectors/{connector.name}/config", json=dict(connector.config))
         if answer.is_success:
             return None
@@ -101,7 +113,19 @@ class ConnectWorker:
         seen = [_state(what, part) for what, part in parts if part["state"] != RUNNING]
         if not status["tasks"]:
             seen.append("no task yet")
+        if seen and self._stale.passed() and all(part["state"] != FAILED for _, part in parts):
+            self._start_again(name)
         return f"{name}: {', '.join(seen)}" if seen else None
+
+    def _start_again(self, name: str) -> None:
+        """Let the worker start a connector anew, so that it writes down its state once more.
+
+        A worker writes states to a topic and repeats what fails on its own. When the topic's leader moves between
+        two of them, the older one may come last, and a connector that runs is called UNASSIGNED until it changes.
+        """
+        log.info("the connector's state does not change: it is started again", connector=name)
+        self._client.post(f"/connectors/{name}/restart", params={"includeTasks": "true"})
+        self._stale = Deadline(STALE_SECONDS)
 
     def _status(self, name: str) -> dict[str, Any]:
         answer = self._client.get(f"/connectors/{name}/status")

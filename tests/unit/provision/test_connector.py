@@ -12,6 +12,7 @@ import pytest
 from newsroom.errors import NewsroomError, SettingsError
 from newsroom.lifecycle import Deadline, StopFlag
 from newsroom.settings import load_settings
+from provision import connector
 from provision.connector import ConnectWorker, connect_client, read_connector
 from provision.errors import ConnectorRefused, ConnectUnavailable
 from provision.main import serve
@@ -32,6 +33,7 @@ class Connect:
     def __init__(self, *before: httpx.Response | Exception) -> None:
         self.before = list(before)
         self.configs: list[dict[str, str]] = []
+        self.restarts = 0
         self.status: dict[str, Any] = {"connector": {"state": "RUNNING"}, "tasks": [{"id": 0, "state": "RUNNING"}]}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -44,6 +46,13 @@ class Connect:
             assert request.url.path == f"/connectors/{NAME}/config"
             self.configs.append(json.loads(request.content))
             return httpx.Response(201)
+        if request.method == "POST":
+            assert str(request.url) == f"{URL}/connectors/{NAME}/restart?includeTasks=true"
+            self.restarts += 1
+            self.status["connector"]["state"] = "RUNNING"
+            return httpx.Response(202)
+        if request.url.path == f"/connectors/{NAME}/config":
+            return httpx.Response(200, json=self.configs[-1]) if self.configs else httpx.Response(404)
         assert request.url.path == f"/connectors/{NAME}/status"
         return httpx.Response(200, json=self.status)
 
@@ -56,9 +65,9 @@ def worker(
 
 
 def test_the_labs_file_is_read_with_its_references() -> None:
-    connector = read_connector(SINK)
-    assert connector.name == NAME
-    assert connector.config == {
+    sink = read_connector(SINK)
+    assert sink.name == NAME
+    assert sink.config == {
         "name": NAME,
         "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector",
         "tasks.max": "1",
@@ -89,10 +98,30 @@ def test_a_missing_file_is_said_before_any_wait() -> None:
         serve(settings, StopFlag())
 
 
-def test_the_connector_is_put_with_its_whole_file_as_often_as_asked() -> None:
+def test_the_connector_is_put_with_its_whole_file_and_again_only_when_it_differs() -> None:
     connect, sink = Connect(), read_connector(SINK)
     assert [worker(connect).provide(sink) for _ in range(2)] == [1, 1]
-    assert connect.configs == [dict(sink.config)] * 2
+    assert connect.configs == [dict(sink.config)]
+    connect.configs[-1]["topics"] = "other"
+    assert worker(connect).provide(sink) == 1
+    assert connect.configs[-1] == dict(sink.config)
+
+
+def test_a_state_that_does_not_change_is_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connector, "STALE_SECONDS", 0.3)
+    connect = Connect()
+    connect.status["connector"]["state"] = "UNASSIGNED"
+    assert worker(connect).provide(read_connector(SINK)) == 1
+    assert connect.restarts == 1
+
+
+def test_a_task_that_failed_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connector, "STALE_SECONDS", 0.0)
+    connect = Connect()
+    connect.status["tasks"][0]["state"] = "FAILED"
+    with pytest.raises(ConnectUnavailable, match="task 0 is FAILED"):
+        worker(connect, seconds=0.5).provide(read_connector(SINK))
+    assert connect.restarts == 0
 
 
 def test_a_connect_that_starts_or_rebalances_is_asked_again() -> None:
@@ -100,7 +129,10 @@ def test_a_connect_that_starts_or_rebalances_is_asked_again() -> None:
         httpx.ConnectError("refused"),
         httpx.ReadTimeout(""),
         httpx.Response(503, text="starting"),
+        httpx.Response(503, text="starting"),
+        httpx.Response(404, json={"message": "Connector not found"}),
         httpx.Response(409, json={"message": "rebalance in process"}),
+        httpx.Response(404, json={"message": "Connector not found"}),
         httpx.Response(201),
         httpx.Response(404, json={"message": "No status found"}),
     )
@@ -108,7 +140,10 @@ def test_a_connect_that_starts_or_rebalances_is_asked_again() -> None:
 
 
 def test_a_refused_configuration_ends_at_once_with_the_workers_words() -> None:
-    connect = Connect(httpx.Response(400, json={"error_code": 400, "message": "Connector config is invalid:\n topics"}))
+    unknown = httpx.Response(404, json={"message": "Connector not found"})
+    connect = Connect(
+        unknown, httpx.Response(400, json={"error_code": 400, "message": "Connector config is invalid:\n topics"})
+    )
     with pytest.raises(ConnectorRefused, match=rf"{URL} refuses connector {NAME} \(400\): .* is invalid: topics"):
         worker(connect).provide(read_connector(SINK))
 
@@ -141,7 +176,7 @@ def test_a_signal_ends_the_wait() -> None:
     stop = StopFlag()
     stop.set()
     with pytest.raises(NewsroomError, match="stopped by a signal while it waited for Connect: it answers 409"):
-        worker(Connect(httpx.Response(409, text="busy")), stop=stop).provide(read_connector(SINK))
+        worker(Connect(httpx.Response(404), httpx.Response(409, text="busy")), stop=stop).provide(read_connector(SINK))
 
 
 def test_options_and_the_line_for_the_reader() -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import os
+import signal
 import tarfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -47,6 +51,8 @@ class Repository:
         self.bad: dict[str, list[bytes]] = {}
         self.cut: dict[str, int] = {}
         """How many more times a path's connection closes before its last byte."""
+        self.endless: set[str] = set()
+        """Paths whose content comes again and again."""
         self.asked: list[str] = []
         repository = self
 
@@ -71,12 +77,16 @@ class Repository:
         self.asked.append(path)
         body = self.bad[path].pop(0) if self.bad.get(path) else self.files[path]
         request.send_response(200)
-        request.send_header("Content-Length", str(len(body)))
+        request.send_header("Content-Length", str(10**9 if path in self.endless else len(body)))
         request.end_headers()
         if self.cut.get(path, 0) > 0:
             self.cut[path] -= 1
             body = body[: len(body) // 2]
-        request.wfile.write(body)
+        with suppress(ConnectionError):  # the client has gone
+            while path in self.endless:
+                request.wfile.write(body)
+                time.sleep(0.01)
+            request.wfile.write(body)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -202,6 +212,22 @@ def test_no_network_and_no_cache_says_what_to_do(repository: Repository, cache: 
     assert told.complete is False
     assert "\n" not in str(caught.value)
     assert repository.url not in str(caught.value)
+
+
+def test_ctrl_c_waits_for_no_download(repository: Repository, cache: Path) -> None:
+    repository.endless.add(REGISTRY)
+    told = Told()
+
+    def interrupt() -> None:
+        while not told.bytes:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        ensure_artifacts(cache, told)
+    assert told.complete is False
+    assert not left_over(cache)
 
 
 def test_what_came_before_the_network_went_is_kept(repository: Repository, cache: Path) -> None:

@@ -67,7 +67,7 @@ class Ship:
         self.layout = Layout(self.folder)
         self.layout.make()
         self.crew = Crew(self.layout, self.stopping, say=self.said.append, changed=self._changed)
-        self.commands = Commands(self.crew, cast("Plan", self), down=self.stopping.set)
+        self.commands = Commands(self.crew, cast("Plan", self))
 
     def _changed(self) -> None:
         self.saves += 1
@@ -198,8 +198,9 @@ def test_scale_adds_and_takes_away_the_last(ship: Ship, monkeypatch: pytest.Monk
     assert ship.commands.scale("a", 3) == ["a: 3 replicas"]
     assert [child.name for child in ship.crew.children] == ["a-1", "a-2", "a-3"]
     gone = ship.crew.children[-1]
-    ship.commands.scale("a", 1)
-    assert [child.name for child in ship.crew.children] == ["a-1"]
+    ship.commands.kill("a-2")
+    ship.commands.scale("a", 2)
+    assert [child.name for child in ship.crew.children if child.pid] == ["a-1", "a-2"]
     assert gone.pid is None
 
 
@@ -208,9 +209,6 @@ def test_an_unknown_name_is_answered_with_the_known_ones(ship: Ship) -> None:
     request = Request("kill", {"name": "b"})
     assert ship.commands.answer(request) == []
     assert request.answer.get_nowait() == {"error": "there is no 'b' in this stack: a-1"}
-    down = Request("down", {})
-    assert ship.commands.answer(down) == ["stopping"]
-    assert ship.stopping.is_set()
 
 
 def test_clients_stop_before_what_they_write_to(ship: Ship) -> None:

@@ -5,15 +5,37 @@ from pathlib import Path
 import pytest
 
 from newsroom_stack.errors import StackError
-from newsroom_stack.layout import Layout, Ports, load_stack_settings, parse_duration
+from newsroom_stack.layout import MAX_REPLICAS, SECOND_OFFSET, Layout, Ports, load_stack_settings, parse_duration
+from newsroom_stack.plan import SERVICES
 
 
-def all_ports(ports: Ports) -> list[int]:
-    return [*ports.brokers, *ports.controllers, ports.registry, ports.registry_health, ports.connect, ports.status]
+def all_ports(offset: int) -> set[int]:
+    ports = Ports(offset)
+    replicas = {
+        ports.service(kind.first_port, number)
+        for kind in SERVICES
+        for number in range(1, (MAX_REPLICAS if kind.scalable else 1) + 1)
+    }
+    return replicas | {
+        *ports.brokers, *ports.controllers, ports.registry, ports.registry_health, ports.connect, ports.ui,
+    }  # fmt: skip
 
 
-def test_two_stacks_with_different_offsets_share_no_port() -> None:
-    assert not set(all_ports(Ports(0))) & set(all_ports(Ports(100)))
+def test_the_advised_offset_moves_every_port_of_every_replica_out_of_the_way() -> None:
+    assert not all_ports(0) & all_ports(SECOND_OFFSET)
+    assert not all_ports(SECOND_OFFSET) & all_ports(2 * SECOND_OFFSET)
+
+
+def test_what_a_stack_keeps_is_deleted_and_what_others_keep_there_is_not(tmp_path: Path) -> None:
+    ours, shared = Layout(tmp_path / "ours"), Layout(tmp_path / "shared")
+    for layout in (ours, shared):
+        layout.make()
+        layout.log("a").write_text("said")
+    (shared.home / "thesis.txt").write_text("years of work")
+    ours.delete()
+    shared.delete()
+    assert not ours.home.exists()
+    assert [path.name for path in shared.home.rglob("*")] == ["thesis.txt"]
 
 
 def test_the_documented_addresses() -> None:

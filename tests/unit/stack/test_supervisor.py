@@ -16,7 +16,7 @@ import pytest
 from newsroom_stack import supervisor as module
 from newsroom_stack.control import ControlServer, ask
 from newsroom_stack.errors import StackError
-from newsroom_stack.layout import LOOPBACK, StackSettings
+from newsroom_stack.layout import LOOPBACK, SECOND_OFFSET, StackSettings
 from newsroom_stack.plan import Plan
 from newsroom_stack.runfile import Run, write_run
 from newsroom_stack.supervisor import Supervisor, control_path, port_is_free, reserved
@@ -48,7 +48,7 @@ def test_a_port_in_use_is_named_with_who_wanted_it(supervisor: Supervisor, capsy
         assert supervisor.main() == 1
     said = capsys.readouterr().out
     assert f"error: ports in use: {39092 + OFFSET} (kafka-2). Stop what uses them" in said
-    assert "NEWSROOM_PORT_OFFSET=100" in said
+    assert f"NEWSROOM_PORT_OFFSET={OFFSET + SECOND_OFFSET}" in said
 
 
 def test_a_full_disk_is_refused_with_what_to_do(
