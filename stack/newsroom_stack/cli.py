@@ -175,14 +175,17 @@ def demo(
     started = time.monotonic()
     seconds = parse_duration(run_for) if run_for else None
     stack = open_stack()
-    with left_running() if stack.running() else owned(start_stack(stack)):
-        if not tell_story(stack, started, seconds):
+    guest = stack.running()
+    farewell = "Ctrl-C ends this view, the stack goes on running" if guest else "Ctrl-C stops everything"
+    with left_running() if guest else owned(start_stack(stack)):
+        display = Display(console, stack.ports, farewell)
+        if not tell_story(stack, display, started, seconds):
             raise typer.Exit(1)
 
 
-def tell_story(stack: Stack, started: float, seconds: float | None) -> bool:
+def tell_story(stack: Stack, display: Display, started: float, seconds: float | None) -> bool:
     """Tell the story and go on showing figures until Ctrl-C or the time is over; whether every stage was seen."""
-    with Display(console, stack.ports) as display:
+    with display:
         try:
             seen = Story(stack, display.say, started=started).tell()
         except StackError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import docker
+import requests
 from docker.errors import APIError, DockerException, NotFound
 from typing_extensions import override
 
@@ -165,10 +167,9 @@ class ContainerStack(Stack):
 
     @override
     def resume(self, name: str) -> list[str]:
-        found = [each for each in self.find(name) if each.status == "paused"]
-        for each in found:
-            each.unpause()
-        return [f"{name_of(each)}: resumed" for each in found] or [f"{name} is not paused"]
+        paused = [each for each in self.find(name) if each.status == "paused"]
+        _side_by_side(name, paused, lambda each: each.unpause())
+        return [f"{name_of(each)}: resumed" for each in paused] or [f"{name} is not paused"]
 
     @override
     def restart(self, name: str) -> list[str]:
@@ -185,7 +186,8 @@ class ContainerStack(Stack):
     @override
     def sink_lines(self) -> int:
         (connect,) = self.find("connect")
-        code, output = connect.exec_run(["wc", "-l", SINK_FILE])
+        with _told_as("connect"):
+            code, output = connect.exec_run(["wc", "-l", SINK_FILE])
         return int(output.split()[0]) if code == 0 and isinstance(output, bytes) else 0
 
     def close(self) -> None:
@@ -210,22 +212,19 @@ class ContainerStack(Stack):
     def _each(self, name: str, act: Callable[[Container], object]) -> list[Container]:
         """Do something to every container of that name, side by side."""
         found = self.find(name)
-        try:
-            with ThreadPoolExecutor(len(found)) as pool:
-                list(pool.map(act, found))
-        except APIError as error:
-            raise StackError(f"{name}: {error.explanation}") from error
+        _side_by_side(name, found, act)
         return found
 
     def _wait(self, container: Container, done: Callable[[Container], bool], what: str) -> None:
         end = time.monotonic() + READY_SECONDS
-        container.reload()
-        while not done(container):
-            if time.monotonic() > end:
-                seen = f"{container.status}, {_health(container) or 'no health check'}"
-                raise StackError(f"waited {READY_SECONDS:.0f} s for {name_of(container)} {what}: it is {seen}")
-            time.sleep(POLL_SECONDS)
+        with _told_as(name_of(container)):
             container.reload()
+            while not done(container):
+                if time.monotonic() > end:
+                    seen = f"{container.status}, {_health(container) or 'no health check'}"
+                    raise StackError(f"waited {READY_SECONDS:.0f} s for {name_of(container)} {what}: it is {seen}")
+                time.sleep(POLL_SECONDS)
+                container.reload()
 
     def _engine(self) -> docker.DockerClient:
         if self._client is None:
@@ -265,6 +264,22 @@ class ContainerOwner(Owner):
     def stop(self) -> int:
         self._stack.down()
         return 0
+
+
+@contextlib.contextmanager
+def _told_as(name: str) -> Iterator[None]:
+    """Turn what the engine refuses into a sentence about this container."""
+    try:
+        yield
+    except APIError as error:
+        raise StackError(f"{name}: {error.explanation}") from error
+    except (DockerException, requests.RequestException) as error:
+        raise StackError(f"{name}: the Docker engine does not answer: {error}") from error
+
+
+def _side_by_side(name: str, containers: Sequence[Container], act: Callable[[Container], object]) -> None:
+    with _told_as(name), ThreadPoolExecutor(max(1, len(containers))) as pool:
+        list(pool.map(act, containers))
 
 
 def name_of(container: Container) -> str:

@@ -87,6 +87,8 @@ class Story:
         Raises:
             StageFailed: the message names the stage, and what was seen instead.
         """
+        # A stack that runs already may still be starting.
+        self._stage("everything ready", lambda: not self._unready(), lambda: f"not ready: {', '.join(self._unready())}")
         self._stage("headlines", lambda: self._total("news") > 0, lambda: f"{self._total('news')} records in news")
         headlines = self._total("news")
         self._stage("consumed", lambda: self._consumed() >= headlines, lambda: f"{self._consumed()} of {headlines}")
@@ -123,32 +125,44 @@ class Story:
 
     def _stage(self, name: str, seen: Callable[[], bool], instead: Callable[[], str]) -> None:
         end = time.monotonic() + STAGE_SECONDS
-        while not seen():
+        while (missing := _missing(seen, instead)) is not None:
             if time.monotonic() > end:
-                raise StageFailed(f"stage '{name}' was not seen within {STAGE_SECONDS:.0f} s: {instead()}")
+                raise StageFailed(f"stage '{name}' was not seen within {STAGE_SECONDS:.0f} s: {missing}")
             time.sleep(POLL_SECONDS)
         self._show(f"{name}: seen")
 
     def _wait_for_group(self, group: str, topic: str) -> None:
-        # The end as it is now: headlines go on being counted, so the end itself moves.
-        ends = self._observer.end_offsets(topic)
+        ends: dict[int, int] = {}
+
+        def passed() -> bool:
+            # The end as it was first: headlines go on being counted, so the end itself moves.
+            ends.update({} if ends else self._observer.end_offsets(topic))
+            return self._observer.passed(group, topic, ends)
+
         self._stage(
-            f"{group} past {topic}",
-            lambda: self._observer.passed(group, topic, ends),
-            lambda: f"committed {self._observer.committed(group, topic)} of {ends}",
+            f"{group} past {topic}", passed, lambda: f"committed {self._observer.committed(group, topic)} of {ends}"
         )
+
+    def _unready(self) -> list[str]:
+        return [each.name for each in self._stack.ps() if not each.ready]
 
     def _produce(self, *options: str, stdin: dict[str, str] | None = None) -> None:
         command = [str(Path(sys.executable).parent / "news-producer"), "--format", "string", *options]
-        done = subprocess.run(
-            [*command, "--bootstrap-servers", self._ports.bootstrap],
-            input=json.dumps(stdin) if stdin else None,
-            capture_output=True,
-            text=True,
-            timeout=STAGE_SECONDS,
-            check=False,
-            cwd=REPOSITORY,
-        )
+        try:
+            done = subprocess.run(
+                [*command, "--bootstrap-servers", self._ports.bootstrap],
+                input=json.dumps(stdin) if stdin else None,
+                capture_output=True,
+                text=True,
+                timeout=STAGE_SECONDS,
+                check=False,
+                cwd=REPOSITORY,
+            )
+        except subprocess.TimeoutExpired as error:
+            lines = (error.output or b"").decode(errors="replace").strip().splitlines()
+            raise StageFailed(
+                f"news-producer did not end within {STAGE_SECONDS:.0f} s: {' '.join(lines[-2:])}"
+            ) from error
         lines = (done.stdout + done.stderr).strip().splitlines()
         if done.returncode != 0:
             raise StageFailed(f"news-producer ended with exit code {done.returncode}: {' '.join(lines[-2:])}")
@@ -173,12 +187,24 @@ class Story:
         return f"{word} is {missing.get(word)} instead of {wanted[word]} ({len(missing)} words differ)"
 
 
-class Display:
-    """Shows the figures while the story is told and afterwards: a living table, or lines in a pipe."""
+def _missing(seen: Callable[[], bool], instead: Callable[[], str]) -> str | None:
+    """None when it is seen, otherwise what is there instead; a question without an answer is that, too."""
+    try:
+        return None if seen() else instead()
+    except StackError as error:
+        return str(error)
 
-    def __init__(self, console: Console, ports: Ports) -> None:
+
+class Display:
+    """Shows the figures while the story is told and afterwards: a living table, or lines in a pipe.
+
+    `farewell` says what Ctrl-C does.
+    """
+
+    def __init__(self, console: Console, ports: Ports, farewell: str) -> None:
         self._console = console
         self._ports = ports
+        self._farewell = farewell
         self._message = "waiting for the first headlines"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="display", daemon=True)
@@ -204,7 +230,7 @@ class Display:
 
     def announce(self, text: str) -> None:
         """A line that stays: above the table on a terminal."""
-        self._message = "Ctrl-C stops everything"
+        self._message = self._farewell
         self._console.print(text, markup=False)
 
     def _run(self) -> None:

@@ -158,6 +158,20 @@ def test_faults_reach_the_containers(stack: ContainerStack, there: list[FakeCont
     assert stack.resume("status-api") == ["status-api: resumed"]
 
 
+def test_what_the_engine_refuses_is_a_sentence(
+    stack: ContainerStack, there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise NotFound("404", explanation="No such container: abc")
+
+    there[:] = [FakeContainer("connect", status="paused")]
+    for act in ("unpause", "exec_run", "reload"):
+        monkeypatch.setattr(there[0], act, refuse, raising=False)
+    for ask in (lambda: stack.resume("connect"), stack.sink_lines, lambda: stack.kill("connect")):
+        with pytest.raises(StackError, match="connect: No such container: abc"):
+            ask()
+
+
 def test_who_does_not_get_healthy_is_named_with_what_is_seen(
     stack: ContainerStack, there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

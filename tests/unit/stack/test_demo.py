@@ -1,0 +1,201 @@
+"""The demo's story on a pipeline that does not do its part: the stage is named, and what was seen instead."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from newsroom_stack import cli, demo
+from newsroom_stack.demo import Display, StageFailed, Story
+from newsroom_stack.errors import StackError
+from newsroom_stack.layout import Ports
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from newsroom_stack.interface import Stack
+
+WORDS = [f"value{number}" for number in range(21)]
+
+
+class Pipeline:
+    """A pipeline in which everything works; tests replace parts of it. It is stack and observer in one."""
+
+    ports = Ports()
+
+    def __init__(self) -> None:
+        self.rounds = 0
+        self.unready: list[str] = []
+        self.labelled = False
+        self.produced: list[tuple[str, ...]] = []
+
+    def running(self) -> bool:
+        return True
+
+    def ps(self) -> list[Any]:
+        return [SimpleNamespace(name="kafka-1", ready=True)] + [
+            SimpleNamespace(name=name, ready=False) for name in self.unready
+        ]
+
+    def sink_lines(self) -> int:
+        return 42 * self.rounds
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        return {0: 42 * self.rounds if topic == "mytopic" else 10}
+
+    def committed(self, _group: str, _topic: str) -> dict[int, int]:
+        return {0: 10}
+
+    def passed(self, _group: str, _topic: str, _ends: dict[int, int]) -> bool:
+        return True
+
+    def counts(self) -> dict[str, int]:
+        return dict.fromkeys(WORDS, self.rounds) if self.rounds else {}
+
+    def joined(self, _since: Mapping[int, int] | None = None) -> list[tuple[str, int, str]]:
+        return [("value10", self.rounds, "active")] if self.labelled else []
+
+    def produce(self, command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        self.produced.append(tuple(command[1:]))
+        if "--rounds" in command:
+            self.rounds += int(command[command.index("--rounds") + 1])
+        else:
+            self.labelled = True
+        return subprocess.CompletedProcess(command, 0, "sent\n", "")
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    made = Pipeline()
+    monkeypatch.setattr(demo, "Observer", lambda _: made)
+    monkeypatch.setattr(demo, "STAGE_SECONDS", 0.1)
+    monkeypatch.setattr(demo, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(demo.subprocess, "run", made.produce)
+    return made
+
+
+def story(pipeline: Pipeline) -> tuple[Story, list[str]]:
+    said: list[str] = []
+    return Story(cast("Stack", pipeline), said.append, started=0.0), said
+
+
+def test_a_pipeline_that_works_is_told_with_its_figures(pipeline: Pipeline) -> None:
+    told, said = story(pipeline)
+    line = told.tell().line()
+    assert re.fullmatch(
+        r"pipeline: ok - 10 headlines in, 10 consumed, 126 words counted, value10 counted 6, joined \(6, active\), "
+        r"connector 252 lines, in \d+ s",
+        line,
+    ), line
+    assert [line for line in said if line.endswith(": seen")] == [
+        f"{stage}: seen"
+        for stage in (
+            "everything ready", "headlines", "consumed", "wordcount-stream past mytopic",
+            "wordcount-stream past word-deltas", "word count", "join-service past word-counts", "join", "connector",
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("part", "answer", "sentence"),
+    [
+        ("unready", ["registry"], "'everything ready' was not seen within 0 s: not ready: registry"),
+        ("committed", lambda *_: {}, "'consumed' was not seen within 0 s: 0 of 10"),
+        ("passed", lambda *_: False, r"'wordcount-stream past mytopic' was not seen within 0 s: committed \{0: 10\}"),
+        ("counts", lambda: {"value0": 1}, r"'word count' was not seen .* value0 is 1 instead of 7 \(21 words differ\)"),
+        ("joined", lambda *_: [], r"'join' was not seen .* no \('value10', 6, 'active'\) in words-joined"),
+        ("sink_lines", lambda: 41, "'connector' was not seen within 0 s: 41 of 252 lines"),
+    ],
+)
+def test_a_stage_that_is_not_seen_is_named_with_what_is_there(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, part: str, answer: object, sentence: str
+) -> None:
+    monkeypatch.setattr(pipeline, part, answer)
+    with pytest.raises(StageFailed, match=f"stage {sentence}"):
+        story(pipeline)[0].tell()
+
+
+def test_a_question_without_an_answer_is_asked_again_and_names_its_stage(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = 2
+
+    def end_offsets(topic: str) -> dict[int, int]:
+        nonlocal silent
+        if topic == "word-counts" and silent:
+            silent -= 1
+            raise StackError("topic word-counts: no end offsets")
+        return Pipeline.end_offsets(pipeline, topic)
+
+    monkeypatch.setattr(pipeline, "end_offsets", end_offsets)
+    assert story(pipeline)[0].tell().count == 6
+    silent = 1_000_000
+    with pytest.raises(StageFailed, match=r"'join-service past word-counts' .* word-counts: no end offsets"):
+        story(pipeline)[0].tell()
+
+
+def test_a_producer_that_hangs_or_fails_is_told_with_its_last_lines(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(command: list[str], **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, 60, output=b"one\nwaiting for the topic\n")
+
+    monkeypatch.setattr(demo.subprocess, "run", hang)
+    with pytest.raises(StageFailed, match="news-producer did not end within 0 s: one waiting for the topic"):
+        story(pipeline)[0].tell()
+
+    def fail(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "sent=3\n", "error: no broker\n")
+
+    monkeypatch.setattr(demo.subprocess, "run", fail)
+    with pytest.raises(StageFailed, match="news-producer ended with exit code 1: sent=3 error: no broker"):
+        story(pipeline)[0].tell()
+
+
+def test_the_command_says_failed_with_the_stage_and_ends_with_1(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "open_stack", lambda: pipeline)
+    monkeypatch.setattr(demo, "fetch_figures", lambda _: None)
+    console = Console(width=200, record=True, force_terminal=False)
+    monkeypatch.setattr(cli, "console", console)
+    good = CliRunner().invoke(cli.app, ["demo", "--for", "0s"])
+    assert (good.exit_code, "pipeline: ok - " in console.export_text(clear=True)) == (0, True)
+    monkeypatch.setattr(pipeline, "sink_lines", lambda: 0)
+    bad = CliRunner().invoke(cli.app, ["demo"])
+    said = console.export_text()
+    assert bad.exit_code == 1
+    assert "pipeline: failed - stage 'connector' was not seen within 0 s: 0 of 504 lines" in said
+
+
+def test_a_terminal_gets_a_living_table_with_the_story_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {
+        "records": {"news": 1200, "mytopic": 252},
+        "stages": {"consumer": {"consumed": 1190}},
+        "words_counted": 4321, "distinct_words": 99, "connector_lines": 252, "joined_total": 1,
+        "top_words": [{"word": "market", "count": 70}], "last_joined": [{"word": "value10", "value": "(6, active)"}],
+        "lag": {"avro-consumer": 10, "join-service": None},
+    }  # fmt: skip
+    monkeypatch.setattr(demo, "fetch_figures", lambda _: figures)
+    monkeypatch.setattr(demo, "REDRAW_SECONDS", 0.01)
+    console = Console(width=200, record=True, force_terminal=True)
+    with Display(console, Ports(), "Ctrl-C stops everything") as display:
+        display.say("word count: seen")
+        for _ in range(500):
+            if "word count: seen" in console.export_text(clear=False):
+                break
+            display._stop.wait(0.01)
+        display.announce("pipeline: ok - all")
+    said = console.export_text()
+    for row in (
+        r"records in +news 1,200, mytopic 252", r"consumed +1,190", r"words counted +4,321, 99 different",
+        r"top words +market 70", r"joined +1  value10 \(6, active\)", r"lag +avro-consumer 10, join-service -",
+        r"addresses +page http://localhost:8000", r"pipeline: ok - all",
+    ):  # fmt: skip
+        assert re.search(row, said), row
