@@ -10,20 +10,17 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import psutil
-
 from newsroom_stack import leash
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
+from newsroom_stack.runfile import mark_of
+from newsroom_stack.tail import cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from newsroom_stack.plan import Member
-
-LOG_LIMIT_BYTES = 20 * 1024 * 1024
-"""A log that is larger when its process starts is moved to `.1`: two files bound what one process keeps."""
 
 LAST_LINES = 12
 LAST_BYTES = 16 * 1024
@@ -38,7 +35,7 @@ class Child:
         self.state = State.STARTING
         self.restarts = 0
         self.process: subprocess.Popen[bytes] | None = None
-        self.create_time = 0.0
+        self.mark = ""
         self.started_at = 0.0
 
     @property
@@ -58,7 +55,7 @@ class Child:
             StackError: it cannot be started.
         """
         launch = self.member.launch
-        _rotate(self.log)
+        cut(self.log)
         try:
             with self.log.open("ab") as output:
                 self.process = subprocess.Popen(
@@ -76,8 +73,7 @@ class Child:
             raise StackError(f"{self.name} cannot be started ({error.strerror}: {error.filename})") from error
         self.started_at = time.monotonic()
         self.state = State.STARTING
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self.create_time = psutil.Process(self.process.pid).create_time()
+        self.mark = mark_of(self.process.pid)
 
     def exit_code(self) -> int | None:
         """The exit code once the process has ended; negative for a signal."""
@@ -134,9 +130,3 @@ def last_lines(log: Path) -> str:
     except OSError:
         return "    (no log)"
     return "\n".join(f"    {line}" for line in lines) or "    (the log is empty)"
-
-
-def _rotate(log: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size > LOG_LIMIT_BYTES:
-            log.replace(log.with_suffix(".log.1"))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from docker.errors import APIError, DockerException, NotFound
 from typing_extensions import override
 
 from newsroom_stack.compose import Compose
+from newsroom_stack.container_logs import Follower, lines_of
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent
 from newsroom_stack.layout import Ports
@@ -138,10 +137,12 @@ class ContainerStack(Stack):
 
     @override
     def logs(self, name: str | None = None, *, follow: bool = False) -> Iterator[tuple[str, str]]:
-        chosen = self.find(name) if name is not None else self.containers()
+        def chosen() -> list[Container]:
+            return self.find(name) if name is not None else self.containers()
+
         if follow:
-            return _follow(chosen)
-        return ((name_of(each), line) for each in chosen for line in _lines(each.logs()))
+            return Follower(chosen, name_of).lines()
+        return ((name_of(each), line) for each in chosen() for line in lines_of(each.logs()))
 
     @override
     def scale(self, service: str, replicas: int) -> list[str]:
@@ -367,33 +368,3 @@ def _memory(container: Container) -> int:
     details = memory.get("stats", {})
     cache = details.get("inactive_file", details.get("total_inactive_file", 0))
     return max(0, int(memory.get("usage", 0)) - int(cache))
-
-
-def _lines(output: bytes) -> Iterator[str]:
-    yield from output.decode(errors="replace").splitlines()
-
-
-def _follow(containers: Sequence[Container]) -> Iterator[tuple[str, str]]:
-    """Lines of all of them as they come; ends when all have ended."""
-    arrived: queue.Queue[tuple[str, str] | None] = queue.Queue(maxsize=10_000)
-
-    def read(container: Container) -> None:
-        name = name_of(container)
-        rest = b""
-        for chunk in container.logs(stream=True, follow=True):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                arrived.put((name, line.decode(errors="replace").rstrip("\r")))
-        if rest:
-            arrived.put((name, rest.decode(errors="replace")))
-        arrived.put(None)
-
-    for each in containers:
-        threading.Thread(target=read, args=(each,), daemon=True).start()
-    left = len(containers)
-    while left:
-        item = arrived.get()
-        if item is None:
-            left -= 1
-        else:
-            yield item

@@ -10,6 +10,7 @@ from newsroom_stack.child import Child
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
 from newsroom_stack.runfile import END_SECONDS
+from newsroom_stack.tail import cut
 
 if TYPE_CHECKING:
     import threading
@@ -148,8 +149,9 @@ class Crew:
         return child.exit_code() is not None and not waits and deaths >= START_DEATHS.get(child.member.role, 0)
 
     def look_after(self) -> None:
-        """Notice who has died, and start again whose time has come."""
+        """Notice who has died, start again whose time has come, and keep logs from filling the disk."""
         for child in self.children:
+            cut(child.log)
             if child.state in (State.RUNNING, State.STARTING, State.PAUSED) and child.exit_code() is not None:
                 self._on_death(child)
             elif child.state is State.EXITED and time.monotonic() >= self._due.get(child.name, 0.0):

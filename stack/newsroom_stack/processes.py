@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from typing_extensions import override
 
+from newsroom_stack import tail
 from newsroom_stack.control import ask
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent
@@ -29,7 +30,6 @@ START_SECONDS = 300.0
 """The sum of the members' own deadlines is never reached before one of them fails; this bounds a hung supervisor."""
 
 STOP_SECONDS = 30.0
-FOLLOW_SECONDS = 0.2
 SUPERVISOR = "supervisor"
 
 
@@ -88,7 +88,7 @@ class ProcessStack(Stack):
     def _wait_until_ready(self, supervisor: subprocess.Popen[bytes], show: Show) -> None:
         deadline = time.monotonic() + START_SECONDS
         last_error = ""
-        for line in follow_file(self.layout.log(SUPERVISOR)):
+        for line in tail.follow(self.layout.log(SUPERVISOR)):
             if line is not None:
                 show(line)
                 last_error = line if line.startswith("error:") else last_error
@@ -137,11 +137,19 @@ class ProcessStack(Stack):
 
     @override
     def logs(self, name: str | None = None, *, follow: bool = False) -> Iterator[tuple[str, str]]:
-        files = {path.stem: path for path in sorted(self.layout.logs.glob("*.log"))}
-        chosen = {stem: path for stem, path in files.items() if name is None or stem == name or _is_replica(stem, name)}
-        if not chosen:
-            raise StackError(f"there is no log of '{name or 'anything'}': {', '.join(files) or 'nothing has run yet'}")
-        return _read_logs(chosen, follow=follow)
+        def chosen() -> dict[str, Path]:
+            return {
+                stem: path for stem, path in files().items() if name is None or stem == name or _is_replica(stem, name)
+            }
+
+        def files() -> dict[str, Path]:
+            return {path.stem: path for path in sorted(self.layout.logs.glob("*.log"))}
+
+        if not (found := chosen()):
+            known = ", ".join(files()) or "nothing has run yet"
+            raise StackError(f"there is no log of '{name or 'anything'}': {known}")
+        # Replicas that are added later are followed, too.
+        return tail.follow_all(chosen) if follow else tail.read_all(found)
 
     @override
     def scale(self, service: str, replicas: int) -> list[str]:
@@ -188,7 +196,7 @@ class ProcessOwner(Owner):
     @override
     def news(self) -> Iterator[str | None]:
         caught_up = False
-        for line in follow_file(self._log):
+        for line in tail.follow(self._log):
             # What was written before is known: the start has shown it.
             caught_up = caught_up or line is None
             if caught_up:
@@ -217,7 +225,7 @@ def end_supervisor(supervisor: subprocess.Popen[bytes]) -> None:
 
 
 def _instance(process: dict[str, Any], *, supervised: bool) -> Instance:
-    alive = same_process(process["pid"], process["create_time"])
+    alive = same_process(process["pid"], process["mark"])
     state = State(process["state"])
     if not alive and state in (State.RUNNING, State.STARTING, State.PAUSED):
         state = State.EXITED if supervised else State.GONE
@@ -250,34 +258,3 @@ def _memory(pid: int) -> int:
 def _is_replica(stem: str, service: str) -> bool:
     head, _, number = stem.rpartition("-")
     return head == service and number.isdigit()
-
-
-def follow_file(path: Path) -> Iterator[str | None]:
-    """Lines of a growing file as they come; None whenever there is none for now."""
-    rest = ""
-    with path.open(errors="replace") as stream:
-        while True:
-            chunk = stream.readline()
-            if not chunk:
-                yield None
-                time.sleep(FOLLOW_SECONDS)
-            elif chunk.endswith("\n"):
-                yield (rest + chunk).rstrip("\n")
-                rest = ""
-            else:
-                rest += chunk
-
-
-def _read_logs(files: dict[str, Path], *, follow: bool) -> Iterator[tuple[str, str]]:
-    with contextlib.ExitStack() as opened:
-        streams = {name: opened.enter_context(path.open(errors="replace")) for name, path in files.items()}
-        while True:
-            quiet = True
-            for name, stream in streams.items():
-                for line in iter(stream.readline, ""):
-                    quiet = False
-                    yield name, line.rstrip("\n")
-            if not follow:
-                return
-            if quiet:
-                time.sleep(FOLLOW_SECONDS)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psutil
 
 from newsroom_stack.errors import StackError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-CREATE_TIME_TOLERANCE = 1.0
-"""Seconds within which two readings of a process's start time are the same process: after a reboot or a long
-time the kernel gives the pid to another one, which must never be stopped."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Linux: one boot of the kernel. A container may not have it, and ends with its processes."""
 
 END_SECONDS = 5.0
 """How long the kernel may take to end a process after SIGKILL."""
@@ -30,7 +28,7 @@ class Run:
     """The state file of a stack: who supervises it, what phase it is in, and its processes."""
 
     supervisor_pid: int
-    supervisor_create_time: float
+    supervisor_mark: str
     phase: str = "starting"
     message: str = ""
     control: str = ""
@@ -39,19 +37,31 @@ class Run:
 
     def supervised(self) -> bool:
         """Whether the supervisor that wrote the file still runs."""
-        return same_process(self.supervisor_pid, self.supervisor_create_time)
+        return same_process(self.supervisor_pid, self.supervisor_mark)
 
 
-def same_process(pid: int | None, create_time: float) -> bool:
-    """Whether the process that had this pid at that time still runs (zombies do not)."""
-    if pid is None:
-        return False
+def mark_of(pid: int) -> str:
+    """What tells a running process from every other one that may get its pid; empty when none has it (or a zombie).
+
+    After a reboot or a long time the kernel gives the pid to another process, which must never be stopped. On Linux
+    the mark is the boot and the clock ticks from it to the start (proc(5), `stat`, field 22): a clock that is set
+    moves every start time that is told as time of day. Elsewhere the kernel keeps that time as it was.
+    """
     try:
-        process = psutil.Process(pid)
-        alive = process.status() != psutil.STATUS_ZOMBIE
-        return alive and abs(process.create_time() - create_time) < CREATE_TIME_TOLERANCE
-    except psutil.NoSuchProcess:
-        return False
+        if sys.platform != "linux":
+            process = psutil.Process(pid)
+            return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+        # Field 2 is the program's name, which may hold anything; behind it field 3 is the state.
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
+        return "" if state in {"Z", "X"} else f"{boot} {fields[22 - 4]}"
+    except (OSError, psutil.NoSuchProcess):
+        return ""
+
+
+def same_process(pid: int | None, mark: str) -> bool:
+    """Whether the process that had this pid and mark still runs."""
+    return pid is not None and mark != "" and mark_of(pid) == mark
 
 
 def write_run(path: Path, run: Run) -> None:
@@ -80,7 +90,7 @@ def read_run(path: Path) -> Run | None:
 
 def living(run: Run) -> list[dict[str, Any]]:
     """The recorded processes that still run."""
-    return [process for process in run.processes if same_process(process["pid"], process["create_time"])]
+    return [process for process in run.processes if same_process(process["pid"], process["mark"])]
 
 
 def end_leftovers(run: Run) -> list[str]:

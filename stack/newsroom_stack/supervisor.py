@@ -35,7 +35,7 @@ from newsroom_stack.errors import StackError
 from newsroom_stack.layout import BROKERS, LOOPBACK, SECOND_OFFSET, load_stack_settings
 from newsroom_stack.plan import SERVICES, Plan
 from newsroom_stack.progress import QuietProgress
-from newsroom_stack.runfile import Run, already_runs, end_leftovers, living, read_run, write_run
+from newsroom_stack.runfile import Run, already_runs, end_leftovers, living, mark_of, read_run, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,7 +55,7 @@ class Supervisor:
     def __init__(self, plan: Plan, *, lifeline: int | None, run_for: float | None) -> None:
         self.plan = plan
         self.run_file = plan.layout.run / "stack.json"
-        self.run = Run(os.getpid(), psutil.Process().create_time(), port_offset=plan.settings.port_offset)
+        self.run = Run(os.getpid(), mark_of(os.getpid()), port_offset=plan.settings.port_offset)
         self.stopping = threading.Event()
         self.crew = Crew(plan.layout, self.stopping, say=say, changed=self._save)
         self.commands = Commands(self.crew, plan)
@@ -203,7 +203,7 @@ class Supervisor:
                 "service": child.member.service,
                 "role": child.member.role,
                 "pid": child.pid,
-                "create_time": child.create_time,
+                "mark": child.mark,
                 "address": child.member.address,
                 "probe": {"kind": child.member.probe.kind, "target": child.member.probe.target},
                 "state": child.state.value,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from docker.errors import NotFound
 
+from newsroom_stack import container_logs
 from newsroom_stack import containers as module
 from newsroom_stack.containers import ContainerOwner, ContainerStack
 from newsroom_stack.errors import StackError
@@ -17,6 +18,7 @@ from newsroom_stack.interface import State
 from newsroom_stack.layout import StackSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MIB = 1024**2
@@ -33,6 +35,10 @@ class FakeContainer:
     code: int = 0
     ports: dict[str, Any] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return f"id of {self.name}"
 
     @property
     def name(self) -> str:
@@ -230,3 +236,30 @@ def test_without_an_engine_the_sentence_says_what_to_do(tmp_path: Path, monkeypa
 def test_a_stack_in_the_background_has_nobody_to_stop_it(stack: ContainerStack) -> None:
     with pytest.raises(StackError, match="leave out --detach or --for"):
         stack.up(run_for=1.0)
+
+
+def test_who_follows_a_service_sees_replicas_that_come_and_those_that_start_again(
+    stack: ContainerStack, there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_logs, "LOOK_SECONDS", 0.05)
+    there[:] = [FakeContainer("avro-consumer", 1)]
+    asked: list[tuple[int, bool]] = []
+
+    def logs(container: FakeContainer, **options: object) -> Iterator[bytes]:
+        asked.append((container.number, options["since"] is not None))
+        yield b"li"
+        yield f"ne of {container.number}\nha".encode()
+        container.status = "exited"
+        yield b"lf"
+
+    monkeypatch.setattr(FakeContainer, "logs", logs)
+    lines = stack.logs("avro-consumer", follow=True)
+    assert [next(lines), next(lines)] == [("avro-consumer-1", "line of 1"), ("avro-consumer-1", "half")]
+    there.append(FakeContainer("avro-consumer", 2))
+    assert [next(lines), next(lines)] == [("avro-consumer-2", "line of 2"), ("avro-consumer-2", "half")]
+    there[0].status = "running"
+    assert next(lines) == ("avro-consumer-1", "line of 1")
+    assert asked == [(1, False), (2, False), (1, True)], "what was shown before its restart is not shown again"
+    assert next(lines) == ("avro-consumer-1", "half")
+    there.clear()
+    assert list(lines) == []

@@ -76,7 +76,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     monkeypatch.setattr(demo, "Observer", lambda _: made)
     monkeypatch.setattr(demo, "STAGE_SECONDS", 0.1)
     monkeypatch.setattr(demo, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(demo.subprocess, "run", made.produce)
+    monkeypatch.setattr(subprocess, "run", made.produce)
     return made
 
 
@@ -146,14 +146,14 @@ def test_a_producer_that_hangs_or_fails_is_told_with_its_last_lines(
     def hang(command: list[str], **_: object) -> None:
         raise subprocess.TimeoutExpired(command, 60, output=b"one\nwaiting for the topic\n")
 
-    monkeypatch.setattr(demo.subprocess, "run", hang)
+    monkeypatch.setattr(subprocess, "run", hang)
     with pytest.raises(StageFailed, match="news-producer did not end within 0 s: one waiting for the topic"):
         story(pipeline)[0].tell()
 
     def fail(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, "sent=3\n", "error: no broker\n")
 
-    monkeypatch.setattr(demo.subprocess, "run", fail)
+    monkeypatch.setattr(subprocess, "run", fail)
     with pytest.raises(StageFailed, match="news-producer ended with exit code 1: sent=3 error: no broker"):
         story(pipeline)[0].tell()
 

@@ -3,15 +3,16 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import psutil
+import pytest
 
-from newsroom_stack.runfile import Run, end_leftovers, living, read_run, same_process, write_run
+from newsroom_stack.runfile import Run, end_leftovers, living, mark_of, read_run, same_process, write_run
 
 
 def test_written_and_read_back(tmp_path: Path) -> None:
-    run = Run(os.getpid(), psutil.Process().create_time(), phase="ready", processes=[{"name": "a"}])
+    run = Run(os.getpid(), mark_of(os.getpid()), phase="ready", processes=[{"name": "a"}])
     write_run(tmp_path / "stack.json", run)
     assert read_run(tmp_path / "stack.json") == run
     assert run.supervised()
@@ -24,18 +25,43 @@ def test_no_file_and_half_a_file_are_no_run(tmp_path: Path) -> None:
 
 
 def test_a_pid_that_another_process_has_now_is_not_ours() -> None:
-    own = psutil.Process()
-    assert same_process(own.pid, own.create_time())
-    assert not same_process(own.pid, own.create_time() - 3600)
+    own = os.getpid()
+    assert same_process(own, mark_of(own))
+    boot, ticks = mark_of(own).rsplit(" ", 1)
+    assert not same_process(own, f"{boot} {int(ticks) - 1}")
+    assert not same_process(own, f"another-boot {ticks}")
+    assert not same_process(own, "")
+    assert not same_process(None, "")
+
+
+def test_a_clock_that_is_set_makes_no_process_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = os.getpid()
+    mark = mark_of(own)
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: 0.0)
+    assert same_process(own, mark)
+
+
+def test_a_process_that_has_ended_has_no_mark() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert ended.stdout
+    with ended.stdout as output:
+        output.read()  # at its end: a zombie until somebody waits for it
+    for _ in range(500):
+        if mark_of(ended.pid) == "":
+            break
+        time.sleep(0.01)
+    assert mark_of(ended.pid) == ""
+    ended.wait()
+    assert mark_of(ended.pid) == ""
 
 
 def test_leftovers_are_ended_and_strangers_are_left_alone() -> None:
     ours, stranger = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2))
     try:
-        run = Run(1, 0.0)
+        run = Run(1, "")
         run.processes = [
-            {"name": "ours", "pid": ours.pid, "create_time": psutil.Process(ours.pid).create_time()},
-            {"name": "stranger", "pid": stranger.pid, "create_time": 1.0},
+            {"name": "ours", "pid": ours.pid, "mark": mark_of(ours.pid)},
+            {"name": "stranger", "pid": stranger.pid, "mark": mark_of(os.getpid())},
         ]
         assert [process["name"] for process in living(run)] == ["ours"]
         assert end_leftovers(run) == ["ours"]

@@ -18,7 +18,7 @@ from newsroom_stack.control import ControlServer, ask
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import LOOPBACK, SECOND_OFFSET, StackSettings
 from newsroom_stack.plan import Plan
-from newsroom_stack.runfile import Run, write_run
+from newsroom_stack.runfile import Run, mark_of, write_run
 from newsroom_stack.supervisor import Supervisor, control_path, port_is_free, reserved
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def test_what_a_crashed_run_left_is_ended_before_anything_starts(
 
     left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        run = Run(1, 0.0, phase="ready")
-        run.processes = [{"name": "kafka-1", "pid": left.pid, "create_time": psutil.Process(left.pid).create_time()}]
+        run = Run(1, "", phase="ready")
+        run.processes = [{"name": "kafka-1", "pid": left.pid, "mark": mark_of(left.pid)}]
         write_run(supervisor.run_file, run)
         monkeypatch.setattr(supervisor, "_start_everything", end_here)
         assert supervisor.main() == 1
