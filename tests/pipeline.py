@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+HTTP_OK = 200
 POLL_SECONDS = 0.25
 COMMAND_SECONDS = 60.0
 KEYS = range(21)
@@ -82,7 +83,7 @@ class Answer:
 
     def json(self) -> Any:  # noqa: ANN401 - JSON values
         """The body, which must be JSON of a good answer."""
-        assert self.status == 200, f"{self.status}: {self.text}"
+        assert self.status == HTTP_OK, f"{self.status}: {self.text}"
         return json.loads(self.text)
 
 
@@ -137,6 +138,29 @@ class Pipeline(ABC):
     @abstractmethod
     def api(self, path: str) -> Answer:
         """Ask the status API."""
+
+    def all_ready(self) -> bool:
+        """Whether every instance is ready."""
+        return all(each.ready for each in self.stack.ps())
+
+    def group(self, name: str) -> dict[str, Any] | None:
+        """A consumer group as the status API sees it; None while it has no answer."""
+        answer = self.api(f"/api/v1/groups/{name}")
+        found: dict[str, Any] | None = answer.json() if answer.status == HTTP_OK else None
+        return found
+
+    def owners(self, group: str) -> dict[str, list[tuple[str, int]]]:
+        """Each member of a stable group and what it owns; nobody while it is not stable.
+
+        While a group rebalances, its coordinator tells the new members beside the assignment of the last generation.
+        """
+        found = self.group(group)
+        if found is None or found["state"] != "Stable":
+            return {}
+        return {
+            member["id"]: sorted((topic, partition) for topic, partition in member["assignment"])
+            for member in found["members"]
+        }
 
     def log(self, name: str) -> str:
         """What an instance has written."""

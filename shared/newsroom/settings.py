@@ -5,10 +5,11 @@ A service has one frozen class derived from `ServiceSettings`, built once in its
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -30,6 +31,10 @@ SettingsT = TypeVar("SettingsT", bound="BaseSettings")
 class KafkaSettings(BaseSettings):
     """How to reach a Kafka cluster, ours or someone else's; produces the parameters of librdkafka clients."""
 
+    # The prefix is said here, not with the services: whoever builds this class alone must not take another
+    # program's SASL_MECHANISM or REGISTRY_URL for ours.
+    model_config = SettingsConfigDict(env_prefix="NEWSROOM_", extra="ignore")
+
     bootstrap_servers: str = Field(
         default="localhost:29092,localhost:39092,localhost:49092",
         description="brokers to ask first, as host:port[,host:port…]",
@@ -49,6 +54,19 @@ class KafkaSettings(BaseSettings):
     )
     registry_user: str | None = Field(default=None, description="basic authentication of the registry")
     registry_password: SecretStr | None = Field(default=None, description="its password")
+
+    @field_validator("ssl_ca_location")
+    @classmethod
+    def _certificates_can_be_read(cls, location: Path | None, others: ValidationInfo) -> Path | None:
+        # librdkafka refuses such a file too, with an error that names neither the file nor the reason.
+        if location is not None and others.data.get("security_protocol") in {"SSL", "SASL_SSL"}:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=location)
+            except ssl.SSLError as error:
+                raise ValueError("no CA certificates in PEM format") from error
+            except OSError as error:
+                raise ValueError(f"cannot be read ({error.strerror})") from error
+        return location
 
     @model_validator(mode="after")
     def _sasl_is_complete(self) -> Self:
@@ -118,9 +136,7 @@ class ServiceSettings(KafkaSettings):
     """What every service has besides: logs, and a port for health and metrics."""
 
     model_config = SettingsConfigDict(
-        env_prefix="NEWSROOM_",
         frozen=True,
-        extra="ignore",
         cli_kebab_case=True,
         cli_implicit_flags=True,
         cli_hide_none_type=True,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from newsroom.health import Health, HealthServer
 from newsroom.logs import get_logger
 from newsroom.slots import take_slot
+from newsroom.stream_changelog import Changelog, state_folder
+from newsroom.stream_errors import translated_errors
 from newsroom.stream_topics import await_topics, prepare_changelog
-from newsroom.streams import NEEDS, build_application, identity, run_application, translated_errors
+from newsroom.streams import NEEDS, build_application, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,13 +39,18 @@ def run_stream(
         NewsroomError: it cannot go on; nothing of the open transaction was committed.
     """
     health = Health(*NEEDS)
+    changelog = Changelog(settings.consumer_group, tuple(stateful))
     with HealthServer(health, settings.http_host, settings.http_port), take_slot(settings.state_dir) as slot:
-        log.info("replica", identity=identity(settings, slot), state=str(slot.folder))
+        log.info("replica", identity=identity(settings, slot), slot=str(slot.folder))
         found = await_topics(settings, topics, stop)
         if stop:
             return
-        prepare_changelog(settings, {name: found[name] for name in stateful})
-        app = build_application(settings, slot, health, stop, consumer_poll_timeout=poll_seconds)
-        with translated_errors():
+        topic_id = prepare_changelog(settings, changelog, {name: found[name] for name in stateful}, stop)
+        if topic_id is None:
+            return
+        folder = state_folder(slot, topic_id)
+        app = build_application(settings, slot, folder, health, stop, consumer_poll_timeout=poll_seconds)
+        with translated_errors(changelog, folder):
             build(app)
-        run_application(app)
+            if not stop:
+                app.run_watched()

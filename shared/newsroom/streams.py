@@ -1,6 +1,7 @@
-"""Quix Streams as both stream services use it: exactly-once, an identity per replica, health, readable errors.
+"""Quix Streams as both stream services use it: exactly-once, an identity per replica, health, an end in time.
 
-The only module of `newsroom` that imports quixstreams; images of services without it never import this one.
+With `newsroom.stream_errors` the only module of `newsroom` that imports quixstreams; images of services without it
+never import these two.
 
 Exactly-once here means: output records, state (its changelog) and input offsets are one Kafka transaction. A
 replica that cannot go on (its partitions were taken away, its transaction was aborted) ends with a sentence and
@@ -12,45 +13,28 @@ from __future__ import annotations
 
 import signal
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaException
-from confluent_kafka.error import KafkaError
 from pydantic import Field
 from typing_extensions import override
 
-from newsroom.errors import ClusterUnavailable, DecodeError, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
+from newsroom.errors import DecodeError, ReplicaFenced
 from newsroom.logs import get_logger
 from newsroom.settings import ServiceSettings
 from newsroom.stream_consumer import PatientConsumer
-from newsroom.watchdog import Watchdog
+from newsroom.watchdog import STOP_SIGNALS, Watchdog
 
 with warnings.catch_warnings(record=True):
     # As in newsroom.avro: a library below announces a rename that no reader of our logs can act on.
     from quixstreams import Application
-    from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, CheckpointProducerTimeout
-    from quixstreams.exceptions import PartitionAssignmentError
-    from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
     from quixstreams.kafka import ConnectionConfig
-    from quixstreams.kafka.exceptions import (
-        KafkaBrokerUnavailableError,
-        KafkaConsumerException,
-        KafkaProducerDeliveryError,
-    )
     from quixstreams.models import Deserializer
-    from quixstreams.models.topics.exceptions import (
-        TopicConfigurationMismatch,
-        TopicNotFoundError,
-        TopicPartitionsMismatch,
-    )
-    from quixstreams.state.exceptions import StateRecoveryOffsetOutOfRange
     from quixstreams.state.rocksdb.options import RocksDBOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from newsroom.health import Health
     from newsroom.lifecycle import StopFlag
@@ -168,11 +152,20 @@ class StreamApplication(Application):
             self.stop()
 
     def run_watched(self) -> None:
-        """Run, and end the process by force when the loop hangs or the Kafka clients cannot be closed."""
+        """Run until SIGTERM or SIGINT, and end the process by force when the loop hangs or its clients do not close.
+
+        Quix handles the signals from here on, and who did before does so again at the end. A second signal ends the
+        process at once.
+        """
         # Quix would make its own at first use, and has no hook for another.
         self._consumer._inner_consumer = PatientConsumer(self._consumer._consumer_config, self._asked_to_stop)  # noqa: SLF001
-        with Watchdog(self._health) as self._watchdog:
-            self.run()
+        handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+        try:
+            with Watchdog(self._health) as self._watchdog:
+                self.run()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     @override
     def stop(self, fail: bool = False) -> None:
@@ -182,10 +175,10 @@ class StreamApplication(Application):
         super().stop(fail=fail)
 
     @override
-    def _on_sigterm(self, *signal_and_frame: Any) -> None:
-        # The second SIGTERM ends the process at once; Quix does so with SIGINT only.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        super()._on_sigterm(*signal_and_frame)  # type: ignore[no-untyped-call]
+    def _on_sigint(self, *_: Any) -> None:
+        # As Quix does with SIGTERM. With SIGINT it would leave the second one to Python, which ends with a stack
+        # trace; the watchdog hears the second signal, whichever it is.
+        self.stop()
 
     def _look_at_state(self) -> None:
         if self._state_manager.recovery_required:
@@ -228,9 +221,9 @@ def identity(settings: StreamSettings, slot: Slot) -> str:
 
 
 def build_application(
-    settings: StreamSettings, slot: Slot, health: Health, stop: StopFlag, *, consumer_poll_timeout: float
+    settings: StreamSettings, slot: Slot, folder: Path, health: Health, stop: StopFlag, *, consumer_poll_timeout: float
 ) -> StreamApplication:
-    """The Quix application of one replica; connects to nothing yet.
+    """The Quix application of one replica, with its state in `folder`; connects to nothing yet.
 
     `consumer_poll_timeout` (seconds) bounds how late a due commit and a stop request are noticed.
     """
@@ -251,7 +244,7 @@ def build_application(
         consumer_poll_timeout=consumer_poll_timeout,
         consumer_extra_config=_consumer_extra(settings, name) | {"stats_cb": on_statistics},
         producer_extra_config=_producer_extra(name),
-        state_dir=slot.folder,
+        state_dir=folder,
         rocksdb_options=RocksDBOptions(
             write_buffer_size=WRITE_BUFFER_BYTES,
             target_file_size_base=WRITE_BUFFER_BYTES,
@@ -308,7 +301,7 @@ def _producer_extra(name: str) -> dict[str, Any]:
 
 
 def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa: ANN401 - Quix's row or message
-    """Say which record the service stops at, if it is one; `run_application` says why.
+    """Say which record the service stops at, if it is one; `translated_errors` says why.
 
     Quix's default prints a stack trace instead.
     """
@@ -321,77 +314,3 @@ def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa:
 def _value(record: Any, name: str) -> object:  # noqa: ANN401 - Quix's rows have attributes, messages have methods
     value = getattr(record, name)
     return value() if callable(value) else value
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turn what Quix and librdkafka raise into errors with a sentence.
-
-    A library error that says nothing about the cluster (a bug) goes through as it is.
-    """
-    try:
-        yield
-    except (NewsroomError, TopicNotFoundError, *QUIX_ERRORS) as error:
-        raise _translate(error) from error
-
-
-QUIX_ERRORS = (
-    KafkaException,
-    KafkaBrokerUnavailableError,
-    KafkaConsumerException,
-    KafkaProducerDeliveryError,
-    KafkaProducerTransactionCommitFailed,
-    CheckpointConsumerCommitError,
-    CheckpointProducerTimeout,
-    PartitionAssignmentError,
-    StateRecoveryOffsetOutOfRange,
-    TopicConfigurationMismatch,
-    TopicPartitionsMismatch,
-)
-
-FENCED_CODES = frozenset(
-    {
-        KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own codes are named so
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.FENCED_INSTANCE_ID,
-        KafkaError.INVALID_PRODUCER_EPOCH,
-        KafkaError.INVALID_PRODUCER_ID_MAPPING,
-    }
-)
-
-
-def _translate(error: Exception) -> Exception:
-    if isinstance(error, NewsroomError):
-        return error
-    if isinstance(error, PartitionAssignmentError) and error.__cause__ is not None:
-        cause = error.__cause__
-        return _translate(cause) if isinstance(cause, (NewsroomError, *QUIX_ERRORS)) else error
-    if isinstance(error, StateRecoveryOffsetOutOfRange):
-        return StateLost(
-            f"{error} The counts cannot be trusted any more: start with a new --consumer-group, or reset the group"
-        )
-    if isinstance(error, (TopicNotFoundError, TopicConfigurationMismatch, TopicPartitionsMismatch)):
-        return TopicMismatch(f"{error}: run 'provision' first; partitions of a counted topic must not change")
-    inner = error.args[0] if isinstance(error, KafkaException) else None
-    if inner is not None and (inner.fatal() or inner.txn_requires_abort() or inner.code() in FENCED_CODES):
-        return ReplicaFenced(
-            f"the cluster ended this replica's transaction ({inner.str()}): nothing of it was committed, start it again"
-        )
-    return ClusterUnavailable(
-        f"the cluster did not take or give records ({inner.str() if inner is not None else error}): nothing was "
-        "committed since the last checkpoint; start the service again when the brokers answer"
-    )
-
-
-def run_application(app: StreamApplication) -> None:
-    """Run until SIGTERM or SIGINT (Quix handles them from here on; a second signal ends the process at once).
-
-    Raises:
-        ReplicaFenced: the cluster or the group went on without this replica.
-        ClusterUnavailable: the brokers are gone for two minutes, or did not take a commit.
-        StateLost: the input that the state was built from is gone.
-        NewsroomError: whatever the service itself raised.
-    """
-    with translated_errors():
-        app.run_watched()

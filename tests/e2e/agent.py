@@ -1,7 +1,8 @@
 """The end-to-end tests' hand inside the compose network: runs in a container there, told what to do on standard input.
 
-One JSON object a line each way: `{"call": NAME, "arguments": {…}}` is answered with `{"result": …}` or
-`{"error": TEXT}`. What is called is a method of `Agent`, or of the `Observer` it holds. Bytes travel as Latin-1.
+One JSON object a line each way: `{"number": N, "call": NAME, "arguments": {…}}` is answered with
+`{"number": N, "result": …}` or `{"number": N, "error": TEXT}`. What is called is a method of `Agent`, or of the
+`Observer` it holds. Bytes travel as Latin-1.
 """
 
 from __future__ import annotations
@@ -110,12 +111,13 @@ class Agent:
 
     def handle(self, line: str) -> dict[str, Any]:
         """Carry out one request."""
+        request = json.loads(line)
         try:
-            request = json.loads(line)
             owner = self if hasattr(type(self), request["call"]) else self._observer
-            return {"result": getattr(owner, request["call"])(**request["arguments"])}
+            answer = {"result": getattr(owner, request["call"])(**request["arguments"])}
         except Exception as error:  # noqa: BLE001 - the test is told, whatever it was
-            return {"error": f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"}
+            answer = {"error": f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"}
+        return {"number": request["number"], **answer}
 
     def read(self, topic: str, since: dict[str, int] | None) -> list[dict[str, Any]]:
         """Every committed record of a topic, or those since some end offsets."""

@@ -30,7 +30,6 @@ ANSWER_SECONDS = 120.0
 """The longest call of the agent: a load's last acknowledgements, with a broker away."""
 
 STATUS = "http://status-api:8000"
-HTTP_OK = 200
 
 
 class Agent(Observing):
@@ -47,6 +46,7 @@ class Agent(Observing):
             env=compose.environment(),
         )
         self._answers: Queue[str] = Queue()
+        self._number = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -74,12 +74,16 @@ class Agent(Observing):
     def call(self, method: str, /, **arguments: Any) -> Any:  # noqa: ANN401 - JSON values
         """Call a method of the agent; its error is ours."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps({"call": method, "arguments": arguments}) + "\n")
+        self._number += 1
+        request = {"number": self._number, "call": method, "arguments": arguments}
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        try:
-            answer = json.loads(self._answers.get(timeout=ANSWER_SECONDS))
-        except Empty:
-            raise AssertionError(f"the tester did not answer {method} within {ANSWER_SECONDS:g} s") from None
+        answer: dict[str, Any] = {}
+        while answer.get("number") != self._number:  # an earlier one came too late
+            try:
+                answer = json.loads(self._answers.get(timeout=ANSWER_SECONDS))
+            except Empty:
+                raise AssertionError(f"the tester did not answer {method} within {ANSWER_SECONDS:g} s") from None
         assert "error" not in answer, f"{method}: {answer['error']}"
         return answer["result"]
 
@@ -265,32 +269,11 @@ class ContainerPipeline(Pipeline):
                     lines.append(f"{topic}[{record.partition}] offset {record.offset}: {value[:80]!r}")
         return "\n".join(lines)
 
-    def all_ready(self) -> bool:
-        """Whether every container is healthy."""
-        return all(each.ready for each in self.stack.ps())
-
-    def group(self, name: str) -> dict[str, Any] | None:
-        """A consumer group as the status API sees it; None while it has no answer."""
-        answer = self.api(f"/api/v1/groups/{name}")
-        found: dict[str, Any] | None = answer.json() if answer.status == HTTP_OK else None
-        return found
-
-    def owners(self, group: str) -> dict[str, list[tuple[str, int]]]:
-        """Each member of a stable group and what it owns; nobody while it is not stable.
-
-        While a group rebalances, its coordinator tells the new members beside the assignment of the last generation.
-        """
-        found = self.group(group)
-        if found is None or found["state"] != "Stable":
-            return {}
-        return {
-            member["id"]: sorted((topic, partition) for topic, partition in member["assignment"])
-            for member in found["members"]
-        }
-
     def mend(self) -> None:
         """Undo what a failed test left behind: everything runs, and each service has one replica."""
         for each in self.stack.ps():
+            if each.role == "job":
+                continue
             if each.state is State.PAUSED:
                 self.stack.resume(each.name)
             elif each.state in {State.KILLED, State.EXITED, State.FAILED}:

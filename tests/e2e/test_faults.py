@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.network import HTTP_OK
-from pipeline import wait_for
+from pipeline import HTTP_OK, wait_for
 
 if TYPE_CHECKING:
     from e2e.network import ContainerPipeline

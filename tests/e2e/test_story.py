@@ -37,8 +37,10 @@ def test_the_demo_of_a_running_stack_tells_its_story_and_leaves_it_running(pipel
 
 def test_rounds_count_every_word_and_join_all_of_them(pipeline: ContainerPipeline) -> None:
     wanted = pipeline.count_rounds_and_join_all(6)
-    assert f"KTable wordCounts : key value10 - value {wanted['value10']}" in pipeline.log("wordcount-stream-1")
-    assert f"key value10 - value ({wanted['value10']}, active)" in pipeline.log("join-service-1")
+    counted = f"KTable wordCounts : key value10 - value {wanted['value10']}"
+    wait_for("the count's line", lambda: counted in pipeline.log("wordcount-stream-1"))
+    joined = f"key value10 - value ({wanted['value10']}, active)"
+    wait_for("the join's line", lambda: joined in pipeline.log("join-service-1"))
 
 
 def test_headlines_are_consumed_with_the_labs_words(pipeline: ContainerPipeline) -> None:
@@ -91,10 +93,12 @@ def test_the_connectors_file_holds_the_topics_values(pipeline: ContainerPipeline
 
 
 def test_the_page_and_the_api_show_the_pipeline(pipeline: ContainerPipeline) -> None:
-    figures = pipeline.api("/api/v1/pipeline").json()
-    assert figures["records"]["news"] > 0
-    assert figures["words_counted"] > 0
-    cluster = pipeline.api("/api/v1/cluster").json()
+    # A snapshot whose leader did not answer in time has no figure, the next one has it again.
+    def figures() -> bool:
+        found = pipeline.api("/api/v1/pipeline").json()
+        return (found["records"]["news"] or 0) > 0 and found["words_counted"] > 0
+
+    wait_for("the pipeline's figures", figures)
     status = pipeline.execute(
         "kafka-1",
         "/opt/kafka/bin/kafka-metadata-quorum.sh",
@@ -105,7 +109,10 @@ def test_the_page_and_the_api_show_the_pipeline(pipeline: ContainerPipeline) -> 
     )
     leader = re.search(r"LeaderId:\s+(\d+)", status.output)
     assert leader, status.output
-    assert str(cluster["controller_id"]) == leader[1]
+    wait_for(
+        f"node {leader[1]} as the controller",
+        lambda: str(pipeline.api("/api/v1/cluster").json()["controller_id"]) == leader[1],
+    )
 
 
 def test_provision_can_run_again(pipeline: ContainerPipeline) -> None:

@@ -12,7 +12,7 @@ from pipeline import wait_for
 if TYPE_CHECKING:
     from pipeline import ProcessPipeline
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 SECONDS = 30.0
 

@@ -11,15 +11,16 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from avro_consumer import metrics
 from avro_consumer.records import dead_letter_headers
-from newsroom.errors import DeliveryFailed
+from newsroom.errors import DeliveryFailed, SettingsError
 from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
 from newsroom.topics import DEAD_LETTER_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from avro_consumer.records import Header, Record
+    from newsroom.lifecycle import StopFlag
 
 log = get_logger(__name__)
 
@@ -27,14 +28,31 @@ CUT_BYTES = 512 * 1024
 """What is kept of the value of a dead letter that is too large: half of what any topic takes by default, so that
 key and headers have room, and more than anyone reads."""
 
-QUEUE_FULL_PAUSE_SECONDS = 0.1
-"""How long one wait for room in the client's queue is; deliveries are what makes room."""
+SLICE_SECONDS = 0.1
+"""One wait for deliveries, or for the room that they make in the client's queue; then the stop flag is looked at."""
+
+STOP_SECONDS = 2.0
+"""What deliveries may take once the service is to stop. A healthy cluster needs milliseconds; the process is to be
+gone within ten seconds, and a call to the registry (3 s), a commit or the leaving of the group (4 s) may come besides.
+What is not delivered is not committed, and read again."""
+
+REPORT_MARGIN_SECONDS = 1.0
+"""Waited longer than the letters' own timeout, so that its error, which names the cause, comes first."""
 
 
 class DeadLetters:
     """The dead letters of a batch: `put` each, then `deliver` them all before anything is committed."""
 
-    def __init__(self, config: Mapping[str, Any], topic: str, group: str, seconds: float) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        group: str,
+        seconds: float,
+        *,
+        stop: StopFlag,
+        tick: Callable[[], None],
+    ) -> None:
         self._config = {
             **config,
             "message.timeout.ms": int(seconds * 1000),
@@ -43,6 +61,8 @@ class DeadLetters:
         self._topic = topic
         self._group = group
         self._seconds = seconds
+        self._stop = stop
+        self._tick = tick
         # Made at the first poison record: most members never meet one and need no second connection.
         self._producer: Producer | None = None
         self._failure: str | None = None
@@ -62,11 +82,11 @@ class DeadLetters:
         self._waiting += 1
 
     def _produce(self, record: Record, headers: list[Header]) -> None:
-        self._producer = self._producer or Producer(self._config, logger=logging.getLogger("librdkafka"))
+        producer = self._client()
         deadline = Deadline(self._seconds)
         while True:
             try:
-                self._producer.produce(
+                producer.produce(
                     self._topic,
                     key=record.key,
                     value=record.value,
@@ -74,9 +94,11 @@ class DeadLetters:
                     on_delivery=partial(self._delivered, record, headers),
                 )
             except BufferError as full:
-                if deadline.passed():
-                    raise self._failed(f"the client's queue is full for {self._seconds:g} s") from full
-                self._producer.poll(QUEUE_FULL_PAUSE_SECONDS)
+                if self._stop or deadline.passed():
+                    until = "when the service is to stop" if self._stop else f"for {self._seconds:g} s"
+                    raise self._failed(f"the client's queue is full {until}") from full
+                producer.poll(SLICE_SECONDS)
+                self._tick()
             except KafkaException as refused:
                 if refused.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE or not _can_be_cut(record):
                     raise self._failed(f"{record.place}: {refused.args[0].str()}") from refused
@@ -84,18 +106,33 @@ class DeadLetters:
             else:
                 return
 
+    def _client(self) -> Producer:
+        if self._producer is None:
+            try:
+                self._producer = Producer(self._config, logger=logging.getLogger("librdkafka"))
+            except KafkaException as error:
+                raise SettingsError(f"the Kafka client refuses its settings: {error.args[0].str()}") from error
+        return self._producer
+
     def deliver(self) -> None:
-        """Wait until every dead letter is acknowledged.
+        """Wait until every dead letter is acknowledged; a signal leaves it a few seconds.
 
         Raises:
             DeliveryFailed: at least one was not, before the deadline.
         """
         if self._producer is None or not self._waiting:
             return
-        # A second more than the records' own timeout, so that its error, which names the cause, comes first.
-        self._producer.flush(self._seconds + 1)
+        limit = Deadline(self._seconds + REPORT_MARGIN_SECONDS)
+        stopping: Deadline | None = None
+        while self._producer.flush(SLICE_SECONDS) and not limit.passed():
+            self._tick()
+            if self._stop:
+                stopping = stopping or Deadline(STOP_SECONDS)
+                if stopping.passed():
+                    break
         if self._failure is not None or self._waiting:
-            raise self._failed(self._failure or f"{self._waiting} not acknowledged within {self._seconds:g} s")
+            waited = "before the service was to stop" if stopping else f"within {self._seconds:g} s"
+            raise self._failed(self._failure or f"{self._waiting} not acknowledged {waited}")
 
     def _delivered(self, record: Record, headers: list[Header], error: KafkaError | None, _: object) -> None:
         if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE and _can_be_cut(record):

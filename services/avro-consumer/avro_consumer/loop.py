@@ -8,17 +8,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from avro_consumer import metrics
-from avro_consumer.patience import Interrupted
+from newsroom.avro import Interrupted
 from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
+from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from avro_consumer.patience import Patience
     from avro_consumer.records import Format, Reading, Record
     from avro_consumer.settings import AvroConsumerSettings
     from avro_consumer.sink import JsonLinesSink
+    from newsroom.avro import Patience
     from newsroom.health import Health
     from newsroom.lifecycle import StopFlag
 
@@ -26,6 +27,11 @@ log = get_logger(__name__)
 
 SILENCE_SECONDS = 3
 """The lab's wait: so long without a record, and the reader is told."""
+
+READING_SECONDS = 20.0
+"""After this the rest of a batch waits for the next turn. Reading may ask the registry for each record; a member that
+does not ask for more within 300 s loses its partitions, and a turn may also wait 60 s for the registry and 30 s for
+dead letters."""
 
 SILENCE = f"No new messages, waiting {SILENCE_SECONDS} seconds"
 
@@ -39,6 +45,9 @@ class Source(Protocol):
 
     def take(self, limit: int) -> list[Record]:
         """Records, at most `limit`."""
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        """Records of the last `take` that were not read: they come again."""
 
     def done(self, progress: Mapping[int, int]) -> None:
         """Records have taken effect."""
@@ -104,28 +113,41 @@ class Loop:
         log.info("finished", processed=self._processed)
 
     def _take_effect(self, records: Sequence[Record]) -> None:
-        readings: list[Reading] = []
-        progress: dict[int, int] = {}
-        taken = 0
-        try:
-            for record in records:
-                try:
-                    readings.append(self._read(record))
-                except DecodeError as error:
-                    self._poison.put(record, error)
-                progress[record.partition] = record.offset + 1
-                taken += 1
-        except Interrupted:
-            # What was read before the signal takes effect; the rest was never touched and is read again.
-            log.warning("stopped while the schema registry did not answer", left=len(records) - taken)
+        readings, taken = self._read_in_time(records)
         if self._sink is not None and readings:
             self._sink.write(readings)
         self._poison.deliver()
         # Only now: whatever failed above leaves the member with nothing new to commit.
-        self._source.done(progress)
+        self._source.done({record.partition: record.offset + 1 for record in records[:taken]})
         self._processed += taken
         metrics.RECORDS.labels(self._settings.source).inc(taken)
         self._show(readings)
+
+    def _read_in_time(self, records: Sequence[Record]) -> tuple[list[Reading], int]:
+        """What was read, and how many records that took, poison included.
+
+        The rest of them was never touched: it is put back, and after a signal read again by whoever comes next.
+        """
+        readings: list[Reading] = []
+        taken = 0
+        limit = Deadline(READING_SECONDS)
+        try:
+            for record in records:
+                if self._stop or limit.passed():
+                    break
+                # Between two records: one may have waited for the registry.
+                self._health.tick()
+                try:
+                    readings.append(self._read(record))
+                except DecodeError as error:
+                    self._poison.put(record, error)
+                taken += 1
+        except Interrupted:
+            log.warning("stopped while the schema registry did not answer")
+        if taken < len(records):
+            log.info("the rest of a batch is read later", read=taken, left=len(records) - taken)
+            self._source.put_back(records[taken:])
+        return readings, taken
 
     def _read(self, record: Record) -> Reading:
         try:

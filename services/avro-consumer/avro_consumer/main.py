@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
-
-from httpx import HTTPError
+from functools import partial
+from typing import TYPE_CHECKING
 
 from avro_consumer.dead_letters import DeadLetters
 from avro_consumer.loop import Loop
 from avro_consumer.member import MEMBERSHIP, Member
-from avro_consumer.patience import Interrupted, Patience
 from avro_consumer.records import AvroFormat, Format, StringFormat
 from avro_consumer.settings import AvroConsumerSettings
 from avro_consumer.sink import JsonLinesSink, sink_path
-from newsroom.avro import AvroDecoder, SchemaRegistryError, read_schema, registry_client
-from newsroom.errors import RegistryUnavailable
+from newsroom.avro import AvroDecoder, Interrupted, Patience, check_registry, read_schema, registry_client
 from newsroom.health import Health, HealthServer
 from newsroom.lifecycle import run_service
 from newsroom.slots import Slot, take_slot
 
 if TYPE_CHECKING:
     from newsroom.lifecycle import StopFlag
-
-REGISTRY_CALL: dict[str, Any] = {"timeout": 3, "max.retries": 0}
-"""One question to the registry is short and asked once: `Patience` repeats it and hears signals between."""
 
 
 def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
@@ -43,7 +37,12 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         if settings.sink is not None and slot is not None:
             sink = resources.enter_context(JsonLinesSink(sink_path(settings.sink, slot.number)))
         poison = DeadLetters(
-            settings.producer_config("avro-consumer-dlq"), settings.dlq_topic, settings.group, settings.dlq_timeout
+            settings.producer_config("avro-consumer-dlq"),
+            settings.dlq_topic,
+            settings.group,
+            settings.dlq_timeout,
+            stop=stop,
+            tick=health.tick,
         )
         # Entered last, so closed first: its revoke callback commits what the others have put away.
         config = settings.member_config(slot.number if slot else None)
@@ -76,17 +75,9 @@ def _format(settings: AvroConsumerSettings, patience: Patience) -> Format:
     if settings.format == "string":
         return StringFormat()
     reader_schema = read_schema(settings.reader_schema) if settings.reader_schema else None
-    registry = registry_client(settings, **REGISTRY_CALL)
-
-    def answers() -> None:
-        try:
-            registry.get_subjects()
-        except (SchemaRegistryError, HTTPError, OSError) as error:
-            raise RegistryUnavailable(f"{settings.registry_url}: {error}") from error
-
-    # A wrong address may answer 404 to everything, which later would read as "unknown schema" and make every
-    # record poison. Asked for its subjects first, it is found out before the first record.
-    patience.ask(answers, f"topic {settings.source}")
+    registry = registry_client(settings)
+    # A wrong address is found out before the first record depends on it.
+    patience.ask(partial(check_registry, registry), f"topic {settings.source}")
     return AvroFormat(AvroDecoder(registry, reader_schema))
 
 

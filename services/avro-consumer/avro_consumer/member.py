@@ -14,12 +14,12 @@ from avro_consumer import metrics
 from avro_consumer.background import in_background
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.records import Record
-from newsroom.errors import ClusterUnavailable, NewsroomError
+from newsroom.errors import ClusterUnavailable, SettingsError
 from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
     from types import TracebackType
 
@@ -100,6 +100,8 @@ class Member:
         self._owned: set[int] = set()
         self._done: dict[int, int] = {}
         """Partition to the next offset to read: effects that are not committed yet."""
+        self._held: list[Record] = []
+        """Records that the client has given and nobody has read."""
         self._no_broker_since: float | None = None
         self._fatal: str | None = None
         self._last_error = ""
@@ -112,7 +114,7 @@ class Member:
         try:
             self._consumer = client({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
         except KafkaException as error:
-            raise NewsroomError(f"the Kafka client refuses its settings: {error.args[0].str()}") from error
+            raise SettingsError(f"the Kafka client refuses its settings: {error.args[0].str()}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -170,8 +172,9 @@ class Member:
         Raises:
             MemberFenced: this member cannot go on.
         """
-        messages = self._consumer.consume(limit, TAKE_SECONDS)
-        records = []
+        # Asked for one at least, also when enough are held: to ask is what keeps the membership.
+        room = max(1, limit - len(self._held))
+        messages = self._consumer.consume(room, 0 if self._held else TAKE_SECONDS)
         for message in messages:
             error = message.error()
             if error is not None:
@@ -179,10 +182,15 @@ class Member:
             # The callbacks of a rebalance run inside consume(), after it may have gathered records of a partition
             # that is now somebody else's: the new owner reads them, so they are dropped here.
             elif message.partition() in self._owned:
-                records.append(_record(message))
+                self._held.append(_record(message))
         if self._fatal is not None:
             raise _fenced(self._fatal)
-        return records
+        taken, self._held = self._held[:limit], self._held[limit:]
+        return taken
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        """Records of the last `take` that were not read: the next one gives those that are still ours."""
+        self._held[:0] = records
 
     def done(self, progress: Mapping[int, int]) -> None:
         """Records have taken effect: partition to the offset after the last of them."""
@@ -271,6 +279,7 @@ class Member:
         for number in numbers:
             self._owned.discard(number)
             self._done.pop(number, None)
+        self._held = [record for record in self._held if record.partition in self._owned]
 
     def _note(self, event: str, partitions: list[TopicPartition]) -> None:
         metrics.REBALANCES.labels(event).inc()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ class FeedReader:
     def __init__(self, url: str, client: httpx.Client) -> None:
         self._url = url
         self._client = client
-        self._seen: dict[str, None] = {}
+        self._seen: dict[str | None, None] = {}
         self._validators: dict[str, str] = {}
 
     def new_items(self) -> list[Item]:
@@ -51,22 +52,31 @@ class FeedReader:
             FeedUnavailable: the server does not answer with a feed.
         """
         try:
-            body = self._fetch()
+            answer = self._fetch()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise FeedUnavailable(f"feed {self._url} cannot be read: {str(error) or type(error).__name__}") from error
-        if body is None:
+        if answer is None:
             return []
+        body, validators = answer
         feed = feedparser.parse(body)
         if not feed.version and not feed.entries:
             raise FeedUnavailable(f"{self._url} is neither RSS nor Atom")
         media = str(feed.feed.get("title") or urlsplit(self._url).hostname)
+        items: dict[str | None, Item] = {}
         # Feeds show the newest entry first.
-        items = [item for entry in reversed(feed.entries) if (item := self._new_item(entry, media))]
+        for entry in reversed(feed.entries):
+            item = _item(entry, media, self._url)
+            if item.fields["title"] and item.key not in self._seen:
+                items.setdefault(item.key, item)
+        # Only now: what fails above is wholly read again at the next look.
+        self._seen |= dict.fromkeys(items)
+        self._validators = validators
         while len(self._seen) > max(REMEMBERED_IDS, 2 * len(feed.entries)):
             del self._seen[next(iter(self._seen))]
-        return items
+        return list(items.values())
 
-    def _fetch(self) -> bytes | None:
+    def _fetch(self) -> tuple[bytes, dict[str, str]] | None:
+        """The feed, and the headers with which the next question says what is known; None when it is still that."""
         with self._client.stream("GET", self._url, headers=self._validators) as response:
             if response.status_code == httpx.codes.NOT_MODIFIED:
                 return None
@@ -77,18 +87,15 @@ class FeedReader:
                 if len(body) > MAX_FEED_BYTES:
                     raise FeedUnavailable(f"{self._url} is larger than {MAX_FEED_BYTES >> 20} MiB: no feed")
             names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
-            self._validators = {ask: response.headers[got] for got, ask in names.items() if got in response.headers}
-            return bytes(body)
+            return bytes(body), {ask: response.headers[got] for got, ask in names.items() if got in response.headers}
 
-    def _new_item(self, entry: Any, media: str) -> Item | None:  # noqa: ANN401 - feedparser's own dictionary
-        title = str(entry.get("title") or "").strip()
-        source = entry.get("source") or {}
-        media = str(source.get("title") or media)
-        identity = str(entry.get("id") or entry.get("link") or article_id(media, title))
-        if not title or identity in self._seen:
-            return None
-        self._seen[identity] = None
-        return Item(identity, {"title": title, "media": media}, self._url)
+
+def _item(entry: Any, media: str, url: str) -> Item:  # noqa: ANN401 - feedparser's own dictionary
+    title = str(entry.get("title") or "").strip()
+    source = entry.get("source") or {}
+    media = str(source.get("title") or media)
+    identity = str(entry.get("id") or entry.get("link") or article_id(media, title))
+    return Item(identity, {"title": title, "media": media}, url)
 
 
 class FeedSource:
@@ -101,6 +108,7 @@ class FeedSource:
         self._stop = stop
         self._queue: queue.Queue[Item] = queue.Queue(WAITING_ITEMS)
         self._ended = threading.Event()
+        self._reader: FeedReader | None = None
         self.problem: str | None = None
         """Why the last look failed; None when it did not."""
 
@@ -121,21 +129,24 @@ class FeedSource:
 
     def _run(self) -> None:
         try:
-            with httpx.Client(timeout=FETCH_SECONDS, follow_redirects=True) as client:
-                reader = FeedReader(self._url, client)
+            with ExitStack() as resources:
                 while not self._stop:
-                    self._look(reader)
+                    self._look(resources)
                     if self._once or self._stop.wait(self._interval):
                         return
         finally:
             self._ended.set()
 
-    def _look(self, reader: FeedReader) -> None:
+    def _look(self, resources: ExitStack) -> None:
         try:
-            items = reader.new_items()
-        except FeedUnavailable as error:
-            self.problem = str(error)
-            log.warning(str(error) if self._once else f"{error}; trying again in {self._interval:g} s")
+            if self._reader is None:
+                client = resources.enter_context(httpx.Client(timeout=FETCH_SECONDS, follow_redirects=True))
+                self._reader = FeedReader(self._url, client)
+            items = self._reader.new_items()
+        except Exception as error:  # noqa: BLE001 - a thread that died would look like a feed without news
+            known = isinstance(error, FeedUnavailable)
+            self.problem = str(error) if known else f"feed {self._url} cannot be read: {type(error).__name__}: {error}"
+            log.warning(self.problem if self._once else f"{self.problem}; trying again in {self._interval:g} s")
             return
         self.problem = None
         log.info("feed read", feed=self._url, new=len(items))

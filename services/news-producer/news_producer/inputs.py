@@ -31,6 +31,10 @@ CHUNK_BYTES = 1 << 18
 MAX_LINE_BYTES = 16 << 20
 """Far above the broker's largest record (1 MB): what is longer is no line of text."""
 
+MAX_FIELD_CHARACTERS = csv.field_size_limit()
+"""The csv module's own limit of a field (131,072). A row that grows longer while a quote is open is taken for one with
+a stray quote, and not for the rest of the file."""
+
 ENDINGS: dict[str, InputFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
 
 
@@ -66,7 +70,8 @@ def read_file(source: str, input_format: InputFormat, kind: str, bad: BadLines) 
         raise SettingsError(f"source {name} cannot be read: {error.strerror}") from error
     chosen = ENDINGS.get(Path(source).suffix.lower(), "lines") if input_format == "auto" else input_format
     media = "stdin" if source == STDIN else Path(source).stem
-    lines = read_lines(descriptor, name, bad, close=source != STDIN)
+    # A blank line may be part of a quoted field.
+    lines = read_lines(descriptor, name, bad, close=source != STDIN, blank=chosen == "csv")
     if chosen == "lines":
         return _plain_items(lines, name, kind, media)
     objects = _json_objects(lines, name, bad) if chosen == "jsonl" else _csv_objects(lines, name, bad)
@@ -74,8 +79,10 @@ def read_file(source: str, input_format: InputFormat, kind: str, bad: BadLines) 
     return _object_items(objects, name, make, bad)
 
 
-def read_lines(descriptor: int, name: str, bad: BadLines, *, close: bool = True) -> Iterator[tuple[int, str] | None]:
-    """Numbered lines that are not blank; None when nothing has come yet."""
+def read_lines(
+    descriptor: int, name: str, bad: BadLines, *, close: bool = True, blank: bool = False
+) -> Iterator[tuple[int, str] | None]:
+    """Numbered lines, those that are blank only if asked for; None when nothing has come yet."""
     number, rest = 0, b""
     try:
         while True:
@@ -93,7 +100,7 @@ def read_lines(descriptor: int, name: str, bad: BadLines, *, close: bool = True)
                 except UnicodeDecodeError as error:
                     bad.report(BadInput(f"{name}, line {number}: no UTF-8 text: {error.reason}"))
                     continue
-                if line.strip():
+                if blank or line.strip():
                     yield number, line
             if len(rest) > MAX_LINE_BYTES:
                 raise BadInput(f"{name}, line {number + 1}: longer than {MAX_LINE_BYTES >> 20} MiB: no text of lines")
@@ -197,17 +204,32 @@ def _quoted_together(
     lines: Iterator[tuple[int, str] | None], name: str, bad: BadLines
 ) -> Iterator[tuple[int, str] | None]:
     """Rows of CSV: a quoted field may go over several lines, which leaves an odd number of quotes in between."""
-    start, pending = 0, ""
+    start, characters = 0, 0
+    row: list[str] = []
     for entry in lines:
         if entry is None:
             yield None
             continue
         number, line = entry
-        start, pending = (start, f"{pending}\n{line}") if pending else (number, line)
-        if pending.count('"') % 2 == 0:
-            yield start, pending
-            pending = ""
-        elif len(pending) > MAX_LINE_BYTES:
-            break
-    if pending:
+        odd = line.count('"') % 2 == 1
+        if not row:
+            if not odd:
+                if line.strip():
+                    yield number, line
+                continue
+            start, characters = number, 0
+        row.append(line)
+        characters += len(line) + 1
+        if odd and len(row) > 1:
+            yield start, "\n".join(row)
+            row = []
+        elif characters > MAX_FIELD_CHARACTERS:
+            bad.report(
+                BadInput(
+                    f"{name}, lines {start} to {number}: a quote is opened and not closed within "
+                    f"{MAX_FIELD_CHARACTERS} characters"
+                )
+            )
+            row = []
+    if row:
         bad.report(BadInput(f"{name}, line {start}: a quote is opened and never closed"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY
@@ -18,7 +19,7 @@ from news_producer.records import AvroRecords, Encoded, Item, StringRecords, key
 from news_producer.registry import schema_id
 from news_producer.sender import NEED, Sender
 from news_producer.settings import FEED_SCHEMES, GENERATOR, LAB, ProducerSettings
-from newsroom.avro import AvroEncoder, read_schema, registry_client
+from newsroom.avro import AvroEncoder, Interrupted, Patience, read_schema, registry_client
 from newsroom.errors import NewsroomError
 from newsroom.health import Health, HealthServer
 from newsroom.lifecycle import StopFlag, run_service
@@ -44,7 +45,11 @@ def run(settings: ProducerSettings, stop: StopFlag) -> int:
     with HealthServer(health, settings.http_host, settings.http_port):
         feeds: list[FeedSource] = []
         items = interleave([_open(source, settings, stop, bad, feeds) for source in settings.sources])
-        encode = _encoder(settings)
+        try:
+            encode = _encoder(settings, Patience(settings.registry_timeout, stop, health.tick))
+        except Interrupted:
+            _log_account(Ledger(settings.topic_name), bad)
+            return 0
         sender = Sender(
             settings.client(NAME),
             settings.topic_name,
@@ -120,13 +125,14 @@ def _open(
     return read_file(source, settings.input_format, settings.format, bad)
 
 
-def _encoder(settings: ProducerSettings) -> Callable[[Item], Encoded]:
+def _encoder(settings: ProducerSettings, patience: Patience) -> Callable[[Item], Encoded]:
     key = key_policy(settings.key, settings.fixed_key)
     if settings.format == "string":
         return StringRecords(key).encode
     schema = read_schema(settings.schema_path)
     subject = settings.subject_name
-    number = schema_id(registry_client(settings), subject, schema, may_register=settings.register_schema)
+    ask = partial(schema_id, registry_client(settings), subject, schema, may_register=settings.register_schema)
+    number = patience.ask(ask, f"subject {subject}")
     return AvroRecords(schema, AvroEncoder(schema, number), key).encode
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from httpx import HTTPError
-
-from newsroom.avro import HTTP_NOT_FOUND, Schema, SchemaRegistryClient, SchemaRegistryError, register
+from newsroom.avro import Schema, SchemaRegistryClient, SchemaRegistryError, ask_registry, is_not_found, register
 from newsroom.errors import RegistryUnavailable, SettingsError
 from newsroom.logs import get_logger
 
@@ -32,12 +30,12 @@ def schema_id(registry: SchemaRegistryClient, subject: str, schema: Mapping[str,
 
 def _look_up(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, Any]) -> int:
     try:
-        return int(registry.lookup_schema(subject, Schema(json.dumps(schema), "AVRO")).schema_id)
+        return ask_registry(lambda: int(registry.lookup_schema(subject, Schema(json.dumps(schema), "AVRO")).schema_id))
     except SchemaRegistryError as error:
-        if error.http_status_code == HTTP_NOT_FOUND:
+        if is_not_found(error):
             raise SettingsError(
                 f"the schema is not registered under subject {subject}: register it, or leave out --no-register"
             ) from error
-        raise RegistryUnavailable(f"the registry could not look up subject {subject}: {error}") from error
-    except (HTTPError, OSError) as error:
-        raise RegistryUnavailable(f"the schema registry does not answer ({error}): is it running?") from error
+        raise RegistryUnavailable(
+            f"the registry could not look up subject {subject} ({error}): see --registry-url and --registry-user"
+        ) from error

@@ -74,6 +74,9 @@ class ProducerSettings(ServiceSettings):
     register_schema: bool = Field(
         default=True, description="register the schema; otherwise it must be registered already"
     )
+    registry_timeout: float = Field(
+        default=60.0, ge=0, description="seconds to keep asking a schema registry that does not answer"
+    )
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic's own signature
         argv = values.get("_cli_parse_args")

@@ -24,6 +24,9 @@ log = get_logger(__name__)
 
 STOP_SECONDS = 5.0
 """The longest step of a thread is one request timeout of at most four seconds."""
+NOT_READ = "word-counts and words-joined cannot be read"
+PAUSE_SECONDS = 1.0
+"""After a turn of the tables that failed: what is wrong rarely passes sooner, and the log stays readable."""
 
 
 class Background:
@@ -81,6 +84,13 @@ class Background:
             if self._store.failed(why):
                 log.warning("no snapshot", why=why)
             return
+        except Exception as error:
+            # A thread that ended would leave a page that looks alive and never changes.
+            why = _fault("no snapshot", error)
+            if self._store.read().last_error != why:
+                log.exception("no snapshot")
+            self._store.failed(why)
+            return
         before = self._store.read()
         self._store.succeeded(snapshot)
         if before.snapshot is None or before.last_error is not None:
@@ -91,6 +101,22 @@ class Background:
     def _tables(self, reader: TableReader) -> None:
         try:
             while not self._stop.is_set():
-                reader.turn()
+                self._turn(reader)
         finally:
             reader.close()
+
+    def _turn(self, reader: TableReader) -> None:
+        try:
+            reader.turn()
+        except KafkaException as error:
+            if reader.failed(f"{NOT_READ}: {sentence(error)}"):
+                log.warning(NOT_READ, why=sentence(error))
+            self._stop.wait(PAUSE_SECONDS)
+        except Exception as error:
+            if reader.failed(_fault(NOT_READ, error)):
+                log.exception(NOT_READ)
+            self._stop.wait(PAUSE_SECONDS)
+
+
+def _fault(what: str, error: Exception) -> str:
+    return f"{what}: {type(error).__name__} inside the status API; its log says more"

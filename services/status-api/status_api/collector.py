@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 from newsroom.errors import ClusterUnavailable
 from newsroom.lifecycle import Deadline
 from status_api.groups import FoundGroup
-from status_api.model import Broker, Group, Key, Partition, Snapshot, Topic, joined, progress
+from status_api.model import Broker, Group, Key, Partition, Snapshot, Topic, by_key, joined, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,7 +89,7 @@ class Collector:
         listed, listing_error = answer(groups_future, deadline)
         groups = self._heard(listed or {}, listing_error)
         topics = self._topics(metadata)
-        by_name = {topic.name: topic for topic in topics}
+        partitions = by_key(topics)
         cluster, cluster_error = answer(cluster_future, deadline)
         quorum, quorum_error = answer(quorum_future, deadline)
         self._number += 1
@@ -101,7 +101,7 @@ class Collector:
             controller_epoch=quorum.epoch if quorum else None,
             brokers=_brokers(cluster, metadata),
             topics=tuple(topics),
-            groups=tuple(_with_progress(found, by_name) for found in groups),
+            groups=tuple(_with_progress(found, partitions) for found in groups),
             tables=self._tables(),
             error=joined(
                 _during("describing the cluster", cluster_error),
@@ -235,8 +235,8 @@ def _silent(answers: dict[int, list[FoundGroup] | str]) -> list[str]:
     return [f"listing the groups of broker {each}: {text}" for each, text in answers.items() if isinstance(text, str)]
 
 
-def _with_progress(found: FoundGroup, topics: dict[str, Topic]) -> Group:
-    rows = progress(found.committed or {}, found.group.members, topics)
+def _with_progress(found: FoundGroup, partitions: dict[Key, Partition]) -> Group:
+    rows = progress(found.committed or {}, found.group.members, partitions)
     return replace(found.group, partitions=tuple(rows))
 
 

@@ -229,13 +229,19 @@ Key = tuple[str, int]
 """Topic and partition."""
 
 
-def progress(committed: dict[Key, int], members: tuple[Member, ...], topics: dict[str, Topic]) -> list[GroupPartition]:
+def by_key(topics: Iterable[Topic]) -> dict[Key, Partition]:
+    """All partitions of the topics: made once for a snapshot, whose groups have a row for each."""
+    return {(topic.name, partition.number): partition for topic in topics for partition in topic.partitions}
+
+
+def progress(
+    committed: dict[Key, int], members: tuple[Member, ...], partitions: dict[Key, Partition]
+) -> list[GroupPartition]:
     """A group's rows: every committed partition and every assigned one, with the newest offsets known."""
     owners = {key: member.id for member in members for key in member.assignment}
     rows = []
     for topic, number in sorted(committed.keys() | owners.keys()):
-        known = topics.get(topic)
-        found = next((part for part in known.partitions if part.number == number), None) if known else None
+        found = partitions.get((topic, number))
         row = GroupPartition(
             topic=topic,
             partition=number,

@@ -69,10 +69,13 @@ def state_text(state: str) -> str:
 
 @blueprint.app_template_filter("clock")
 def clock(timestamp_ms: int | None) -> str:
-    """The time of a record, UTC."""
+    """The time of a record, UTC; nothing for what is no time in milliseconds, as a producer may send it."""
     if timestamp_ms is None:
         return ""
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%H:%M:%S")
+    try:
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 @blueprint.app_template_filter("zip")

@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from newsroom.logs import get_logger
 from newsroom.topics import WORD_COUNTS, WORDS_JOINED
-from status_api.model import NO_TABLES, Tables
+from status_api.model import NO_TABLES, Tables, joined
 from status_api.wordtable import JoinedLog, WordTable, view
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class TableReader:
         self._view_due = 0.0
         self._changed = True
         self._error: str | None = None
+        self._failure: str | None = None
+        self._unread: str | None = None
         self._tables = NO_TABLES
         self._lock = threading.Lock()
 
@@ -70,16 +72,28 @@ class TableReader:
             self._follow_partitions()
         for message in self._consumer.consume(BATCH_RECORDS, BATCH_SECONDS):
             self._take(message)
+        if self._failure is not None:
+            self._failure, self._changed = None, True
         if self._changed and now >= self._view_due:
             self._view_due = now + VIEW_SECONDS
-            self._changed = False
-            tables = view(self._words, self._joined, self._error)
-            with self._lock:
-                self._tables = tables
+            self._publish()
+
+    def failed(self, why: str) -> bool:
+        """A turn failed: the view says why until one succeeds; true when it did not say so before."""
+        news = self._failure != why
+        self._failure = why
+        self._publish()
+        return news
 
     def close(self) -> None:
         """Close the consumer."""
         self._consumer.close()
+
+    def _publish(self) -> None:
+        self._changed = False
+        tables = view(self._words, self._joined, joined(self._failure, self._error, self._unread))
+        with self._lock:
+            self._tables = tables
 
     def _take(self, message: Any) -> None:  # noqa: ANN401 - confluent-kafka is untyped
         self._changed = True
@@ -90,6 +104,15 @@ class TableReader:
             self._error = message.error().str()
             return
         self._error = None
+        try:
+            self._apply(message)
+        except Exception as error:
+            # The rest of the batch is not read again: one record must not take it along.
+            at = f"{message.topic()}[{message.partition()}] offset {message.offset()}"
+            self._unread = f"a record could not be shown ({at}: {type(error).__name__})"
+            log.exception("a record could not be shown", at=at)
+
+    def _apply(self, message: Any) -> None:  # noqa: ANN401
         partition, offset, key, value = message.partition(), message.offset(), message.key(), message.value()
         if message.topic() == WORD_COUNTS.name:
             self._words.apply(partition, offset, key, value)

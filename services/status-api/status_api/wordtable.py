@@ -12,6 +12,9 @@ TOP_WORDS = 20
 LAST_JOINED = 50
 MAX_TEXT = 200
 """Characters of a word or a joined value that are kept: memory is bounded whatever the topics hold."""
+MOST = 2**63 - 1
+"""The greatest count, as a 64-bit integer of Java holds it. Python's have no end, and cannot be written beyond 4,300
+digits."""
 
 
 class WordTable:
@@ -130,11 +133,11 @@ def parse_count(value: bytes) -> int | None:
     """A count as JSON writes it: a number, or an object with `count`. None when it is neither."""
     try:
         parsed = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of a value nested a thousand times
         return None
     if isinstance(parsed, dict):
         parsed = parsed.get("count")
-    return parsed if isinstance(parsed, int) and not isinstance(parsed, bool) else None
+    return parsed if isinstance(parsed, int) and not isinstance(parsed, bool) and abs(parsed) <= MOST else None
 
 
 def joined_text(value: bytes | None) -> str:
@@ -143,12 +146,12 @@ def joined_text(value: bytes | None) -> str:
         return ""
     try:
         parsed = json.loads(value)
-    except ValueError:
+        parts = list(parsed.values()) if isinstance(parsed, dict) else parsed
+        text = f"({', '.join(str(part) for part in parts)})" if isinstance(parts, list) else str(parsed)
+    except (ValueError, RecursionError):
         return _text(value)
-    parts = list(parsed.values()) if isinstance(parsed, dict) else parsed
-    if isinstance(parts, list):
-        return f"({', '.join(str(part) for part in parts)})"[:MAX_TEXT]
-    return str(parsed)[:MAX_TEXT]
+    # JSON may escape half a character, which no answer can be encoded with.
+    return text[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 
 def _text(data: bytes) -> str:

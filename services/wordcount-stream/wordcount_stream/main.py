@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from newsroom.avro import AvroDecoder, registry_client
+from newsroom.avro import AvroDecoder, Interrupted, Patience, check_registry, registry_client
 from newsroom.lifecycle import run_service
 from newsroom.stream_service import run_stream
-from newsroom.topics import WORD_DELTAS
+from newsroom.topics import NEWS, WORD_DELTAS
 from wordcount_stream.settings import WordcountSettings
 from wordcount_stream.topology import TOPICS, build, declare_topics
 
@@ -19,12 +20,26 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 """Quix looks at its commit interval (half a second) only between polls: a poll must be short against it."""
 
+REGISTRY_RETRIES: dict[str, Any] = {"max.retries": 3, "retries.wait.ms": 250, "retries.max.wait.ms": 1000}
+"""A registry that is only just starting answers 503: it is asked again for about a second, because a replica that stops
+costs the whole group a rebalance. Longer would eat into the 15 s that an open transaction has."""
+
 
 def run(settings: WordcountSettings, stop: StopFlag) -> None:
-    """Count words until stopped."""
+    """Count words until stopped.
+
+    Raises:
+        NewsroomError: it cannot go on; nothing of the open transaction was committed.
+    """
+    registry = registry_client(settings, **REGISTRY_RETRIES)
+    try:
+        # A wrong address is found out before any record depends on it.
+        Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
+    except Interrupted:
+        return
 
     def add_dataframes(app: StreamApplication) -> None:
-        topics = declare_topics(app, AvroDecoder(registry_client(settings)))
+        topics = declare_topics(app, AvroDecoder(registry))
         build(app, topics, log_counts=settings.log_counts)
 
     run_stream(

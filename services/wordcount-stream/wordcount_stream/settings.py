@@ -20,6 +20,9 @@ class WordcountSettings(StreamSettings):
         default=Path(".newsroom/state/wordcount-stream"),
         description="folder of the replicas' state, one slot each; shared by all replicas",
     )
+    registry_timeout: float = Field(
+        default=60.0, ge=0, description="seconds to keep asking a schema registry that does not answer, at the start"
+    )
     log_counts: bool = Field(
         default=True, description="log each new count (the lab's line); turn off above some thousand counts a second"
     )

@@ -96,7 +96,7 @@ class Bench:
 
     def sunk(self) -> list[dict[str, Any]]:
         files = sorted((self.folder / "sink").glob("*.jsonl"))
-        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [json.loads(line) for file in files for line in file.read_text().rpartition("\n")[0].splitlines()]
 
     def values(self) -> list[Any]:
         return sorted(entry["value"] for entry in self.sunk())
@@ -182,6 +182,13 @@ def test_a_silent_registry_stops_the_consumer_and_commits_nothing(bench: Bench) 
     assert bench.cluster.read_all(bench.dlq, 0) == []
 
 
+def test_a_wrong_registry_address_is_found_out_before_the_first_record(bench: Bench) -> None:
+    bench.cluster.send(bench.topic, [b"\0\0\0\0\1x"], partition=0)
+    with pytest.raises(RegistryUnavailable, match=rf"no schema for topic {bench.topic} within 0\.2 s: .*not answer"):
+        bench.run(format="avro", registry_url="http://127.0.0.1:9", registry_timeout=0.2)
+    assert bench.committed() == 0
+
+
 def test_a_second_member_takes_over_half_and_nothing_is_lost(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     stops = [StopFlag(), StopFlag()]
     members = [threading.Thread(target=service.serve, args=(bench.settings(), stop)) for stop in stops]
@@ -199,6 +206,7 @@ def test_a_second_member_takes_over_half_and_nothing_is_lost(bench: Bench, capsy
             time.sleep(0.2)  # a trickle while the group rebalances
             assert time.monotonic() < end
         until(lambda: len(set(bench.values())) == 400, "both read the rest")
+        until(lambda: bench.committed() == 400, "both have committed it")
     finally:
         for stop in stops:
             stop.set()
@@ -252,9 +260,15 @@ def test_a_cluster_that_is_not_there_is_a_sentence(bench: Bench) -> None:
         bench.run(bootstrap_servers="127.0.0.1:9", start_timeout=0.1)
 
 
+def dead_letters(cluster: MockCluster, topic: str) -> DeadLetters:
+    return DeadLetters(
+        {"bootstrap.servers": cluster.address}, topic, "g", 5, stop=StopFlag(), tick=Health(MEMBERSHIP).tick
+    )
+
+
 def test_a_dead_letter_larger_than_its_topic_takes_is_cut_and_says_so(cluster: MockCluster) -> None:
     topic = cluster.topic()
-    letters = DeadLetters({"bootstrap.servers": cluster.address}, topic, "g", 5)
+    letters = dead_letters(cluster, topic)
     letters.put(Record("news", 0, 7, 0, b"k", b"x" * (DEAD_LETTER_BYTES + 1)), ValueError("y" * 5000))
     letters.deliver()
     (letter,) = cluster.read_all(topic, 1)
@@ -267,7 +281,7 @@ def test_a_dead_letter_larger_than_its_topic_takes_is_cut_and_says_so(cluster: M
 
 def test_a_dead_letter_that_the_brokers_find_too_large_is_cut_too(cluster: MockCluster) -> None:
     topic = cluster.topic()
-    letters = DeadLetters({"bootstrap.servers": cluster.address}, topic, "g", 5)
+    letters = dead_letters(cluster, topic)
     record = Record("news", 0, 7, 0, None, b"x" * (CUT_BYTES + 1))
     letters._waiting += 1
     letters._delivered(record, [], KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
@@ -277,6 +291,6 @@ def test_a_dead_letter_that_the_brokers_find_too_large_is_cut_too(cluster: MockC
 
 
 def test_a_dead_letter_that_the_client_refuses_is_a_sentence(cluster: MockCluster) -> None:
-    letters = DeadLetters({"bootstrap.servers": cluster.address}, "dlq", "g", 5)
+    letters = dead_letters(cluster, "dlq")
     with pytest.raises(DeliveryFailed, match=r"news partition 0 offset 7.*too large"):
         letters.put(Record("news", 0, 7, 0, b"k" * (DEAD_LETTER_BYTES + 1), b"small"), ValueError("poison"))

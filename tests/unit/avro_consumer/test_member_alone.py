@@ -10,7 +10,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from avro_consumer.errors import CommitRefused, MemberFenced
-from avro_consumer.member import BROKER_LOSS_SECONDS, MEMBERSHIP, Member
+from avro_consumer.member import BROKER_LOSS_SECONDS, MEMBERSHIP, TAKE_SECONDS, Member
+from newsroom.errors import SettingsError
 from newsroom.health import Health
 
 
@@ -135,8 +136,9 @@ def test_without_brokers_for_long_the_member_is_not_ready_and_recovers(monkeypat
 
 
 class FakeMessage:
-    def __init__(self, partition: int) -> None:
+    def __init__(self, partition: int, offset: int = 0) -> None:
         self._partition = partition
+        self._offset = offset
 
     def error(self) -> None:
         return None
@@ -148,7 +150,7 @@ class FakeMessage:
         return "news"
 
     def offset(self) -> int:
-        return 0
+        return self._offset
 
     def timestamp(self) -> tuple[int, int]:
         return 1, 1700000000000
@@ -170,3 +172,31 @@ def test_records_of_partitions_that_left_within_the_same_batch_are_dropped() -> 
 
     client.consume = consume  # type: ignore[method-assign]
     assert [record.partition for record in member.take(10)] == [0]
+
+
+def test_records_that_are_put_back_come_first_while_their_partition_is_ours() -> None:
+    client = FakeClient()
+    member = member_with(client)
+    member._on_assign(client, parts(0, 1))
+    answers = [[FakeMessage(0, 1), FakeMessage(1, 1), FakeMessage(0, 2)], [FakeMessage(0, 3)], [FakeMessage(0, 4)], []]
+    asked: list[tuple[object, ...]] = []
+
+    def consume(*question: object) -> list[FakeMessage]:
+        asked.append(question)
+        return answers.pop(0)
+
+    client.consume = consume  # type: ignore[method-assign]
+    first = member.take(3)
+    member.put_back(first[1:])
+    member._on_revoke(client, parts(1))
+    assert [(record.partition, record.offset) for record in member.take(1)] == [(0, 2)]
+    # The client is asked in every turn, which keeps the membership, but waited for only when nothing is held.
+    assert asked == [(3, TAKE_SECONDS), (1, 0)]
+    assert [record.offset for record in member.take(5)] == [3, 4]
+    assert member.take(5) == []
+
+
+def test_a_ca_file_that_is_missing_is_a_settings_error() -> None:
+    config = {"group.id": "g", "security.protocol": "SSL", "ssl.ca.location": "/none.pem", "log_level": 0}
+    with pytest.raises(SettingsError, match=r"refuses its settings: .*ssl\.ca\.location failed"):
+        Member(config, "news", Health(MEMBERSHIP))

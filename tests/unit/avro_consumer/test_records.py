@@ -1,4 +1,4 @@
-"""What the avro-consumer does to a record, its sink, its settings and its patience, without Kafka."""
+"""What the avro-consumer does to a record, its sink and its settings, without Kafka."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from avro_consumer.errors import SinkFailed
-from avro_consumer.patience import Interrupted, Patience
 from avro_consumer.records import AvroFormat, Reading, Record, StringFormat, dead_letter_headers
 from avro_consumer.settings import AvroConsumerSettings
 from avro_consumer.sink import TAIL_BYTES, JsonLinesSink, sink_path
-from newsroom.errors import DecodeError, RegistryUnavailable, SettingsError
-from newsroom.lifecycle import StopFlag
+from newsroom.errors import DecodeError, SettingsError
 from newsroom.settings import load_settings
 
 
@@ -113,37 +111,6 @@ def test_replicas_do_not_share_a_file(tmp_path: Path) -> None:
     assert sink_path(tmp_path, 2) == tmp_path / "consumed-2.jsonl"
     assert sink_path(Path("new/folder"), 0) == Path("new/folder/consumed-0.jsonl")
     assert sink_path(Path("out/news.jsonl"), 1) == Path("out/news-1.jsonl")
-
-
-def test_the_registry_is_asked_again_until_it_answers() -> None:
-    answers = iter([RegistryUnavailable("down"), "schema"])
-
-    def call() -> str:
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return str(answer)
-
-    ticks: list[None] = []
-    assert Patience(10, StopFlag(), lambda: ticks.append(None)).ask(call, "news") == "schema"
-    assert len(ticks) == 1
-
-
-def down() -> str:
-    raise RegistryUnavailable("connection refused")
-
-
-def test_a_registry_that_stays_away_ends_at_the_deadline() -> None:
-    patience = Patience(0.3, StopFlag(), lambda: None)
-    with pytest.raises(RegistryUnavailable, match=r"no schema for news .* within 0\.3 s: connection refused"):
-        patience.ask(down, "news partition 0 offset 1")
-
-
-def test_a_signal_ends_the_wait_for_the_registry() -> None:
-    stop = StopFlag()
-    stop.set()
-    with pytest.raises(Interrupted):
-        Patience(60, stop, lambda: None).ask(down, "news")
 
 
 def options(*argv: str) -> AvroConsumerSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,7 @@ def test_jsonl_csv_and_lines(tmp_path: Path) -> None:
         ("a.jsonl", b'{"value": "x"}\n[1]\n{"value": "y"}\n', "line 2: a JSON object is needed"),
         ("a.jsonl", b'{"value": "x"}\n{"key": "k"}\n{"value": "y"}\n', "line 2: there is no field 'value'"),
         ("a.csv", b"value,b\nx,1\ny\nz,1\n", "line 3: 1 columns, but the header has 2"),
+        ("a.csv", b'value\nx\ny\n"z\n', "line 4: a quote is opened and never closed"),
         ("a.txt", b"x\n\xff\ny\n", "line 2: no UTF-8"),
     ],
 )
@@ -144,6 +146,38 @@ def test_bad_lines_end_with_their_place_or_are_skipped(tmp_path: Path, name: str
     assert str(path) in str(raised.value)
     items, bad = items_of(path, "string", skip=True)
     assert (len(items), bad.skipped) == (2, 1)
+
+
+def test_a_quoted_field_keeps_its_blank_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('key,value\n\na,"one\n\n  \ntwo"\n\nb,"x"\n')
+    assert [(item.key, item.fields["value"], item.line) for item in items_of(path, "string")[0]] == [
+        ("a", "one\n\n  \ntwo", 3),
+        ("b", "x", 8),
+    ]
+
+
+def test_a_quote_that_is_never_closed_is_found_soon_and_the_rows_after_it_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"k{number},some text of a row\n" for number in range(20_000)]
+    path.write_text("key,value\n" + 'open,"never closed\n' + "".join(rows))
+    start = time.monotonic()
+    with pytest.raises(BadInput, match=r"lines 2 to \d+: a quote is opened and not closed within 131072 characters"):
+        items_of(path, "string")
+    items, bad = items_of(path, "string", skip=True)
+    assert time.monotonic() - start < 3
+    assert bad.skipped == 1
+    assert items[-1].key == "k19999"
+    assert sum(len(row) for row in rows) - sum(len(f"{i.key},{i.fields['value']}\n") for i in items) <= 131_072
+
+
+def test_rows_with_many_lines_in_quotes_are_read_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    long = "\n" * 100_000
+    path.write_text(f'key,value\na,"{long}"\nb,"{long}"\n')
+    start = time.monotonic()
+    assert [item.fields["value"] for item in items_of(path, "string")[0]] == [long, long]
+    assert time.monotonic() - start < 3
 
 
 def test_a_missing_file_is_a_settings_error(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import feedparser
 import httpx
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
@@ -17,15 +19,19 @@ from typing_extensions import override
 
 from news_producer.feeds import FeedReader, FeedSource
 from news_producer.main import run
+from news_producer.registry import schema_id
 from news_producer.sender import NEED, Sender
 from news_producer.settings import ProducerSettings
-from newsroom.errors import DeliveryFailed, RegistryUnavailable, SchemaRefused
+from newsroom.avro import SchemaRegistryError
+from newsroom.errors import DeliveryFailed, RegistryUnavailable, SchemaRefused, SettingsError
 from newsroom.health import Health
 from newsroom.lifecycle import Deadline, StopFlag
 from newsroom.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from news_producer.records import Item
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 REASON = "Incompatible schema: READER_FIELD_MISSING_DEFAULT_VALUE /fields/2"
@@ -48,6 +54,12 @@ class Answers(BaseHTTPRequestHandler):
         self._answer(409, json.dumps({"error_code": 409, "message": REASON}).encode())
 
     def do_GET(self) -> None:
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "http://xn--/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         body = FEED if self.path == "/feed" else b'{"compatibilityLevel": "BACKWARD"}'
         self._answer(404 if self.path == "/gone" else 200, body)
 
@@ -152,9 +164,55 @@ def test_a_refused_schema_ends_with_its_reason_and_nothing_is_written(cluster: s
     assert read_all(cluster, "news") == []
 
 
-def test_a_missing_registry_is_said() -> None:
-    with pytest.raises(RegistryUnavailable, match="does not answer"):
-        run(settings("--registry-url", f"http://{dead_port()}"), StopFlag())
+def test_a_missing_registry_is_asked_again_and_then_said() -> None:
+    start = time.monotonic()
+    with pytest.raises(RegistryUnavailable, match=r"no schema for subject news-value within 0\.3 s: .*does not answer"):
+        run(settings("--registry-url", f"http://{dead_port()}", "--registry-timeout", "0.3"), StopFlag())
+    assert time.monotonic() - start >= 0.3
+
+
+def test_a_signal_ends_the_wait_for_a_registry_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, logged: list[tuple[str, dict[str, object]]]
+) -> None:
+    monkeypatch.setattr("newsroom.avro.ONE_CALL", {"timeout": 0.2, "max.retries": 0})
+    stop = StopFlag()
+    threading.Timer(0.5, stop.set).start()
+    start = time.monotonic()
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        assert run(settings("--registry-url", f"http://127.0.0.1:{silent.getsockname()[1]}"), stop) == 0
+    assert time.monotonic() - start < 3
+    event, account = logged[-1]
+    assert (event, account["topic"], account["sent"]) == ("finished", "news", 0)
+
+
+def test_a_registry_that_comes_back_is_used(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [RegistryUnavailable("down")]
+
+    def number(*_: object, **__: object) -> int:
+        if failures:
+            raise failures.pop()
+        return 7
+
+    monkeypatch.setattr("news_producer.main.schema_id", number)
+    assert run(settings("--bootstrap-servers", cluster, "--topic", "late", "--count", "1"), StopFlag()) == 0
+    ((_, value),) = read_all(cluster, "late")
+    assert value is not None
+    assert value[:5] == b"\0\0\0\0\7"
+
+
+class FakeRegistry:
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def lookup_schema(self, *_: object) -> None:
+        raise SchemaRegistryError(404, self._code, "not found")
+
+
+def test_only_the_registry_can_say_that_a_schema_is_not_registered() -> None:
+    with pytest.raises(SettingsError, match="not registered under subject news-value"):
+        schema_id(FakeRegistry(40401), "news-value", {}, may_register=False)
+    with pytest.raises(RegistryUnavailable, match="could not look up subject news-value"):
+        schema_id(FakeRegistry(404), "news-value", {}, may_register=False)
 
 
 def test_a_broker_that_is_never_reached_ends_with_its_address(logged: list[tuple[str, dict[str, object]]]) -> None:
@@ -174,6 +232,13 @@ def test_a_record_that_is_not_delivered_stops_the_sender_with_the_reason() -> No
     assert (sender.ledger.failed, sender.ledger.unknown) == (1, 0)
     with pytest.raises(DeliveryFailed, match=rf"1 of 1 records to topic t at {brokers} failed: .*timed out"):
         sender.check()
+
+
+def test_a_ca_file_that_is_missing_is_a_settings_error() -> None:
+    ssl = {"security.protocol": "SSL", "ssl.ca.location": "/none.pem", "log_level": 0}
+    config = settings().client("test") | ssl
+    with pytest.raises(SettingsError, match=r"refuses its settings: .*ssl\.ca\.location failed"):
+        Sender(config, "t", message_timeout=1, stop=StopFlag(), health=Health(NEED))
 
 
 def test_a_full_queue_waits_and_looks_at_the_stop_flag() -> None:
@@ -211,3 +276,86 @@ def test_a_feed_ends_after_one_look_and_tells_its_problem() -> None:
     assert good.problem is None
     assert gone.problem is not None
     assert "404" in gone.problem
+
+
+@pytest.mark.parametrize(
+    ("path", "variable", "reason"), [("/moved", "UNUSED", "IDNAError"), ("/feed", "ALL_PROXY", "SOCKS")]
+)
+def test_whatever_a_feed_meets_is_its_problem_and_not_the_end_of_its_thread(
+    monkeypatch: pytest.MonkeyPatch, path: str, variable: str, reason: str
+) -> None:
+    monkeypatch.setenv(variable, "socks5://proxy:1")
+    with web() as url:
+        feed = FeedSource(f"{url}{path}", interval=60, once=True, stop=StopFlag())
+        assert [item for item in feed.items() if item] == []
+    assert feed.problem is not None
+    assert feed.problem.startswith(f"feed {url}{path} cannot be read: ")
+    assert reason in feed.problem
+
+
+def test_a_producer_whose_feed_cannot_be_read_does_not_end_well(
+    cluster: str, logged: list[tuple[str, dict[str, object]]]
+) -> None:
+    with web() as url:
+        assert run(settings("--bootstrap-servers", cluster, "--source", f"{url}/moved", "--once"), StopFlag()) == 1
+    assert "IDNAError" in logged[0][0]
+
+
+def test_a_feed_is_tried_again_after_whatever_it_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[Exception] = [ImportError("no SOCKS"), ValueError("odd page")]
+    new_items = FeedReader.new_items
+
+    def client(**options: object) -> httpx.Client:
+        if len(failures) == 2:
+            raise failures.pop(0)
+        return real(**options)  # type: ignore[arg-type]
+
+    def look(reader: FeedReader) -> list[Item]:
+        if failures:
+            raise failures.pop(0)
+        return new_items(reader)
+
+    real = httpx.Client
+    monkeypatch.setattr("news_producer.feeds.httpx.Client", client)
+    monkeypatch.setattr(FeedReader, "new_items", look)
+    stop = StopFlag()
+    with web() as url:
+        feed = FeedSource(f"{url}/feed", interval=0.05, once=False, stop=stop)
+        deadline = Deadline(10)
+        items = feed.items()
+        keys: list[str | None] = []
+        while len(keys) < 2 and not deadline.passed():
+            item = next(items)
+            keys += [item.key] if item else []
+        stop.set()
+        assert list(filter(None, items)) == []
+    assert keys == ["1", "2"]
+    assert feed.problem is None
+
+
+def test_what_a_failed_look_has_seen_comes_at_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the server says that nothing has changed since."""
+    asked: list[httpx.Headers] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers)
+        if "If-None-Match" in request.headers:
+            return httpx.Response(304)
+        return httpx.Response(200, content=FEED, headers={"ETag": "x"})
+
+    parse = feedparser.parse
+
+    def stumble(body: bytes) -> Any:  # noqa: ANN401 - feedparser's own dictionary
+        feed = parse(body)
+        feed.entries[0] = None
+        return feed
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        reader = FeedReader("http://feed", client)
+        monkeypatch.setattr("news_producer.feeds.feedparser.parse", stumble)
+        with pytest.raises(AttributeError):
+            reader.new_items()
+        monkeypatch.undo()
+        assert [item.key for item in reader.new_items()] == ["1", "2"]
+        assert reader.new_items() == []
+    assert ["If-None-Match" in headers for headers in asked] == [False, False, True]

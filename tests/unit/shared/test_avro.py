@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry import SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from newsroom.avro import AvroDecoder, AvroEncoder, read_schema, register, registry_client
+from newsroom.avro import AvroDecoder, AvroEncoder, Schema, read_schema, register, registry_client
 from newsroom.errors import DecodeError, SettingsError
 from newsroom.settings import KafkaSettings
 
@@ -54,6 +54,7 @@ def poison(schema_id: int, good: bytes) -> dict[str, bytes | None]:
         "empty": b"",
         "plain text": b"value10",
         "wrong magic byte": b"\x01" + good[1:],
+        "impossible schema id": good[:1] + b"\xff\xff\xff\xff" + good[5:],
         "unknown schema id": good[:1] + (schema_id + 999).to_bytes(4, "big") + good[5:],
         "truncated": good[:-3],
         "bytes left over": good + b"x",
@@ -75,7 +76,16 @@ def test_a_record_that_lacks_a_required_field_is_named(schema: dict[str, Any]) -
         AvroEncoder(schema, 1).encode({"title": "no media"})
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"type": "record"}', '"string"'])
+def test_a_number_that_is_too_large_for_its_field_is_named() -> None:
+    schema = {"type": "record", "name": "R", "fields": [{"name": "n", "type": "long"}]}
+    with pytest.raises(SettingsError, match="does not fit the schema"):
+        AvroEncoder(schema, 1).encode({"n": 2**70})
+
+
+BAD_SCHEMAS = ["", "{", "{}", "null", '{"type": "record"}', '{"type": "record", "name": "R", "fields": 1}', '"string"']
+
+
+@pytest.mark.parametrize("text", [*BAD_SCHEMAS, '{"type": "string"}'])
 def test_a_file_that_is_no_schema_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.avsc"
     path.write_text(text)
@@ -83,3 +93,64 @@ def test_a_file_that_is_no_schema_is_named(tmp_path: Path, text: str) -> None:
         read_schema(path)
     with pytest.raises(SettingsError, match="cannot be read"):
         read_schema(tmp_path / "missing.avsc")
+
+
+@pytest.mark.parametrize("kind", ["JSON", "PROTOBUF"])
+def test_a_record_of_another_kind_of_schema_is_poison(registry: SchemaRegistryClient, kind: str) -> None:
+    # A JSON schema of a string is an Avro schema to the letter: only its type tells them apart.
+    schema_id = registry.register_schema("other", Schema('{"type": "string"}', kind))
+    with pytest.raises(DecodeError, match=f"schema {schema_id} is no Avro schema, but one of type {kind}"):
+        AvroDecoder(registry).decode(b"\0" + schema_id.to_bytes(4, "big") + b"\2a")
+
+
+@pytest.mark.parametrize("text", [text for text in BAD_SCHEMAS if text != '"string"'])
+def test_a_record_whose_schema_cannot_be_parsed_is_poison(registry: SchemaRegistryClient, text: str) -> None:
+    schema_id = registry.register_schema("broken", Schema(text, "AVRO"))
+    with pytest.raises(DecodeError, match=f"schema {schema_id} is no Avro schema that can be read"):
+        AvroDecoder(registry).decode(b"\0" + schema_id.to_bytes(4, "big") + b"\2a")
+
+
+AUTHOR = {"type": "record", "name": "Author", "namespace": "people", "fields": [{"name": "name", "type": "string"}]}
+TEAM = {
+    "type": "record",
+    "name": "Team",
+    "namespace": "people",
+    "fields": [{"name": "head", "type": "Author"}, {"name": "deputy", "type": "Author"}],
+}
+WHOLE_TEAM = {**TEAM, "fields": [{"name": "head", "type": AUTHOR}, {"name": "deputy", "type": "Author"}]}
+PAPER: dict[str, Any] = {"type": "record", "name": "Paper", "fields": [{"name": "by", "type": "people.Team"}]}
+WHOLE_PAPER = {**PAPER, "fields": [{"name": "by", "type": WHOLE_TEAM}]}
+BY = {"by": {"head": {"name": "Ada"}, "deputy": {"name": "Bob"}}}
+
+
+def with_references(registry: SchemaRegistryClient, root: object, team_name: str = "people.Team") -> int:
+    """Register a schema that refers to a team, which refers to an author; its id."""
+    registry.register_schema("author", Schema(json.dumps(AUTHOR), "AVRO"))
+    author = SchemaReference("people.Author", "author", 1)
+    registry.register_schema("team", Schema(json.dumps(TEAM), "AVRO", [author]))
+    team = SchemaReference(team_name, "team", 1)
+    return int(registry.register_schema("root", Schema(json.dumps(root), "AVRO", [team])))
+
+
+@pytest.mark.parametrize("name", ["people.Team", "team.avsc"])
+def test_a_schema_that_refers_to_others_is_put_together(registry: SchemaRegistryClient, name: str) -> None:
+    schema_id = with_references(registry, PAPER, name)
+    data = AvroEncoder(WHOLE_PAPER, schema_id).encode(BY)
+    assert AvroDecoder(registry).decode(data) == BY
+    reader = {**WHOLE_PAPER, "fields": [*WHOLE_PAPER["fields"], {"name": "page", "type": "int", "default": 1}]}
+    assert AvroDecoder(registry, reader).decode(data) == {**BY, "page": 1}
+
+
+def test_a_union_of_types_from_elsewhere_is_put_together(registry: SchemaRegistryClient) -> None:
+    schema_id = with_references(registry, ["null", "people.Team"])
+    body = AvroEncoder(WHOLE_TEAM, schema_id).encode(BY["by"])
+    data = body[:5] + b"\x02" + body[5:]  # the second branch of the union
+    assert AvroDecoder(registry).decode(data) == BY["by"]
+
+
+def test_a_schema_that_refers_to_a_missing_one_is_poison(registry: SchemaRegistryClient) -> None:
+    gone = SchemaReference("people.Team", "gone", 3)
+    schema_id = registry.register_schema("root", Schema(json.dumps(PAPER), "AVRO", [gone]))
+    data = AvroEncoder(WHOLE_PAPER, schema_id).encode(BY)
+    with pytest.raises(DecodeError, match="gone version 3, which a schema refers to, is unknown to the registry"):
+        AvroDecoder(registry).decode(data)

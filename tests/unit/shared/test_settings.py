@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import certifi
 import pytest
 
 from newsroom.errors import SettingsError
@@ -40,16 +41,16 @@ def test_sasl_without_a_password_is_refused() -> None:
         load_settings(Example, "example", options)
 
 
-def test_someone_elses_cluster_reaches_the_client_parameters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_someone_elses_cluster_reaches_the_client_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEWSROOM_SECURITY_PROTOCOL", "SASL_SSL")
     monkeypatch.setenv("NEWSROOM_SASL_MECHANISM", "SCRAM-SHA-512")
     monkeypatch.setenv("NEWSROOM_SASL_USERNAME", "reader")
     monkeypatch.setenv("NEWSROOM_SASL_PASSWORD", "hidden")
-    monkeypatch.setenv("NEWSROOM_SSL_CA_LOCATION", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("NEWSROOM_SSL_CA_LOCATION", certifi.where())
     settings = load_settings(Example, "example", [])
     config = settings.client_config("me")
     assert config["sasl.password"] == "hidden"
-    assert config["ssl.ca.location"] == str(tmp_path / "ca.pem")
+    assert config["ssl.ca.location"] == certifi.where()
     assert "hidden" not in repr(settings)
 
 
@@ -65,3 +66,30 @@ def test_consumers_commit_by_themselves() -> None:
     config = KafkaSettings().consumer_config("me", "group")
     assert config["enable.auto.commit"] is False
     assert config["auto.offset.reset"] == "earliest"
+
+
+def test_built_alone_it_reads_our_variables_and_no_one_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SASL_MECHANISM", "GSSAPI")
+    monkeypatch.setenv("REGISTRY_URL", "http://elsewhere")
+    monkeypatch.setenv("NEWSROOM_SASL_USERNAME", "me")
+    settings = KafkaSettings()
+    assert (settings.sasl_mechanism, settings.sasl_username) == (None, "me")
+    assert settings.registry_url.startswith("http://localhost")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(None, "cannot be read (No such file"), ("", "no CA certificates in PEM format")]
+)
+def test_certificates_that_cannot_be_used_are_named(tmp_path: Path, content: str | None, problem: str) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    options = ["--security-protocol", "SSL", "--ssl-ca-location", str(path)]
+    with pytest.raises(SettingsError) as raised:
+        load_settings(Example, "example", options)
+    assert f"--ssl-ca-location (or NEWSROOM_SSL_CA_LOCATION): {problem}" in str(raised.value)
+    assert str(path) in str(raised.value)
+
+
+def test_certificates_that_are_not_used_may_be_missing() -> None:
+    assert KafkaSettings(security_protocol="PLAINTEXT", ssl_ca_location=Path("/nowhere")).ssl_ca_location

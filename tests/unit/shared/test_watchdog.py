@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ from newsroom import health as health_module
 from newsroom import watchdog as module
 from newsroom.health import Health
 from newsroom.watchdog import Watchdog
+from newsroom_stack.crew import STOP_SECONDS
 
 SECONDS = 10.0
 
@@ -60,3 +63,69 @@ def test_the_process_ends_with_one_and_says_why() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert "did not close within 0 s: ended by force" in done.stdout
+
+
+STUCK = """
+import signal, sys
+from confluent_kafka import Producer
+from newsroom.health import Health
+from newsroom.watchdog import Watchdog
+signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
+producer = Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+producer.produce("t", b"never delivered")
+with Watchdog(Health(), close_seconds=float(sys.argv[1])):
+    print("stuck", flush=True)
+    producer.flush(60)
+"""
+"""As in an outage: a call of a library that lets other threads run, but no handler of a signal."""
+
+
+@pytest.mark.parametrize(
+    ("close_seconds", "signals", "code", "said"),
+    [(0.2, 1, 1, "did not close within 0.2 s"), (60, 2, 128 + signal.SIGTERM, "")],
+    ids=["the first starts the clock", "the second ends the process"],
+)
+def test_signals_are_heard_while_the_main_thread_is_inside_a_library(
+    close_seconds: float, signals: int, code: int, said: str
+) -> None:
+    arguments = [sys.executable, "-c", STUCK, str(close_seconds)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stuck\n"
+        time.sleep(0.3)  # it is inside the call
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+        assert process.wait(30) == code
+        rest = process.stdout.read()
+    assert said in rest
+    assert "handled" not in rest
+
+
+def test_output_that_nobody_reads_does_not_keep_it_alive() -> None:
+    code = (
+        "from newsroom.health import Health; from newsroom.watchdog import Watchdog\n"
+        "with Watchdog(Health(), close_seconds=0.5) as dog:\n"
+        "    dog.closing()\n"
+        "    while True: print('x' * 1000)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.wait(30) == 1
+
+
+def test_what_heard_signals_before_hears_them_again() -> None:
+    ears, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    before = signal.set_wakeup_fd(mouth.fileno())
+    try:
+        with Watchdog(Health(), close_seconds=SECONDS):
+            pass
+        assert signal.set_wakeup_fd(before) == mouth.fileno()
+    finally:
+        signal.set_wakeup_fd(before)
+        ears.close()
+        mouth.close()
+
+
+def test_closing_leaves_time_to_say_why_before_the_stack_kills() -> None:
+    assert STOP_SECONDS["service"] > module.CLOSE_SECONDS + 0.5  # half a second is between two looks

@@ -134,8 +134,10 @@ def test_a_question_without_an_answer_is_asked_again_and_names_its_stage(
         return Pipeline.end_offsets(pipeline, topic)
 
     monkeypatch.setattr(pipeline, "end_offsets", end_offsets)
+    monkeypatch.setattr(demo, "STAGE_SECONDS", 10.0)
     assert story(pipeline)[0].tell().count == 6
     silent = 1_000_000
+    monkeypatch.setattr(demo, "STAGE_SECONDS", 0.1)
     with pytest.raises(StageFailed, match=r"'join-service past word-counts' .* word-counts: no end offsets"):
         story(pipeline)[0].tell()
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -27,11 +28,20 @@ if TYPE_CHECKING:
     from newsroom_stack.artifacts import Artifacts
 
 OFFSET = 15000
-"""Ports that no other test uses."""
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+def taken(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Ports that are in use; the machine's own are not looked at, as other tests' connections may have any."""
+    ports: set[int] = set()
+    monkeypatch.setattr(module, "port_is_free", lambda port: port not in ports)
+    monkeypatch.setattr(module, "reserved", lambda _: nullcontext())
+    return ports
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: set[int]) -> Supervisor:
+    assert not taken
     plan = Plan(StackSettings(home=tmp_path, port_offset=OFFSET), cast("Artifacts", None))
     plan.layout.make()
     made = Supervisor(plan, lifeline=None, run_for=None)
@@ -43,9 +53,11 @@ def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     return made
 
 
-def test_a_port_in_use_is_named_with_who_wanted_it(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server((LOOPBACK, 39092 + OFFSET)):
-        assert supervisor.main() == 1
+def test_a_port_in_use_is_named_with_who_wanted_it(
+    supervisor: Supervisor, taken: set[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken.add(39092 + OFFSET)
+    assert supervisor.main() == 1
     said = capsys.readouterr().out
     assert f"error: ports in use: {39092 + OFFSET} (kafka-2). Stop what uses them" in said
     assert f"NEWSROOM_PORT_OFFSET={OFFSET + SECOND_OFFSET}" in said
@@ -105,8 +117,10 @@ def test_a_disk_that_fills_up_while_it_runs_stops_the_stack_with_a_sentence(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere outgoing connections have ports of their own")
 def test_a_reserved_port_can_be_listened_on_and_is_given_to_no_connection() -> None:
-    with reserved([40092 + OFFSET]):
-        address = (LOOPBACK, 40092 + OFFSET)
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        address = probe.getsockname()
+    with reserved([address[1]]):
         assert port_is_free(address[1])
         with socket.create_server(address), socket.create_connection(address, 5):
             assert not port_is_free(address[1])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from newsroom.health import Health
 from status_api.app import create_app
-from status_api.model import Broker, Group, Joined, Member, Partition, Snapshot, Tables, Topic, progress
+from status_api.model import Broker, Group, Joined, Member, Partition, Snapshot, Tables, Topic, by_key, progress
 from status_api.store import SnapshotStore
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def a_snapshot(number: int = 1) -> Snapshot:
             a_topic("words-joined", [2, 0, 0, 0, 0, 0]),
         )
     }
+    partitions = by_key(topics.values())
     member = Member("m-1", "avro-consumer-0", "127.0.0.1", "avro-0", (("news", 0), ("news", 1)))
     committed = {("news", 0): 5, ("news", 2): 7, ("__consumer_offsets", 0): 1}
     groups = (
@@ -61,9 +62,9 @@ def a_snapshot(number: int = 1) -> Snapshot:
             "range",
             1,
             (member,),
-            tuple(progress(committed, (member,), topics)),
+            tuple(progress(committed, (member,), partitions)),
         ),
-        Group("connect-local-file-sink", "Empty", partitions=tuple(progress({("mytopic", 0): 90}, (), topics))),
+        Group("connect-local-file-sink", "Empty", partitions=tuple(progress({("mytopic", 0): 90}, (), partitions))),
         Group("forbidden", error="Group authorization failed"),
     )
     tables = Tables(

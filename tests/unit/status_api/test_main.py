@@ -17,7 +17,7 @@ COMMAND = [sys.executable, "-c", "from status_api.main import main; main()"]
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
+        with urllib.request.urlopen(url, timeout=20) as response:  # noqa: S310 - our own address
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -52,4 +52,12 @@ def test_a_taken_port_is_a_sentence_and_exit_code_2() -> None:
         done = subprocess.run([*COMMAND, "--http-port", port], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 2
     assert f"127.0.0.1:{port} cannot be listened on" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_certificates_that_are_not_there_are_a_sentence_before_anything_starts() -> None:
+    options = ["--http-port", "0", "--security-protocol", "SSL", "--ssl-ca-location", "/nowhere/ca.pem"]
+    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "--ssl-ca-location (or NEWSROOM_SSL_CA_LOCATION): cannot be read" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr

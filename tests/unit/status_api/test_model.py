@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from status_api.model import GroupPartition, Member, progress
+from typing import Any
+
+from typing_extensions import override
+
+from status_api.model import GroupPartition, Member, Partition, Topic, by_key, progress
 from status_api.pipeline import Roles, pipeline
 from unit.status_api.fakes import a_snapshot, a_topic
 
@@ -16,7 +20,7 @@ def test_lag_is_unknown_not_zero_without_commit_or_end() -> None:
 
 
 def test_commit_beyond_the_end_is_no_negative_lag_and_says_why() -> None:
-    (row,) = progress({("t", 0): 11}, (), {"t": a_topic("t", [5])})
+    (row,) = progress({("t", 0): 11}, (), by_key([a_topic("t", [5])]))
     assert row.lag is None
     assert row.error is not None
     assert "beyond the end 5" in row.error
@@ -24,11 +28,27 @@ def test_commit_beyond_the_end_is_no_negative_lag_and_says_why() -> None:
 
 def test_progress_has_committed_and_assigned_partitions_with_owners() -> None:
     member = Member("m", "client", "host", assignment=(("t", 1),))
-    rows = progress({("t", 0): 3}, (member,), {"t": a_topic("t", [5, 6])})
+    rows = progress({("t", 0): 3}, (member,), by_key([a_topic("t", [5, 6])]))
     assert [(row.partition, row.committed, row.end, row.lag, row.member_id) for row in rows] == [
         (0, 3, 5, 2, None),
         (1, None, 6, None, "m"),
     ]
+
+
+def test_a_row_costs_the_same_however_many_partitions_a_topic_has() -> None:
+    looked_at: list[int] = []
+
+    class Watched(Partition):
+        @override
+        def __getattribute__(self, name: str) -> Any:
+            if name == "number":
+                looked_at.append(1)
+            return super().__getattribute__(name)
+
+    partitions = by_key([Topic("t", tuple(Watched(i, 1, (1,), (1,), 0, 9) for i in range(100)))])
+    rows = progress({("t", i): i % 9 for i in range(100)}, (), partitions)
+    assert [row.end for row in rows] == [9] * 100
+    assert len(looked_at) == 100
 
 
 def test_progress_names_a_topic_that_is_gone() -> None:

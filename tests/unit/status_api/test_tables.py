@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 from confluent_kafka import Producer
 
 from newsroom.settings import KafkaSettings
-from status_api import tables
+from status_api import tables, wordtable
 from status_api.tables import TableReader, table_consumer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
+    from confluent_kafka import Consumer
 
 
 def turn_until(reader: TableReader, condition: Callable[[], bool]) -> None:
@@ -43,3 +45,64 @@ def test_tables_are_read_from_the_beginning_and_followed(monkeypatch: pytest.Mon
         assert reader.tables().joined[0].value == "(6, active)"
     finally:
         reader.close()
+
+
+class Message:
+    """A record as librdkafka gives it."""
+
+    def __init__(self, offset: int, value: bytes) -> None:
+        self._offset, self._value = offset, value
+
+    def error(self) -> None:
+        return None
+
+    def topic(self) -> str:
+        return "word-counts"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def key(self) -> bytes:
+        return b"word%d" % self._offset
+
+    def value(self) -> bytes:
+        return self._value
+
+
+class FakeConsumer:
+    """A consumer that gives one batch."""
+
+    def __init__(self, batch: list[Message]) -> None:
+        self._batch = batch
+
+    def list_topics(self, **_: object) -> object:
+        return SimpleNamespace(topics={})
+
+    def consume(self, *_: object) -> list[Message]:
+        return [self._batch.pop(0) for _ in range(len(self._batch))]
+
+
+def test_a_record_nobody_expected_does_not_take_its_batch_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(value: bytes) -> int:
+        if value == b"?":
+            raise RuntimeError
+        return int(value)
+
+    monkeypatch.setattr(wordtable, "parse_count", parse)
+    batch = [Message(0, b"1"), Message(1, b"?"), Message(2, b"4")]
+    reader = TableReader(cast("Consumer", FakeConsumer(batch)), 100)
+    reader.turn()
+    assert reader.tables().words_counted == 5
+    assert reader.tables().error == "a record could not be shown (word-counts[0] offset 1: RuntimeError)"
+
+
+def test_a_failed_turn_is_shown_until_one_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "VIEW_SECONDS", 0.0)
+    reader = TableReader(cast("Consumer", FakeConsumer([])), 100)
+    assert [reader.failed("why"), reader.failed("why")] == [True, False]
+    assert reader.tables().error == "why"
+    reader.turn()
+    assert reader.tables().error is None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from status_api.wordtable import LAST_JOINED, JoinedLog, WordTable, joined_text, parse_count, view
+from status_api.wordtable import LAST_JOINED, MAX_TEXT, JoinedLog, WordTable, joined_text, parse_count, view
 
 
 def filled(*records: tuple[int, int, bytes | None, bytes | None], max_words: int = 100) -> WordTable:
@@ -44,7 +44,18 @@ def test_null_keys_and_broken_counts_do_no_harm() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "count"), [(b"6", 6), (b'{"count": 6}', 6), (b"true", None), (b"1.5", None), (b"\xff", None), (b"", None)]
+    ("value", "count"),
+    [
+        (b"6", 6),
+        (b'{"count": 6}', 6),
+        (b"true", None),
+        (b"1.5", None),
+        (b"\xff", None),
+        (b"", None),
+        (b"9223372036854775807", 2**63 - 1),
+        (b"1" * 4000, None),
+        (b"[" * 100_000, None),
+    ],
 )
 def test_counts(value: bytes, count: int | None) -> None:
     assert parse_count(value) == count
@@ -57,6 +68,8 @@ def test_counts(value: bytes, count: int | None) -> None:
         (b'[6, "active"]', "(6, active)"),
         (b"(6, active)", "(6, active)"),
         (None, ""),
+        (b"[" * 100_000, "[" * MAX_TEXT),
+        (rb'{"count": 6, "label": "\ud800"}', "(6, ?)"),
     ],
 )
 def test_joined_values_take_the_labs_form(value: bytes | None, text: str) -> None:

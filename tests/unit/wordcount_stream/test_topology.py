@@ -13,7 +13,7 @@ from quixstreams.context import set_message_context
 from quixstreams.models import MessageContext, Topic, TopicConfig
 from quixstreams.models.serializers import SerializationContext
 
-from newsroom.avro import AvroDecoder, AvroEncoder, register, registry_client
+from newsroom.avro import AvroDecoder, AvroEncoder, Schema, register, registry_client
 from newsroom.settings import KafkaSettings
 from newsroom.streams import Decoder, decode_text
 from wordcount_stream import deltas
@@ -127,6 +127,14 @@ def test_poison_is_counted_and_skipped(
     assert _metric("undecodable", topic=topic) == before + 1
     assert running.checkpoint() == {}
     assert running.producer.of("word-counts") == []
+
+
+def test_a_record_of_another_kind_of_schema_is_skipped_too(running: Running, registry: SchemaRegistryClient) -> None:
+    before = _metric("undecodable", topic="news")
+    schema_id = registry.register_schema("other", Schema('{"type": "object"}', "JSON"))
+    running.feed("news", b"\0" + schema_id.to_bytes(4, "big") + b'{"title": "Not Avro"}')
+    assert _metric("undecodable", topic="news") == before + 1
+    assert running.checkpoint() == {}
 
 
 def test_tombstones_have_no_words(running: Running) -> None:

@@ -1,0 +1,161 @@
+"""The loop over stand-ins of its source and its format: what a slow registry, a signal and poison do to a batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typing_extensions import override
+
+from avro_consumer.loop import Loop
+from avro_consumer.records import Reading, Record
+from avro_consumer.settings import AvroConsumerSettings
+from newsroom.avro import Patience
+from newsroom.errors import DecodeError, RegistryUnavailable
+from newsroom.health import Health
+from newsroom.lifecycle import StopFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+class FakeSource:
+    """Gives records of one partition, those that were put back first."""
+
+    joined = True
+
+    def __init__(self, number: int) -> None:
+        self.waiting = [Record("news", 0, offset, 0, None, b"%d" % offset) for offset in range(number)]
+        self.progress: list[dict[int, int]] = []
+        self.commits = 0
+
+    def take(self, limit: int) -> list[Record]:
+        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        return taken
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        self.waiting[:0] = records
+
+    def done(self, progress: Mapping[int, int]) -> None:
+        self.progress.append(dict(progress))
+
+    def commit(self) -> None:
+        self.commits += 1
+
+
+class FakePoison:
+    def __init__(self) -> None:
+        self.put_offsets: list[int] = []
+
+    def put(self, record: Record, error: Exception) -> None:
+        assert str(error)
+        self.put_offsets.append(record.offset)
+
+    def deliver(self) -> None:
+        pass
+
+
+class FakeFormat:
+    """Reads with `look`, which may raise."""
+
+    def __init__(self, look: Callable[[Record], None]) -> None:
+        self._look = look
+        self.seen: list[int] = []
+
+    def read(self, record: Record) -> Reading:
+        self._look(record)
+        self.seen.append(record.offset)
+        return Reading(record, None, "text")
+
+    def show(self, reading: Reading) -> str:
+        return str(reading.value)
+
+
+class CountingHealth(Health):
+    ticks = 0
+
+    @override
+    def tick(self) -> None:
+        self.ticks += 1
+        super().tick()
+
+
+class Bench:
+    def __init__(self, number: int, look: Callable[[Record], None], **settings: Any) -> None:  # noqa: ANN401
+        self.stop = StopFlag()
+        self.health = CountingHealth()
+        self.source = FakeSource(number)
+        self.form = FakeFormat(look)
+        self.poison = FakePoison()
+        self.loop = Loop(
+            AvroConsumerSettings(**settings),
+            source=self.source,
+            form=self.form,
+            poison=self.poison,
+            sink=None,
+            patience=Patience(5, self.stop, self.health.tick),
+            health=self.health,
+            stop=self.stop,
+        )
+
+
+def unknown(_: Record) -> None:
+    raise DecodeError("schema id 7 is unknown to the registry")
+
+
+def test_the_loop_ticks_at_every_record_of_a_batch() -> None:
+    bench = Bench(300, unknown, count=300)
+    bench.loop.run()
+    assert bench.health.ticks >= 300
+    assert len(bench.poison.put_offsets) == 300
+    assert bench.source.progress[-1] == {0: 300}
+
+
+def test_a_signal_within_a_batch_leaves_the_rest_uncommitted() -> None:
+    def look(record: Record) -> None:
+        if record.offset == 3:
+            bench.stop.set()
+        unknown(record)
+
+    bench = Bench(500, look)
+    bench.loop.run()
+    assert bench.poison.put_offsets == [0, 1, 2, 3]
+    assert bench.source.progress == [{0: 4}]
+    assert bench.source.commits == 1
+
+
+def test_a_batch_that_takes_long_is_read_on_in_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avro_consumer.loop.READING_SECONDS", 10.0)
+    now = 0.0
+    monkeypatch.setattr("newsroom.lifecycle.time.monotonic", lambda: now)
+
+    def look(_: Record) -> None:
+        nonlocal now
+        now += 4
+
+    bench = Bench(7, look, count=7)
+    bench.loop.run()
+    assert bench.form.seen == list(range(7))
+    assert bench.source.progress == [{0: 3}, {0: 6}, {0: 7}]
+    assert bench.source.commits == 3
+
+
+def test_a_signal_while_the_registry_is_away_leaves_the_record_uncommitted() -> None:
+    def look(record: Record) -> None:
+        if record.offset == 2:
+            bench.stop.set()
+            raise RegistryUnavailable("down")
+
+    bench = Bench(5, look)
+    bench.loop.run()
+    assert bench.form.seen == [0, 1]
+    assert bench.source.progress == [{0: 2}]
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_nothing_is_read_after_a_signal(*, stopped: bool) -> None:
+    bench = Bench(2, lambda _: None, count=2)
+    if stopped:
+        bench.stop.set()
+    bench.loop.run()
+    assert bench.form.seen == ([] if stopped else [0, 1])

@@ -1,0 +1,35 @@
+"""The folder of a state is that of its changelog and of no other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsroom.slots import take_slot
+from newsroom.stream_changelog import Changelog, state_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_it_is_named_as_quix_names_it() -> None:
+    assert Changelog("g", ("word-counts", "word")).topic == "changelog__g--word--word-counts--default"
+
+
+def test_another_changelogs_state_is_never_taken_and_its_own_always(tmp_path: Path) -> None:
+    with take_slot(tmp_path) as slot:
+        first = state_folder(slot, "first")
+        (first / "g").mkdir(parents=True)
+        assert state_folder(slot, "first") == first
+        assert (first / "g").is_dir()
+        second = state_folder(slot, "second")
+        assert second != first
+        assert not second.exists()
+        assert not first.exists()
+        assert second.parent == slot.folder
+
+
+def test_the_state_of_other_replicas_is_left_alone(tmp_path: Path) -> None:
+    with take_slot(tmp_path) as mine, take_slot(tmp_path) as other:
+        state_folder(other, "old").mkdir()
+        state_folder(mine, "new")
+        assert (other.folder / "old").is_dir()

@@ -1,0 +1,242 @@
+"""The changelog before a stream service starts, on a cluster of fakes."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import OFFSET_INVALID, KafkaException, TopicPartition, Uuid
+from confluent_kafka.error import KafkaError
+
+from newsroom import stream_topics
+from newsroom.errors import ClusterUnavailable, StateLost
+from newsroom.lifecycle import StopFlag
+from newsroom.stream_changelog import Changelog
+from newsroom.stream_topics import await_topics, prepare_changelog
+from newsroom.streams import StreamSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SOURCES = {
+    "word-deltas": SimpleNamespace(partitions={number: SimpleNamespace(replicas=[1, 2, 3]) for number in range(6)})
+}
+CHANGELOG = Changelog("g", ("word-deltas",))
+WITH_SLASHES = Uuid(-1, -1)  # in base64 all its characters are '/'
+AS_KAFKA_WRITES_IT = "_" * 21 + "w"
+
+
+def failed(code: int) -> KafkaException:
+    return KafkaException(KafkaError(code))
+
+
+def done(value: object) -> Future[Any]:
+    future: Future[Any] = Future()
+    if isinstance(value, Exception):
+        future.set_exception(value)
+    else:
+        future.set_result(value)
+    return future
+
+
+class FakeCluster:
+    """AdminClient and Consumer of one cluster, which knows some topics and commits."""
+
+    def __init__(self) -> None:
+        self.topics: set[str] = set()
+        self.commits: dict[int, int] = {}
+        self.leaderless = 0
+        self.failures: list[Exception] = []
+        self.silent = False
+        self.made: list[Any] = []
+        self.asked_for_commits: Callable[[], None] = lambda: None
+        self.consumers: list[dict[str, Any]] = []
+
+    def _answer(self, answer: Callable[[], object]) -> Future[Any]:
+        if self.silent:
+            return Future()
+        if self.failures:
+            return done(self.failures.pop(0))
+        try:
+            return done(answer())
+        except KafkaException as error:
+            return done(error)
+
+    def describe_topics(self, asked: Any, *, request_timeout: float) -> dict[str, Future[Any]]:  # noqa: ANN401
+        assert request_timeout <= 5
+        (name,) = asked.topic_names
+
+        def answer() -> object:
+            if name not in self.topics:
+                raise failed(KafkaError.UNKNOWN_TOPIC_OR_PART)
+            self.leaderless -= 1
+            leader = None if self.leaderless >= 0 else SimpleNamespace(id=1)
+            return SimpleNamespace(topic_id=WITH_SLASHES, partitions=[SimpleNamespace(leader=leader)])
+
+        return {name: self._answer(answer)}
+
+    def create_topics(
+        self, topics: list[Any], *, request_timeout: float, validate_only: bool = False
+    ) -> dict[str, Future[Any]]:
+        assert request_timeout <= 5
+        (topic,) = topics
+
+        def answer() -> None:
+            if topic.topic in self.topics:
+                raise failed(KafkaError.TOPIC_ALREADY_EXISTS)
+            if not validate_only:
+                self.topics.add(topic.topic)
+                self.made.append(topic)
+
+        return {topic.topic: self._answer(answer)}
+
+    def consumer(self, config: dict[str, Any]) -> Any:  # noqa: ANN401
+        self.consumers.append(config)
+        return self
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout <= 5
+        self.asked_for_commits()
+        return [
+            TopicPartition(each.topic, each.partition, self.commits.get(each.partition, OFFSET_INVALID))
+            for each in partitions
+        ]
+
+    def close(self) -> None:
+        self.consumers[-1]["closed"] = True
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    cluster = FakeCluster()
+    monkeypatch.setattr(stream_topics, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(stream_topics, "AdminClient", lambda _: cluster)
+    monkeypatch.setattr(stream_topics, "Consumer", cluster.consumer)
+    return cluster
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> StreamSettings:
+    return StreamSettings(consumer_group="g", state_dir=tmp_path)
+
+
+def prepared(settings: StreamSettings, stop: StopFlag | None = None) -> str | None:
+    return prepare_changelog(settings, CHANGELOG, SOURCES, stop or StopFlag())
+
+
+@pytest.mark.parametrize("commits", [{}, {0: 0}], ids=["none", "reset to the beginning"])
+def test_a_first_start_makes_the_changelog(
+    cluster: FakeCluster, settings: StreamSettings, commits: dict[int, int]
+) -> None:
+    cluster.commits = commits
+    assert prepared(settings) == AS_KAFKA_WRITES_IT
+    (made,) = cluster.made
+    assert (made.topic, made.num_partitions, made.replication_factor) == ("changelog__g--word-deltas--default", 6, 3)
+    assert made.config == {"cleanup.policy": "compact", "min.insync.replicas": "2"}
+
+
+def test_commits_are_read_without_joining_and_without_waiting_for_an_open_transaction(
+    cluster: FakeCluster, settings: StreamSettings
+) -> None:
+    prepared(settings)
+    (config,) = cluster.consumers
+    assert (config["group.id"], config["isolation.level"], config["closed"]) == ("g", "read_uncommitted", True)
+
+
+@pytest.mark.parametrize("commits", [{}, {3: 7}], ids=["killed before the first commit", "a later start"])
+def test_a_changelog_that_is_there_is_taken(
+    cluster: FakeCluster, settings: StreamSettings, commits: dict[int, int]
+) -> None:
+    cluster.topics.add(CHANGELOG.topic)
+    cluster.commits = commits
+    assert prepared(settings) == AS_KAFKA_WRITES_IT
+    assert cluster.made == []
+
+
+def test_a_changelog_that_is_gone_while_the_group_has_commits_is_a_lost_state_also_at_the_next_start(
+    cluster: FakeCluster, settings: StreamSettings
+) -> None:
+    cluster.commits = {3: 7}
+    for _ in range(2):
+        with pytest.raises(StateLost, match=r"--delete-offsets --group g --topic word-deltas$"):
+            prepared(settings)
+    assert cluster.topics == set()
+    cluster.commits = {}
+    assert prepared(settings) == AS_KAFKA_WRITES_IT
+
+
+def test_of_two_replicas_that_start_at_once_one_makes_it_and_the_other_takes_it(
+    cluster: FakeCluster, settings: StreamSettings
+) -> None:
+    def other_is_quicker() -> None:
+        cluster.topics.add(CHANGELOG.topic)
+        cluster.commits = {0: 1}
+
+    cluster.asked_for_commits = other_is_quicker
+    assert prepared(settings) == AS_KAFKA_WRITES_IT
+    assert cluster.made == []
+
+
+def test_it_waits_for_controllers_brokers_and_leaders(cluster: FakeCluster, settings: StreamSettings) -> None:
+    cluster.failures = [
+        failed(KafkaError._TIMED_OUT),
+        TimeoutError(),
+        failed(KafkaError.INVALID_REPLICATION_FACTOR),
+    ]
+    cluster.leaderless = 2
+    assert prepared(settings) == AS_KAFKA_WRITES_IT
+
+
+def test_what_waiting_does_not_change_is_said_at_once(cluster: FakeCluster, settings: StreamSettings) -> None:
+    cluster.failures = [failed(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
+    with pytest.raises(ClusterUnavailable, match="changelog__g--word-deltas--default could not be looked up"):
+        prepared(settings)
+
+
+def test_a_cluster_that_is_silent_is_a_sentence(
+    cluster: FakeCluster, settings: StreamSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_topics, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(stream_topics, "ANSWER_MARGIN_SECONDS", 0.01)
+    monkeypatch.setattr(stream_topics, "CLUSTER_WAIT_SECONDS", 0.1)
+    cluster.silent = True
+    with pytest.raises(ClusterUnavailable, match=r"no answer within 0 s"):
+        prepared(settings)
+
+
+def test_a_topic_without_a_leader_is_a_sentence(
+    cluster: FakeCluster, settings: StreamSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_topics, "CLUSTER_WAIT_SECONDS", 0.1)
+    cluster.leaderless = 10**9
+    with pytest.raises(ClusterUnavailable, match="has no leader after"):
+        prepared(settings)
+
+
+@pytest.mark.parametrize("leaderless", [False, True])
+def test_a_stop_ends_the_waiting(
+    cluster: FakeCluster, settings: StreamSettings, monkeypatch: pytest.MonkeyPatch, *, leaderless: bool
+) -> None:
+    monkeypatch.setattr(stream_topics, "RETRY_SECONDS", 60.0)
+    stop = StopFlag()
+    stop.set()
+    cluster.topics.add(CHANGELOG.topic)
+    cluster.leaderless = 10**9
+    cluster.failures = [] if leaderless else [failed(KafkaError._TIMED_OUT)] * 10**3
+    started = time.monotonic()
+    assert prepared(settings, stop) is None
+    assert time.monotonic() - started < 30
+
+
+def test_an_input_that_is_just_being_created_is_waited_for(
+    cluster: FakeCluster, settings: StreamSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [SimpleNamespace(partitions={}), SimpleNamespace(partitions={0: object()})]
+    monkeypatch.setattr(
+        cluster, "list_topics", lambda **_: SimpleNamespace(topics={"news": answers.pop(0)}), raising=False
+    )
+    assert await_topics(settings, ["news"], StopFlag())["news"].partitions

@@ -1,0 +1,126 @@
+"""The worker's threads go on, whatever one of their turns raises."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from typing_extensions import override
+
+from newsroom.health import Health
+from newsroom.logs import configure_logging
+from status_api import background
+from status_api.background import Background
+from status_api.settings import StatusSettings
+from status_api.store import SnapshotStore
+from unit.status_api.fakes import a_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from status_api.model import Snapshot
+
+ERRORS = [RecursionError("too deep"), KeyError("unexpected"), KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))]
+SECONDS = 20.0
+
+
+class FakeReader:
+    """A reader of tables whose first turns fail."""
+
+    def __init__(self, *_: object) -> None:
+        self.errors = list(ERRORS)
+        self.shown: list[str] = []
+        self.recovered = threading.Event()
+
+    def tables(self) -> None:
+        return None
+
+    def turn(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.recovered.set()
+
+    @override
+    def failed(self, why: str) -> bool:
+        self.shown.append(why)
+        return True
+
+    def close(self) -> None:
+        return None
+
+
+class FakeCollector:
+    """A collector whose first snapshots fail."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.errors = list(ERRORS)
+
+    def collect(self) -> Snapshot:
+        if self.errors:
+            raise self.errors.pop(0)
+        return a_snapshot()
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
+    reader = FakeReader()
+    monkeypatch.setattr(background, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(background, "TableReader", lambda *_: reader)
+    monkeypatch.setattr(background, "table_consumer", lambda _: None)
+    monkeypatch.setattr(background, "admin_client", lambda *_: None)
+    monkeypatch.setattr(background, "Collector", FakeCollector)
+    return reader
+
+
+class WatchedStore(SnapshotStore):
+    """A store that remembers why attempts failed, and says when one succeeded."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+        self.reasons: list[str] = []
+        self.recovered = threading.Event()
+
+    @override
+    def failed(self, why: str) -> bool:
+        self.reasons.append(why)
+        return super().failed(why)
+
+    @override
+    def succeeded(self, snapshot: Snapshot) -> None:
+        super().succeeded(snapshot)
+        self.recovered.set()
+
+
+@pytest.fixture
+def store(reader: FakeReader, capsys: pytest.CaptureFixture[str]) -> Iterator[WatchedStore]:
+    capsys.readouterr()  # asked for first: logging keeps the output that it finds
+    configure_logging("status-api")
+    store = WatchedStore()
+    threads = Background(StatusSettings(refresh=0.2), store, Health())
+    threads.start()
+    assert store.recovered.wait(SECONDS)
+    assert reader.recovered.wait(SECONDS)
+    yield store
+    threads.stop()
+
+
+def test_snapshots_go_on_and_each_reason_is_shown(store: WatchedStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert store.reasons == [
+        "no snapshot: RecursionError inside the status API; its log says more",
+        "no snapshot: KeyError inside the status API; its log says more",
+        ERRORS[2].args[0].str(),
+    ]
+    out = capsys.readouterr().out
+    assert "too deep" in out
+    assert "unexpected" in out
+
+
+def test_tables_go_on_and_each_reason_is_shown(store: WatchedStore, reader: FakeReader) -> None:
+    assert store.read().snapshot is not None
+    assert [why.partition(": ")[2] for why in reader.shown] == [
+        "RecursionError inside the status API; its log says more",
+        "KeyError inside the status API; its log says more",
+        ERRORS[2].args[0].str(),
+    ]

@@ -1,0 +1,54 @@
+"""The start of the word count: it needs a registry before it reads anything."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from newsroom.errors import RegistryUnavailable, SettingsError
+from newsroom.lifecycle import StopFlag
+from wordcount_stream import main as service
+from wordcount_stream.settings import WordcountSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was given to Quix, instead of running it."""
+    calls: list[Any] = []
+    monkeypatch.setattr(service, "run_stream", lambda *given, **_: calls.append(given))
+    return calls
+
+
+def settings(folder: Path, **changes: Any) -> WordcountSettings:  # noqa: ANN401
+    return WordcountSettings(state_dir=folder, **changes)
+
+
+def test_it_starts_when_the_registry_answers(tmp_path: Path, started: list[Any]) -> None:
+    service.run(settings(tmp_path, registry_url=f"mock://{uuid.uuid4()}"), StopFlag())
+    assert len(started) == 1
+
+
+def test_a_wrong_registry_address_is_found_out_before_a_record_is_read(tmp_path: Path, started: list[Any]) -> None:
+    with pytest.raises(RegistryUnavailable, match=r"no schema for topic news within 0\.2 s: .*does not answer"):
+        service.run(settings(tmp_path, registry_url=NOBODY, registry_timeout=0.2), StopFlag())
+    with pytest.raises(SettingsError, match="is no address"):
+        service.run(settings(tmp_path, registry_url="localhost:8081"), StopFlag())
+    assert started == []
+
+
+def test_a_signal_ends_the_wait_for_the_registry(tmp_path: Path, started: list[Any]) -> None:
+    stop = StopFlag()
+    threading.Timer(0.3, stop.set).start()
+    start = time.monotonic()
+    service.run(settings(tmp_path, registry_url=NOBODY), stop)
+    assert time.monotonic() - start < 3
+    assert started == []
