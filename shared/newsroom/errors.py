@@ -10,7 +10,7 @@ NewsroomError
 ├── DeliveryFailed       the cluster refused or lost a record
 ├── SlotsExhausted       more replicas than the service has identities
 ├── ReplicaFenced        the cluster went on without this replica; started again, it goes on from the last commit
-└── StateLost            the input that a service's state was built from is gone
+└── StateLost            the input or the changelog that a service's state was built from is gone
 """
 
 from __future__ import annotations

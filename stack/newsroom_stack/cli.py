@@ -119,7 +119,9 @@ def owned(owner: Owner) -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
         code = owner.stop()
     if code:
-        raise typer.Exit(1)
+        raise StackError(
+            "the stack could not go on: 'newsroom logs supervisor' says why, unless the disk is full (newsroom doctor)"
+        )
 
 
 @contextlib.contextmanager
@@ -165,6 +167,11 @@ def show_addresses(stack: Stack) -> None:
     console.print(f"page      {ports.status_url}")
     if stack.settings.docker:
         console.print(f"kafka ui  http://localhost:{ports.ui}")
+    if ports.offset:
+        console.print("for services that you start yourself:")
+        console.print(
+            f"  export NEWSROOM_BOOTSTRAP_SERVERS={ports.bootstrap} NEWSROOM_REGISTRY_URL={ports.registry_url}"
+        )
 
 
 @app.command()
@@ -270,7 +277,7 @@ def doctor() -> None:
     """What is wrong with this machine for a stack, and what to do."""
     colours = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}
     worst = Verdict.OK
-    for finding in examine(load_stack_settings()):
+    for finding in examine(open_stack()):
         remedy = f" → {finding.remedy}" if finding.remedy else ""
         mark = f"[{colours[finding.verdict]}]{finding.verdict.value:<8}[/]"
         console.print(f"{mark} {finding.subject}: {_escape(finding.detail)}{remedy}")

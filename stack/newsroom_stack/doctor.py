@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from newsroom_stack.supervisor import port_is_free
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from newsroom_stack.interface import Stack
     from newsroom_stack.layout import StackSettings
 
 GIB = 1024**3
@@ -32,6 +34,12 @@ FREE_MEMORY_GIB = 3.0
 """The whole stack's resident memory stays below this."""
 
 DOCKER_SECONDS = 5
+
+ENGINE = (25, 0)
+"""The first engine that looks at a container's health more often while it starts (`start_interval`)."""
+
+COMPOSE = (2, 26)
+"""The oldest compose that the file was tried with."""
 
 
 class Verdict(StrEnum):
@@ -52,8 +60,46 @@ class Finding:
     remedy: str = ""
 
 
-def examine(settings: StackSettings) -> Iterator[Finding]:
-    """Look at everything a stack needs, a finding at a time."""
+def examine(stack: Stack) -> Iterator[Finding]:
+    """Look at everything a stack needs, whichever way it runs, a finding at a time."""
+    return _containers(stack) if stack.settings.docker else _processes(stack.settings)
+
+
+def _containers(stack: Stack) -> Iterator[Finding]:
+    engine = [_version("engine", ENGINE, "version", "--format", "{{.Server.Version}}"),
+              _version("compose", COMPOSE, "compose", "version", "--short")]  # fmt: skip
+    yield from engine
+    if any(finding.verdict is Verdict.PROBLEM for finding in engine):
+        return
+    running = stack.running()
+    yield _memory(running=running)
+    ports = stack.ports
+    if running:
+        yield Finding("ports", Verdict.OK, f"held by this stack (offset {ports.offset})")
+        yield from _addresses(ports)
+    else:
+        yield from _ports({*ports.brokers, ports.registry, ports.connect, ports.status, ports.ui}, set(), ports.offset)
+
+
+def _version(what: str, least: tuple[int, int], *command: str) -> Finding:
+    """Docker's own answer to what version of it there is."""
+    wanted = ".".join(map(str, least))
+    try:
+        done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
+    except FileNotFoundError:
+        return Finding(what, Verdict.PROBLEM, "docker is not installed", f"install Docker {ENGINE[0]} or newer")
+    except subprocess.TimeoutExpired:
+        return Finding(what, Verdict.PROBLEM, f"no answer within {DOCKER_SECONDS} s", "restart Docker")
+    version = re.match(r"v?(\d+)\.(\d+)\S*", done.stdout.strip())
+    if done.returncode != 0 or version is None:
+        why = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        return Finding(what, Verdict.PROBLEM, why, "start Docker, with its compose plugin installed")
+    if (int(version[1]), int(version[2])) < least:
+        return Finding(what, Verdict.PROBLEM, f"{version[0]} is too old", f"{wanted} or newer is needed")
+    return Finding(what, Verdict.OK, version[0])
+
+
+def _processes(settings: StackSettings) -> Iterator[Finding]:
     layout, ports = Layout(settings.home.absolute()), Ports(settings.port_offset)
     run = read_run(layout.run / "stack.json")
     ours = {process["pid"] for process in living(run)} if run else set()
@@ -61,7 +107,9 @@ def examine(settings: StackSettings) -> Iterator[Finding]:
     yield _disk(layout)
     yield _memory(running=bool(ours))
     yield _downloads(settings)
-    yield from _ports(ports, ours)
+    services = {ports.service(kind.first_port, 1) for kind in SERVICES}
+    wanted = {*ports.brokers, *ports.controllers, ports.registry, ports.registry_health, ports.connect, *services}
+    yield from _ports(wanted, ours, ports.offset)
     if run is not None and ours and not run.supervised():
         yield Finding(
             "stack", Verdict.PROBLEM, f"{len(ours)} processes of a crashed run still run", "newsroom down stops them"
@@ -100,15 +148,13 @@ def _downloads(settings: StackSettings) -> Finding:
     )  # fmt: skip
 
 
-def _ports(ports: Ports, ours: set[int]) -> Iterator[Finding]:
-    wanted = {*ports.brokers, *ports.controllers, ports.registry, ports.registry_health, ports.connect}
-    wanted |= {ports.service(kind.first_port, 1) for kind in SERVICES}
+def _ports(wanted: set[int], ours: set[int], offset: int) -> Iterator[Finding]:
     taken = {port: _owner(port) for port in sorted(wanted) if not port_is_free(port)}
-    moved = f"NEWSROOM_PORT_OFFSET={ports.offset + SECOND_OFFSET}"
+    moved = f"NEWSROOM_PORT_OFFSET={offset + SECOND_OFFSET}"
     strangers = {port: owner for port, owner in taken.items() if owner is None or owner.pid not in ours}
     if not strangers:
         detail = "held by this stack" if taken else f"all {len(wanted)} are free"
-        yield Finding("ports", Verdict.OK, f"{detail} (offset {ports.offset})")
+        yield Finding("ports", Verdict.OK, f"{detail} (offset {offset})")
     for port, owner in strangers.items():
         who = f"{owner.name()} (pid {owner.pid})" if owner else "a process of another user"
         yield Finding("ports", Verdict.PROBLEM, f"{port} is used by {who}", f"stop it, or set {moved}")

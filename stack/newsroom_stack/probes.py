@@ -66,8 +66,10 @@ def _leaderless(bootstrap: str, seconds: float) -> str | None:
     # Imported at need: kafka-python takes a third of a second, and most commands probe no broker.
     from newsroom.quorum import describe_quorum  # noqa: PLC0415
 
+    # Constructed: what the environment says is about another cluster, and may be wrong.
+    settings = KafkaSettings.model_construct(bootstrap_servers=bootstrap)
     try:
-        describe_quorum(KafkaSettings(bootstrap_servers=bootstrap, security_protocol="PLAINTEXT"), seconds)
+        describe_quorum(settings, seconds)
     except ClusterUnavailable as error:
         return str(error)
     return None

@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from newsroom.avro import AvroEncoder, read_schema, register, registry_client
 from newsroom.settings import KafkaSettings
@@ -158,6 +158,11 @@ class Agent:
         """Create a topic and wait until it is there."""
         admin = AdminClient({"bootstrap.servers": self._settings.bootstrap_servers} | QUIET)
         admin.create_topics([NewTopic(name, partitions, 3)])[name].result(TOPIC_SECONDS)
+
+    def grow_topic(self, name: str, partitions: int) -> None:
+        """Give a topic more partitions."""
+        admin = AdminClient({"bootstrap.servers": self._settings.bootstrap_servers} | QUIET)
+        admin.create_partitions([NewPartitions(name, partitions)])[name].result(TOPIC_SECONDS)
 
     def load_start(self, name: str, topic: str, rate: float, prefix: str) -> None:
         """Begin a load."""

@@ -65,6 +65,18 @@ def test_word_counts_are_exact_while_replicas_come_and_go(pipeline: ContainerPip
     pipeline.counted_exactly(account)
 
 
+def test_a_stream_replica_without_partitions_is_healthy(pipeline: ContainerPipeline) -> None:
+    pipeline.stack.scale("join-service", PARTITIONS + 1)
+
+    def spread() -> bool:
+        shares = sorted(len(mine) for mine in pipeline.owners("join-service").values())
+        return shares == [0] + [2] * PARTITIONS  # a partition of each of its two topics
+
+    wait_for(f"{PARTITIONS} replicas own a pair of partitions and one is idle", spread, 120)
+    assert [each.name for each in pipeline.stack.ps() if not each.ready] == []
+    pipeline.stack.scale("join-service", 1)
+
+
 def identity(pipeline: ContainerPipeline, name: str) -> str:
     """The identity a replica took at its last start."""
     found = re.findall(r"identity=(\S+)", pipeline.log(name))

@@ -15,11 +15,15 @@ from newsroom_stack.layout import REPOSITORY
 from pipeline import wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(600)
 
 DEMO_SECONDS = 180
+
+REGISTRY = "http://registry:8080/apis/ccompat/v7"
 
 
 def test_the_demo_of_a_running_stack_tells_its_story_and_leaves_it_running(pipeline: ContainerPipeline) -> None:
@@ -54,6 +58,8 @@ def test_a_required_field_is_refused_and_nothing_is_written(pipeline: ContainerP
     assert first.code == 0, first.output
     refused = pipeline.command("news-producer", *options, "schemas/news-v2-required.avsc")
     assert refused.code == 1
+    versions = f"{REGISTRY}/subjects/refusal-value/versions"
+    assert pipeline.ask(versions).json() == [1]
     assert all(word in refused.output for word in ("refusal-value", "BACKWARD", "409")), refused.output
     assert pipeline.total("refusal") == 1
 
@@ -75,6 +81,7 @@ def test_old_and_new_readers_both_read_old_and_new_records(pipeline: ContainerPi
     for schema in ("schemas/news.avsc", "schemas/news-v2-optional.avsc"):
         sent = pipeline.command("news-producer", "--topic", "evolution", "--count", "2", "--schema", schema)
         assert sent.code == 0, sent.output
+    assert pipeline.ask(f"{REGISTRY}/subjects/evolution-value/versions").json() == [1, 2]
     old = consume(pipeline, "old", "--topic", "evolution", "--reader-schema", "schemas/news.avsc")
     new = consume(pipeline, "new", "--topic", "evolution", "--reader-schema", "schemas/news-v2-optional.avsc")
     assert [sorted(entry["value"]) for entry in old] == [["media", "title"]] * 4
@@ -90,6 +97,27 @@ def test_the_connectors_file_holds_the_topics_values(pipeline: ContainerPipeline
 
     wait_for("the connector's file", lambda: written() == values)
     assert pipeline.stack.sink_lines() == sum(values.values())
+
+
+def test_the_labs_own_way_to_run_the_connector(pipeline: ContainerPipeline, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        worker = subprocess.Popen(
+            ["docker", "compose", "run", "--rm", "-T", "connect-standalone"],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            cwd=REPOSITORY, env=pipeline.stack.compose.environment(),
+        )  # fmt: skip
+    try:
+        wait_for("its connector", lambda: "Created connector local-file-sink" in said.read_text(), 120)
+        members = wait_for(
+            "two workers in the connector's group",
+            lambda: found if len(found := pipeline.owners("connect-local-file-sink")) == 2 else None,
+        )
+        assert sorted(len(mine) for mine in members.values()) == [2, 3]
+    finally:
+        worker.terminate()
+        worker.wait(60)
+    wait_for("one worker again", lambda: len(pipeline.owners("connect-local-file-sink")) == 1)
 
 
 def test_the_page_and_the_api_show_the_pipeline(pipeline: ContainerPipeline) -> None:

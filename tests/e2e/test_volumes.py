@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from newsroom_stack.errors import StackError
 from pipeline import KEYS, wait_for
 
 if TYPE_CHECKING:
@@ -54,3 +55,9 @@ def test_down_and_up_keeps_data_and_down_with_volumes_forgets_it(pipeline: Conta
     pipeline.connect()
     wait_for("new headlines", lambda: pipeline.total("news") > 0)
     assert value_counts(pipeline) == {f"value{i}": 0 for i in KEYS}
+
+
+def test_a_topic_that_is_not_as_declared_is_said_at_once(pipeline: ContainerPipeline) -> None:
+    pipeline.agent.call("grow_topic", name="news.dlq", partitions=7)
+    with pytest.raises(StackError, match=r"(?s)provision.* news\.dlq has 7 partitions, declared 6"):
+        pipeline.stack.up()

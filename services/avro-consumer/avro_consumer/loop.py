@@ -179,6 +179,7 @@ class Loop:
             return quiet >= limit
         if quiet >= limit + self._settings.start_timeout:
             raise ClusterUnavailable(
-                f"group {self._settings.group} did not take this member in within {quiet:.0f} s: see its other members"
+                f"group {self._settings.group_id} did not take this member in within {quiet:.0f} s: see its other "
+                "members"
             )
         return False

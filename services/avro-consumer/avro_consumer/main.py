@@ -39,7 +39,7 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         poison = DeadLetters(
             settings.producer_config("avro-consumer-dlq"),
             settings.dlq_topic,
-            settings.group,
+            settings.group_id,
             settings.dlq_timeout,
             stop=stop,
             tick=health.tick,

@@ -20,7 +20,9 @@ class AvroConsumerSettings(ServiceSettings):
     topic: str = Field(
         default="", description=f"topic to read; empty is {NEWS.name} with format avro, {MYTOPIC.name} with string"
     )
-    group: str = Field(default="avro-consumer", min_length=1, description="consumer group")
+    group: str = Field(
+        default="", description="consumer group; empty is avro-consumer with format avro, string-consumer with string"
+    )
     group_protocol: Literal["classic", "consumer"] = Field(
         default="classic", description="classic (cooperative-sticky), or consumer: the broker assigns (KIP-848)"
     )
@@ -33,7 +35,9 @@ class AvroConsumerSettings(ServiceSettings):
     static_membership: bool = Field(
         default=False, description="keep the member's identity over a restart (group.instance.id = GROUP-SLOT)"
     )
-    state_dir: Path = Field(default=Path("state/avro-consumer"), description="folder of the replicas' identities")
+    state_dir: Path = Field(
+        default=Path(".newsroom/data/state/avro-consumer"), description="folder of the replicas' identities"
+    )
     sink: Path | None = Field(
         default=None,
         description="also write JSON lines: FOLDER (consumed-SLOT.jsonl in it) or FILE.jsonl (FILE-SLOT.jsonl)",
@@ -58,6 +62,11 @@ class AvroConsumerSettings(ServiceSettings):
         """The topic that is read."""
         return self.topic or (NEWS.name if self.format == "avro" else MYTOPIC.name)
 
+    @property
+    def group_id(self) -> str:
+        """The consumer group. Strings are no business of the group that reads news: its lag would count them, too."""
+        return self.group or ("avro-consumer" if self.format == "avro" else "string-consumer")
+
     @model_validator(mode="after")
     def _poison_leaves_the_topic(self) -> Self:
         if self.source == self.dlq_topic:
@@ -69,7 +78,7 @@ class AvroConsumerSettings(ServiceSettings):
     def member_config(self, slot: int | None) -> dict[str, object]:
         """Parameters of the group member; `slot` is the replica's identity, when it has one."""
         client_id = "avro-consumer" if slot is None else f"avro-consumer-{slot}"
-        config: dict[str, object] = self.consumer_config(client_id, self.group) | {
+        config: dict[str, object] = self.consumer_config(client_id, self.group_id) | {
             # A broker that hangs is given up after this, not after a minute.
             "socket.timeout.ms": 5000,
             # syslog's "warning": during an outage every timed-out request is an "info".
@@ -83,5 +92,5 @@ class AvroConsumerSettings(ServiceSettings):
             config["partition.assignment.strategy"] = "cooperative-sticky"
             config["session.timeout.ms"] = int(self.session_timeout * 1000)
         if self.static_membership and slot is not None:
-            config["group.instance.id"] = f"{self.group}-{slot}"
+            config["group.instance.id"] = f"{self.group_id}-{slot}"
         return config

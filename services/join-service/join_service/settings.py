@@ -17,6 +17,6 @@ class JoinSettings(StreamSettings):
         description="group id; also the prefix of the state's changelog and of transactions",
     )
     state_dir: Path = Field(
-        default=Path(".newsroom/state/join-service"),
+        default=Path(".newsroom/data/state/join-service"),
         description="folder of the replicas' state, one slot each; shared by all replicas",
     )

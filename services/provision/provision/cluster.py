@@ -32,6 +32,17 @@ METADATA_SECONDS = 2.0
 SHORTEST_SECONDS = 0.1
 """At the deadline one last question is still asked properly."""
 
+PASSING_CODES = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - librdkafka's own codes begin with an underscore
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NOT_CONTROLLER,
+    }
+)
+"""What a controller that moves just now leads to; not all of it is called retriable."""
+
 LISTED = 5
 """How many unsettled partitions a sentence names before it only counts them."""
 
@@ -79,9 +90,13 @@ class Cluster:
 
         Raises:
             NewsroomError: the cluster refuses one.
+            ClusterUnavailable: its controller does not answer before the deadline.
         """
-        if not topics:
-            return
+        if topics:
+            self._wait(lambda: self._create(topics))
+
+    def _create(self, topics: Sequence[Topic]) -> str | None:
+        """None when the topics are there, otherwise what kept the cluster from creating one for now."""
         asked = [
             NewTopic(
                 topic.name,
@@ -91,16 +106,22 @@ class Cluster:
             )
             for topic in topics
         ]
-        seconds = max(REQUEST_SECONDS, self._deadline.left())
-        for name, future in self._admin.create_topics(asked, request_timeout=seconds).items():
+        seen = None
+        for name, future in self._admin.create_topics(asked, request_timeout=REQUEST_SECONDS).items():
             try:
-                future.result(seconds + 1)
+                future.result(REQUEST_SECONDS + 1)
+            except TimeoutError:
+                seen = f"topic {name} is not created yet (no answer within {REQUEST_SECONDS:g} s)"
             except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                reason = error.args[0]
+                if reason.retriable() or reason.code() in PASSING_CODES:
+                    seen = f"topic {name} is not created yet ({reason.str()})"
+                elif reason.code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise NewsroomError(
-                        f"topic {name} cannot be created at {self._address}: {error.args[0].str()}; correct the "
-                        "cause and run provision again"
+                        f"topic {name} cannot be created at {self._address}: {reason.str()}; correct the cause and "
+                        "run provision again"
                     ) from error
+        return seen
 
     def configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         """The configuration of each topic; a broker that has not heard of a new topic yet is asked again.

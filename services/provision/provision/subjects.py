@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from httpx import HTTPError
-
-from newsroom.avro import SchemaRegistryError, register
+from newsroom.avro import SchemaRegistryError, ask_registry, check_registry, register
 from newsroom.errors import NewsroomError, RegistryUnavailable
 from newsroom.logs import get_logger
 
@@ -34,12 +33,12 @@ def wait_for_registry(registry: SchemaRegistryClient, address: str, deadline: De
     told = False
     while True:
         try:
-            registry.get_subjects()
-        except (SchemaRegistryError, HTTPError, OSError) as error:
+            check_registry(registry)
+        except RegistryUnavailable as error:
             if deadline.passed():
                 raise RegistryUnavailable(
-                    f"the schema registry at {address} does not answer after {deadline.seconds:g} s ({error}): start "
-                    "it, correct --registry-url, or leave it out with --no-registry"
+                    f"no schema registry at {address} after {deadline.seconds:g} s ({error}): start it, correct "
+                    "--registry-url, or leave it out with --no-registry"
                 ) from error
             if not told:
                 told = True
@@ -58,7 +57,7 @@ def set_up(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, An
         RegistryUnavailable: the registry does not answer, or refuses.
     """
     try:
-        registry.set_compatibility(level=COMPATIBILITY)
-    except (SchemaRegistryError, HTTPError, OSError) as error:
+        ask_registry(partial(registry.set_compatibility, level=COMPATIBILITY))
+    except (SchemaRegistryError, RegistryUnavailable) as error:
         raise RegistryUnavailable(f"the registry did not take compatibility {COMPATIBILITY}: {error}") from error
     return register(registry, subject, schema)

@@ -17,7 +17,7 @@ class WordcountSettings(StreamSettings):
         description="group id; also the prefix of the state's changelog and of transactions",
     )
     state_dir: Path = Field(
-        default=Path(".newsroom/state/wordcount-stream"),
+        default=Path(".newsroom/data/state/wordcount-stream"),
         description="folder of the replicas' state, one slot each; shared by all replicas",
     )
     registry_timeout: float = Field(

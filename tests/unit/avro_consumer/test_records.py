@@ -117,10 +117,13 @@ def options(*argv: str) -> AvroConsumerSettings:
     return load_settings(AvroConsumerSettings, "avro-consumer", list(argv))
 
 
-def test_the_format_decides_the_topic() -> None:
-    assert options().source == "news"
-    assert options("--format", "string").source == "mytopic"
-    assert options("--format", "string", "--topic", "word").source == "word"
+def test_the_format_decides_topic_and_group() -> None:
+    assert (options().source, options().group_id) == ("news", "avro-consumer")
+    strings = options("--format", "string")
+    assert (strings.source, strings.group_id) == ("mytopic", "string-consumer")
+    assert strings.member_config(None)["group.id"] == "string-consumer"
+    chosen = options("--format", "string", "--topic", "word", "--group", "g")
+    assert (chosen.source, chosen.group_id) == ("word", "g")
 
 
 def test_poison_may_not_return_to_its_own_topic() -> None:

@@ -131,10 +131,45 @@ def test_a_broker_that_has_not_heard_of_a_new_topic_is_asked_again() -> None:
     assert answers == []
 
 
+class Creating:
+    """An admin client that creates topics when what `answers` holds is used up."""
+
+    def __init__(self, *answers: int) -> None:
+        self.answers = list(answers)
+
+    def create_topics(self, asked: list[Any], **_: object) -> dict[str, Future[None]]:
+        future: Future[None] = Future()
+        if self.answers:
+            future.set_exception(KafkaException(KafkaError(self.answers.pop(0))))
+        else:
+            future.set_result(None)
+        return {asked[0].topic: future}
+
+
+def creating(*answers: int) -> tuple[Cluster, Creating]:
+    cluster, admin = Cluster({"bootstrap.servers": NOBODY}, Deadline(5), StopFlag()), Creating(*answers)
+    cluster._admin = admin
+    return cluster, admin
+
+
+def test_a_controller_that_moves_is_asked_again() -> None:
+    passing = (KafkaError.NOT_CONTROLLER, KafkaError._TRANSPORT, KafkaError.TOPIC_ALREADY_EXISTS)
+    cluster, admin = creating(*passing)
+    cluster.create([WORD_COUNTS])
+    assert admin.answers == []
+
+
+def test_a_topic_that_is_refused_is_said_at_once() -> None:
+    cluster, admin = creating(KafkaError.POLICY_VIOLATION, KafkaError.POLICY_VIOLATION)
+    with pytest.raises(NewsroomError, match=f"topic word-counts cannot be created at {NOBODY}: .*; correct the cause"):
+        cluster.create([WORD_COUNTS])
+    assert len(admin.answers) == 1
+
+
 def test_a_registry_that_does_not_answer_ends_at_the_deadline() -> None:
     address = f"http://{NOBODY}"
     registry = registry_client(KafkaSettings(registry_url=address), **{"max.retries": 0})
-    with pytest.raises(RegistryUnavailable, match=f"{address} does not answer after 0 s"):
+    with pytest.raises(RegistryUnavailable, match=f"no schema registry at {address} after 0 s"):
         wait_for_registry(registry, address, Deadline(0), StopFlag())
 
 

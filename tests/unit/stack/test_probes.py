@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from typing_extensions import override
 
 from newsroom import quorum
 from newsroom.errors import ClusterUnavailable
 from newsroom.quorum import Quorum
 from newsroom_stack import probes
+from newsroom_stack.plan import no_proxy_for_loopback
 
 if TYPE_CHECKING:
     from newsroom.settings import KafkaSettings
@@ -44,6 +48,7 @@ class FakeCluster:
 
     def describe_quorum(self, settings: KafkaSettings, seconds: float) -> Quorum:
         assert 0 < seconds <= probes.PROBE_SECONDS
+        assert settings.security_protocol == "PLAINTEXT"
         self.asked.append(settings.bootstrap_servers)
         if self.leaderless is not None:
             raise ClusterUnavailable(self.leaderless)
@@ -74,3 +79,34 @@ def test_the_quorum_is_asked_only_once_all_brokers_are_there(cluster: FakeCluste
     cluster.silent = True
     assert f"{ADDRESS} gives no metadata" in str(probes.broker_ready(ADDRESS))
     assert cluster.asked == []
+
+
+def test_a_proxy_is_no_way_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        @override
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert probes.http_ready(f"http://localhost:{server.server_port}") is None
+        thread.join(10)
+    assert no_proxy_for_loopback() == {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    assert no_proxy_for_loopback()["no_proxy"] == "example.org,localhost,127.0.0.1"
+
+
+def test_settings_of_another_cluster_do_not_matter(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSROOM_SASL_MECHANISM", "GSSAPI")
+    monkeypatch.setenv("NEWSROOM_SECURITY_PROTOCOL", "SASL_SSL")
+    assert probes.broker_ready(ADDRESS) is None
+    assert cluster.asked == [ADDRESS]

@@ -42,7 +42,6 @@ class FakeReader:
             raise self.errors.pop(0)
         self.recovered.set()
 
-    @override
     def failed(self, why: str) -> bool:
         self.shown.append(why)
         return True

@@ -1,0 +1,112 @@
+"""What the doctor finds, on machines that lack something."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import psutil
+import pytest
+
+from newsroom_stack import doctor
+from newsroom_stack.doctor import Finding, Verdict, examine
+from newsroom_stack.layout import SECOND_OFFSET, Ports, StackSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from newsroom_stack.interface import Stack
+
+ENGINE = ["docker", "version", "--format", "{{.Server.Version}}"]
+COMPOSE = ["docker", "compose", "version", "--short"]
+
+Answers = dict[str, object]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """A machine on which all is well; tests change what it answers."""
+    answers: Answers = {"engine": "26.1.5+dfsg1", "compose": "v2.26.1", "taken": set(), "disk": 50, "memory": 8}
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        answer = answers["engine" if command == ENGINE else "compose"]
+        if isinstance(answer, Exception):
+            raise answer
+        return subprocess.CompletedProcess(command, 0 if answer else 1, f"{answer}\n", "" if answer else "no daemon\n")
+
+    def gib(name: str) -> int:
+        return cast("int", answers[name]) * doctor.GIB
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(doctor, "port_is_free", lambda port: port not in cast("set[int]", answers["taken"]))
+    monkeypatch.setattr(doctor, "_owner", lambda _: None)
+    monkeypatch.setattr(doctor, "broker_ready", lambda _: None)
+    monkeypatch.setattr(doctor, "http_ready", lambda url: f"{url} does not answer" if "8083" in url else None)
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/docker")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=gib("disk")))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gib("memory")))
+    return answers
+
+
+def found(folder: Path, *, docker: bool = False, running: bool = False) -> dict[str, Finding]:
+    settings = StackSettings(home=folder, cache=folder / "cache", docker=docker)
+    stack = SimpleNamespace(settings=settings, ports=Ports(), running=lambda: running)
+    return {finding.subject: finding for finding in examine(cast("Stack", stack))}
+
+
+@pytest.mark.usefixtures("machine")
+def test_on_a_good_machine_nothing_is_wrong(tmp_path: Path) -> None:
+    findings = found(tmp_path)
+    assert list(findings) == ["Python", "disk", "memory", "downloads", "ports", "Docker"]
+    assert {finding.verdict for finding in findings.values()} == {Verdict.OK, Verdict.WARNING}
+    assert findings["downloads"].remedy == "the first 'newsroom up' downloads them and needs the network"
+    assert {finding.verdict for finding in found(tmp_path, docker=True).values()} == {Verdict.OK}
+
+
+def test_a_full_disk_and_little_memory_are_named_with_a_remedy(machine: Answers, tmp_path: Path) -> None:
+    machine |= {"disk": 1, "memory": 1}
+    findings = found(tmp_path)
+    assert findings["disk"].verdict is Verdict.PROBLEM
+    assert "set NEWSROOM_HOME" in findings["disk"].remedy
+    assert findings["memory"].verdict is Verdict.WARNING
+    assert "close something" in findings["memory"].remedy
+
+
+@pytest.mark.parametrize("docker", [False, True])
+def test_a_port_in_use_is_named_with_a_remedy(machine: Answers, tmp_path: Path, docker: bool) -> None:
+    machine["taken"] = {8081}
+    finding = found(tmp_path, docker=docker)["ports"]
+    assert finding.verdict is Verdict.PROBLEM
+    assert finding.detail == "8081 is used by a process of another user"
+    assert finding.remedy == f"stop it, or set NEWSROOM_PORT_OFFSET={SECOND_OFFSET}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        ("24.0.9", "24.0.9 is too old"),
+        ("", "no daemon"),
+        (FileNotFoundError("docker"), "docker is not installed"),
+        (subprocess.TimeoutExpired("docker", 5), "no answer within 5 s"),
+    ],
+)
+def test_an_engine_that_will_not_do_is_said_before_anything_else(
+    machine: Answers, tmp_path: Path, answer: object, detail: str
+) -> None:
+    machine["engine"] = answer
+    findings = found(tmp_path, docker=True)
+    assert list(findings) == ["engine", "compose"]
+    assert (findings["engine"].verdict, findings["engine"].detail) == (Verdict.PROBLEM, detail)
+    assert findings["engine"].remedy
+
+
+def test_containers_that_run_hold_their_ports_and_are_asked(machine: Answers, tmp_path: Path) -> None:
+    machine |= {"taken": {8081}, "compose": "2.25.0"}
+    assert found(tmp_path, docker=True)["compose"].detail == "2.25.0 is too old"
+    machine["compose"] = "5.0"
+    findings = found(tmp_path, docker=True, running=True)
+    assert findings["ports"].detail == "held by this stack (offset 0)"
+    assert findings["kafka-1 localhost:29092"].verdict is Verdict.OK
+    assert findings["connect http://localhost:8083"].verdict is Verdict.PROBLEM
