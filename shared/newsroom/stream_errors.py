@@ -16,7 +16,7 @@ from confluent_kafka.error import KafkaError
 from newsroom.errors import ClusterUnavailable, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
 
 with warnings.catch_warnings(record=True):
-    # As in newsroom.avro: a library below announces a rename that no reader of our logs can act on.
+    # As in newsroom.registry: a library below announces a rename that no reader of our logs can act on.
     from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, CheckpointProducerTimeout
     from quixstreams.exceptions import PartitionAssignmentError
     from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed

@@ -27,7 +27,7 @@ from newsroom.stream_consumer import PatientConsumer
 from newsroom.watchdog import STOP_SIGNALS, Watchdog
 
 with warnings.catch_warnings(record=True):
-    # As in newsroom.avro: a library below announces a rename that no reader of our logs can act on.
+    # As in newsroom.registry: a library below announces a rename that no reader of our logs can act on.
     from quixstreams import Application
     from quixstreams.kafka import ConnectionConfig
     from quixstreams.models import Deserializer

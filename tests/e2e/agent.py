@@ -23,7 +23,8 @@ import httpx
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from newsroom.avro import AvroEncoder, read_schema, register, registry_client
+from newsroom.avro import AvroEncoder, read_schema
+from newsroom.registry import register, registry_client
 from newsroom.settings import KafkaSettings
 from newsroom_stack.observe import Observer
 

@@ -51,8 +51,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(scope="session")
 def project() -> Iterator[ContainerPipeline]:
     """Images built, nothing started."""
+    offset = free_offset()
     os.environ["COMPOSE_FILE"] = "docker-compose.yml:compose.e2e.yml"
-    made = ContainerPipeline(StackSettings(port_offset=free_offset(), news_rate=5.0, docker=True))
+    # Its volumes are deleted: never those of a second clone that is stopped just now.
+    os.environ["COMPOSE_PROJECT_NAME"] = f"newsroom-e2e-{offset}"
+    made = ContainerPipeline(StackSettings(port_offset=offset, news_rate=5.0, docker=True))
     try:
         made.stack.compose.run("build", "--quiet", seconds=BUILD_SECONDS)
         made.stack.down(wipe=True)
@@ -62,7 +65,7 @@ def project() -> Iterator[ContainerPipeline]:
         PROJECT.clear()
         made.stack.down(wipe=True)
         made.stack.close()
-        del os.environ["COMPOSE_FILE"]
+        del os.environ["COMPOSE_FILE"], os.environ["COMPOSE_PROJECT_NAME"]
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from avro_consumer import metrics
-from newsroom.avro import Interrupted
 from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
 from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
+from newsroom.registry import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from avro_consumer.records import Format, Reading, Record
     from avro_consumer.settings import AvroConsumerSettings
     from avro_consumer.sink import JsonLinesSink
-    from newsroom.avro import Patience
     from newsroom.health import Health
     from newsroom.lifecycle import StopFlag
+    from newsroom.registry import Patience
 
 log = get_logger(__name__)
 

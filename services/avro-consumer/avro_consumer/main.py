@@ -13,9 +13,10 @@ from avro_consumer.member import MEMBERSHIP, Member
 from avro_consumer.records import AvroFormat, Format, StringFormat
 from avro_consumer.settings import AvroConsumerSettings
 from avro_consumer.sink import JsonLinesSink, sink_path
-from newsroom.avro import AvroDecoder, Interrupted, Patience, check_registry, read_schema, registry_client
+from newsroom.avro import AvroDecoder, read_schema
 from newsroom.health import Health, HealthServer
 from newsroom.lifecycle import run_service
+from newsroom.registry import Interrupted, Patience, check_registry, registry_client
 from newsroom.slots import Slot, take_slot
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from newsroom.avro import Schema, SchemaRegistryClient, SchemaRegistryError, ask_registry, is_not_found, register
 from newsroom.errors import RegistryUnavailable, SettingsError
 from newsroom.logs import get_logger
+from newsroom.registry import Schema, SchemaRegistryClient, SchemaRegistryError, ask_registry, is_not_found, register
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from newsroom.avro import read_schema, registry_client
+from newsroom.avro import read_schema
 from newsroom.lifecycle import Deadline, run_service
 from newsroom.logs import get_logger
+from newsroom.registry import registry_client
 from newsroom.topics import ALL_TOPICS, NEWS_SUBJECT
 from provision.cluster import Cluster
 from provision.connector import Connector, ConnectWorker, connect_client, read_connector

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from newsroom.avro import SchemaRegistryError, ask_registry, check_registry, register
 from newsroom.errors import NewsroomError, RegistryUnavailable
 from newsroom.logs import get_logger
+from newsroom.registry import SchemaRegistryError, ask_registry, check_registry, register
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from newsroom.avro import SchemaRegistryClient
     from newsroom.lifecycle import Deadline, StopFlag
+    from newsroom.registry import SchemaRegistryClient
 
 log = get_logger(__name__)
 

@@ -6,8 +6,9 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from newsroom.avro import AvroDecoder, Interrupted, Patience, check_registry, registry_client
+from newsroom.avro import AvroDecoder
 from newsroom.lifecycle import run_service
+from newsroom.registry import Interrupted, Patience, check_registry, registry_client
 from newsroom.stream_service import run_stream
 from newsroom.topics import NEWS, WORD_DELTAS
 from wordcount_stream.settings import WordcountSettings

@@ -10,10 +10,10 @@ from typing_extensions import override
 from avro_consumer.loop import Loop
 from avro_consumer.records import Reading, Record
 from avro_consumer.settings import AvroConsumerSettings
-from newsroom.avro import Patience
 from newsroom.errors import DecodeError, RegistryUnavailable
 from newsroom.health import Health
 from newsroom.lifecycle import StopFlag
+from newsroom.registry import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

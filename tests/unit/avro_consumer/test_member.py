@@ -19,10 +19,11 @@ from avro_consumer.dead_letters import CUT_BYTES, DeadLetters
 from avro_consumer.member import MEMBERSHIP, Member
 from avro_consumer.records import LONGEST_ERROR, Record
 from avro_consumer.settings import AvroConsumerSettings
-from newsroom.avro import AvroEncoder, read_schema, register, registry_client
+from newsroom.avro import AvroEncoder, read_schema
 from newsroom.errors import ClusterUnavailable, DeliveryFailed, RegistryUnavailable
 from newsroom.health import Health
 from newsroom.lifecycle import StopFlag
+from newsroom.registry import register, registry_client
 from newsroom.topics import DEAD_LETTER_BYTES
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from newsroom.avro import read_schema, registry_client
+from newsroom.avro import read_schema
 from newsroom.errors import ClusterUnavailable, NewsroomError, RegistryUnavailable, SettingsError, TopicMismatch
 from newsroom.lifecycle import Deadline, StopFlag
+from newsroom.registry import registry_client
 from newsroom.settings import KafkaSettings, load_settings
 from newsroom.topics import ALL_TOPICS, WORD_COUNTS, Topic
 from provision.cluster import Cluster

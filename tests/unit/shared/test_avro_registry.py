@@ -11,18 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from typing_extensions import override
 
-from newsroom.avro import (
-    MOST_REFUSED,
-    AvroDecoder,
-    Interrupted,
-    Patience,
-    SchemaRegistryClient,
-    check_registry,
-    register,
-    registry_client,
-)
+from newsroom.avro import MOST_REFUSED, AvroDecoder
 from newsroom.errors import DecodeError, RegistryUnavailable, SchemaRefused, SettingsError
 from newsroom.lifecycle import StopFlag
+from newsroom.registry import Interrupted, Patience, SchemaRegistryClient, check_registry, register, registry_client
 from newsroom.settings import KafkaSettings
 
 if TYPE_CHECKING:

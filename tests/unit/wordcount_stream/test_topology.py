@@ -13,7 +13,8 @@ from quixstreams.context import set_message_context
 from quixstreams.models import MessageContext, Topic, TopicConfig
 from quixstreams.models.serializers import SerializationContext
 
-from newsroom.avro import AvroDecoder, AvroEncoder, Schema, register, registry_client
+from newsroom.avro import AvroDecoder, AvroEncoder
+from newsroom.registry import Schema, register, registry_client
 from newsroom.settings import KafkaSettings
 from newsroom.streams import Decoder, decode_text
 from wordcount_stream import deltas
