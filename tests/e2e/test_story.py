@@ -15,8 +15,6 @@ from newsroom_stack.layout import REPOSITORY
 from pipeline import wait_for
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(600)
@@ -99,25 +97,24 @@ def test_the_connectors_file_holds_the_topics_values(pipeline: ContainerPipeline
     assert pipeline.stack.sink_lines() == sum(values.values())
 
 
-def test_the_labs_own_way_to_run_the_connector(pipeline: ContainerPipeline, tmp_path: Path) -> None:
-    said = tmp_path / "said"
-    with said.open("wb") as output:
-        worker = subprocess.Popen(
-            ["docker", "compose", "run", "--rm", "-T", "connect-standalone"],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            cwd=REPOSITORY, env=pipeline.stack.compose.environment(),
-        )  # fmt: skip
+def docker(*command: str) -> str:
+    done = subprocess.run(["docker", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+    return done.stdout
+
+
+def test_the_labs_own_way_to_run_the_connector(pipeline: ContainerPipeline) -> None:
+    worker = pipeline.stack.compose.run("run", "--detach", "connect-standalone", seconds=120).strip()
     try:
-        wait_for("its connector", lambda: "Created connector local-file-sink" in said.read_text(), 120)
-        members = wait_for(
-            "two workers in the connector's group",
-            lambda: found if len(found := pipeline.owners("connect-local-file-sink")) == 2 else None,
-        )
-        assert sorted(len(mine) for mine in members.values()) == [2, 3]
+        wait_for("its connector", lambda: "Created connector local-file-sink" in docker("logs", worker), 120)
+
+        def shares() -> list[int]:
+            return sorted(len(mine) for mine in pipeline.owners("connect-local-file-sink").values())
+
+        wait_for("two workers that share the five partitions", lambda: shares() == [2, 3])
+        docker("stop", "--time", "30", worker)
+        wait_for("one worker again", lambda: shares() == [5])
     finally:
-        worker.terminate()
-        worker.wait(60)
-    wait_for("one worker again", lambda: len(pipeline.owners("connect-local-file-sink")) == 1)
+        docker("rm", "--force", worker)
 
 
 def test_the_page_and_the_api_show_the_pipeline(pipeline: ContainerPipeline) -> None:
