@@ -14,7 +14,6 @@ import shutil
 import tarfile
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +155,7 @@ def _fetch(cache: Path, dependency: LockedDependency, progress: DownloadProgress
         if came:
             # Without a network each of the first files would tell the same; the error at the end tells it once.
             progress.say(f"{target.name}: {problem}, fetching it again")
-        time.sleep(PAUSE_SECONDS)
+        given_up.wait(PAUSE_SECONDS)
     raise _unavailable(cache, dependency, "its checksum is wrong each time")
 
 

@@ -168,9 +168,17 @@ class Layout:
         return self.data / "state" / service
 
     def delete(self) -> None:
-        """Delete what a stack keeps, and nothing else: the home may be a folder that others use, too."""
+        """Delete what a stack keeps, and nothing else: the home may be a folder that others use, too.
+
+        Raises:
+            StackError: something cannot be deleted.
+        """
         for folder in (self.data, self.logs, self.run):
-            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                if folder.exists():
+                    shutil.rmtree(folder)
+            except OSError as error:
+                raise StackError(f"{error.filename or folder} cannot be deleted ({error.strerror})") from error
         with contextlib.suppress(OSError):  # not empty, or not there
             self.home.rmdir()
 

@@ -120,7 +120,7 @@ class ProcessStack(Stack):
                 lines.append("everything is stopped")
         if run is not None and living(run):
             lines.append(f"left by an earlier run and stopped now: {', '.join(end_leftovers(run))}")
-        if wipe:
+        if wipe and self.layout.home.exists():
             self.layout.delete()
             lines.append(f"data and logs in {self.layout.home} are deleted")
         return lines or ["nothing was running"]

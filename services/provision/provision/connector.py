@@ -75,7 +75,8 @@ class ConnectWorker:
         self._address = str(client.base_url)
         self._deadline = deadline
         self._stop = stop
-        self._stale = Deadline(STALE_SECONDS)
+        self._stale: Deadline
+        """When a state that does not change is taken for a stale one."""
 
     def provide(self, connector: Connector) -> int:
         """Create or update the connector, and return its tasks' number when all of them run.
@@ -141,6 +142,8 @@ class ConnectWorker:
                 seen = lacking()
             except httpx.HTTPError as error:
                 seen = f"it does not answer ({str(error) or type(error).__name__})"
+            except ValueError as error:  # a page of a proxy's, instead of JSON
+                seen = f"what answers is no Connect ({error})"
             if seen is None:
                 return
             if seen != told:

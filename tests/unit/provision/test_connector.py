@@ -128,6 +128,7 @@ def test_a_connect_that_starts_or_rebalances_is_asked_again() -> None:
     connect = Connect(
         httpx.ConnectError("refused"),
         httpx.ReadTimeout(""),
+        httpx.Response(200, text="<html>a proxy's page</html>"),
         httpx.Response(503, text="starting"),
         httpx.Response(503, text="starting"),
         httpx.Response(404, json={"message": "Connector not found"}),

@@ -17,6 +17,7 @@ from newsroom.lifecycle import StopFlag
 from newsroom.stream_changelog import Changelog
 from newsroom.stream_topics import await_topics, prepare_changelog
 from newsroom.streams import StreamSettings
+from unit.futures import done
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,15 +33,6 @@ AS_KAFKA_WRITES_IT = "_" * 21 + "w"
 
 def failed(code: int) -> KafkaException:
     return KafkaException(KafkaError(code))
-
-
-def done(value: object) -> Future[Any]:
-    future: Future[Any] = Future()
-    if isinstance(value, Exception):
-        future.set_exception(value)
-    else:
-        future.set_result(value)
-    return future
 
 
 class FakeCluster:

@@ -33,9 +33,21 @@ def test_what_a_stack_keeps_is_deleted_and_what_others_keep_there_is_not(tmp_pat
         layout.log("a").write_text("said")
     (shared.home / "thesis.txt").write_text("years of work")
     ours.delete()
+    ours.delete()  # what is not there is no error
     shared.delete()
     assert not ours.home.exists()
     assert [path.name for path in shared.home.rglob("*")] == ["thesis.txt"]
+
+
+def test_what_cannot_be_deleted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    layout = Layout(tmp_path)
+    layout.make()
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    with pytest.raises(StackError, match=f"{layout.data} cannot be deleted .Permission denied."):
+        layout.delete()
 
 
 def test_the_documented_addresses() -> None:

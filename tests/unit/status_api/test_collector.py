@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,20 +14,13 @@ from newsroom.quorum import Quorum
 from status_api.collector import Collector
 from status_api.groups import FoundGroup
 from status_api.model import NO_TABLES, Group, Member
+from unit.futures import done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
 QUIET = {"log_level": 0}
-
-
-def done(value: object) -> Future[Any]:
-    future: Future[Any] = Future()
-    if isinstance(value, Exception):
-        future.set_exception(value)
-    else:
-        future.set_result(value)
-    return future
 
 
 def refused() -> KafkaException:
