@@ -1,4 +1,4 @@
-"""Make stack/newsroom_stack/jars/jgo.lock.toml anew from jgo.toml: exact versions and checksums, no address."""
+"""Make stack/newsroom_stack/jvm/jars/jgo.lock.toml anew from jgo.toml: exact versions and checksums, no address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from jgo.env._lockfile import LockFile  # not exported, as of jgo 3.2
 from jgo.maven import MavenContext, PythonResolver
 
-JARS = Path(__file__).resolve().parent.parent / "stack" / "newsroom_stack" / "jars"
+JARS = Path(__file__).resolve().parent.parent / "stack" / "newsroom_stack" / "jvm" / "jars"
 REGISTRY = "io.apicurio:apicurio-registry-app:3.3.3:tar.gz:all"
 """The registry's distribution: one archive with everything in it, so it has no dependencies to resolve."""
 

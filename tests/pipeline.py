@@ -20,18 +20,18 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from typing_extensions import override
 
 from newsroom.topics import MAX_RECORD_BYTES
-from newsroom_stack.layout import REPOSITORY, Layout, Ports
-from newsroom_stack.observe import Observer
-from newsroom_stack.plan import SERVICES
-from newsroom_stack.processes import ProcessStack
-from newsroom_stack.supervisor import port_is_free
+from newsroom_stack.catalogue import SERVICES
+from newsroom_stack.layout import REPOSITORY, Layout
+from newsroom_stack.pipeline.observe import Observer
+from newsroom_stack.ports import Ports, port_is_free
+from newsroom_stack.processes.stack import ProcessStack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from newsroom_stack.interface import Stack
-    from newsroom_stack.layout import StackSettings
-    from newsroom_stack.observe import Record
+    from newsroom_stack.pipeline.observe import Record
+    from newsroom_stack.settings import StackSettings
 
 T = TypeVar("T")
 

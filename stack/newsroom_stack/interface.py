@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsroom_stack.layout import Ports, StackSettings
+    from newsroom_stack.ports import Ports
+    from newsroom_stack.settings import StackSettings
 
 
 class State(StrEnum):

@@ -10,9 +10,9 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from newsroom.errors import ClusterUnavailable
-from newsroom.lifecycle import Deadline
 from newsroom.settings import KafkaSettings
-from newsroom_stack.layout import BROKERS
+from newsroom.waiting import Deadline
+from newsroom_stack.catalogue import BROKERS
 
 PROBE_SECONDS = 2.0
 """How long one probe may take: a member that needs longer to say that it is ready is not."""
@@ -64,7 +64,7 @@ def broker_ready(bootstrap: str) -> str | None:
 
 def _leaderless(bootstrap: str, seconds: float) -> str | None:
     # Imported at need: kafka-python takes a third of a second, and most commands probe no broker.
-    from newsroom.quorum import describe_quorum  # noqa: PLC0415
+    from newsroom.admin.quorum import describe_quorum  # noqa: PLC0415
 
     # Constructed: what the environment says is about another cluster, and may be wrong.
     settings = KafkaSettings.model_construct(bootstrap_servers=bootstrap)

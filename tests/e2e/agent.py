@@ -23,10 +23,10 @@ import httpx
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from newsroom.avro import AvroEncoder, read_schema
-from newsroom.registry import register, registry_client
+from newsroom.schemas.avro import AvroEncoder, read_schema
+from newsroom.schemas.registry import register, registry_client
 from newsroom.settings import KafkaSettings
-from newsroom_stack.observe import Observer
+from newsroom_stack.pipeline.observe import Observer
 
 CONSUMED = Path("/consumed")
 """The avro-consumer's volume: the JSON lines of all its replicas."""

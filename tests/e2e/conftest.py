@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.network import ContainerPipeline
-from newsroom_stack.layout import REPOSITORY, StackSettings
+from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.settings import StackSettings
 from pipeline import free_offset, wait_for
 
 if TYPE_CHECKING:

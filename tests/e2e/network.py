@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
-from newsroom_stack.containers import ContainerStack
+from newsroom_stack.containers.stack import ContainerStack
 from newsroom_stack.interface import State
 from newsroom_stack.layout import REPOSITORY
-from newsroom_stack.observe import Record
+from newsroom_stack.pipeline.observe import Record
 from pipeline import ANSI, COMMAND_SECONDS, Answer, Finished, Observing, Pipeline, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
-    from newsroom_stack.layout import StackSettings
+    from newsroom_stack.settings import StackSettings
 
 ANSWER_SECONDS = 120.0
 """The longest call of the agent: a load's last acknowledgements, with a broker away."""

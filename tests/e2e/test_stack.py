@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsroom_stack.containers import name_of
+from newsroom_stack.catalogue import SERVICES
+from newsroom_stack.containers.stack import name_of
 from newsroom_stack.layout import REPOSITORY
-from newsroom_stack.plan import SERVICES
 from pipeline import HTTP_OK, wait_for
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def test_the_command_line_shows_the_containers(pipeline: ContainerPipeline) -> N
 
     def newsroom(*arguments: str) -> str:
         return subprocess.run(
-            [sys.executable, "-m", "newsroom_stack.cli", "--docker", *arguments],
+            [sys.executable, "-m", "newsroom_stack.cli.app", "--docker", *arguments],
             cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
 

@@ -26,7 +26,7 @@ REGISTRY = "http://registry:8080/apis/ccompat/v7"
 
 def test_the_demo_of_a_running_stack_tells_its_story_and_leaves_it_running(pipeline: ContainerPipeline) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "newsroom_stack.cli", "--docker", "demo", "--for", "1s"],
+        [sys.executable, "-m", "newsroom_stack.cli.app", "--docker", "demo", "--for", "1s"],
         cwd=REPOSITORY, env=pipeline.stack.compose.environment() | pipeline.settings.as_environment(),
         capture_output=True, text=True, timeout=DEMO_SECONDS, check=False,
     )  # fmt: skip

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsroom_stack.artifacts import ensure_artifacts
-from newsroom_stack.layout import StackSettings
-from newsroom_stack.processes import ProcessStack
-from newsroom_stack.progress import LineProgress
+from newsroom_stack.jvm.artifacts import ensure_artifacts
+from newsroom_stack.jvm.progress import LineProgress
+from newsroom_stack.processes.stack import ProcessStack
+from newsroom_stack.settings import StackSettings
 from pipeline import ProcessPipeline, free_offset
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from newsroom_stack.layout import LOOPBACK, REPOSITORY, StackSettings
-from newsroom_stack.supervisor import port_is_free
+from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.ports import LOOPBACK, port_is_free
+from newsroom_stack.settings import StackSettings
 from pipeline import ANSI, ProcessPipeline, every_port, free_offset, wait_for
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Home:
         file = self._folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
         with file.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "newsroom_stack.cli", *arguments],
+                [sys.executable, "-m", "newsroom_stack.cli.app", *arguments],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=REPOSITORY,
                 env=self.pipeline.environment() | {"PYTHONUNBUFFERED": "1"},
             )  # fmt: skip

@@ -12,15 +12,15 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from avro_consumer import metrics
 from avro_consumer.records import dead_letter_headers
 from newsroom.errors import DeliveryFailed, SettingsError
-from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
 from newsroom.topics import DEAD_LETTER_BYTES
+from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from avro_consumer.records import Header, Record
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 

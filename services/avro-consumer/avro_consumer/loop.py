@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from avro_consumer import metrics
 from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
-from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
-from newsroom.registry import Interrupted
+from newsroom.schemas.registry import Interrupted
+from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from avro_consumer.settings import AvroConsumerSettings
     from avro_consumer.sink import JsonLinesSink
     from newsroom.health import Health
-    from newsroom.lifecycle import StopFlag
-    from newsroom.registry import Patience
+    from newsroom.schemas.registry import Patience
+    from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 

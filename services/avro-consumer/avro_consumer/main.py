@@ -13,14 +13,14 @@ from avro_consumer.member import MEMBERSHIP, Member
 from avro_consumer.records import AvroFormat, Format, StringFormat
 from avro_consumer.settings import AvroConsumerSettings
 from avro_consumer.sink import JsonLinesSink, sink_path
-from newsroom.avro import AvroDecoder, read_schema
 from newsroom.health import Health, HealthServer
 from newsroom.lifecycle import run_service
-from newsroom.registry import Interrupted, Patience, check_registry, registry_client
+from newsroom.schemas.avro import AvroDecoder, read_schema
+from newsroom.schemas.registry import Interrupted, Patience, check_registry, registry_client
 from newsroom.slots import Slot, take_slot
 
 if TYPE_CHECKING:
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 
 def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:

@@ -15,8 +15,8 @@ from avro_consumer.background import in_background
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.records import Record
 from newsroom.errors import ClusterUnavailable, SettingsError
-from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
+from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from newsroom.health import Health
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from join_service.settings import JoinSettings
 from join_service.topology import TOPICS, build, declare_topics
 from newsroom.lifecycle import run_service
-from newsroom.stream_service import run_stream
+from newsroom.streams.service import run_stream
 from newsroom.topics import WORD, WORD_COUNTS
 
 if TYPE_CHECKING:
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 POLL_SECONDS = 0.05
 """Quix waits so long for 10,000 records before it releases the few that are there: it is the join's latency. Half

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from newsroom.streams import StreamSettings
+from newsroom.streams.settings import StreamSettings
 
 
 class JoinSettings(StreamSettings):

@@ -14,7 +14,7 @@ from quixstreams.context import message_context
 
 from join_service.join import Count, Joined, Label, decode_count, join, joined_line
 from newsroom.logs import get_logger
-from newsroom.streams import Decoder, Poison, decode_text
+from newsroom.streams.decoding import Decoder, Poison, decode_text
 from newsroom.topics import WORD, WORD_COUNTS, WORDS_JOINED
 
 if TYPE_CHECKING:

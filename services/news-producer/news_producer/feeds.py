@@ -19,7 +19,7 @@ from newsroom.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 

@@ -19,15 +19,17 @@ from news_producer.records import AvroRecords, Encoded, Item, StringRecords, key
 from news_producer.registry import schema_id
 from news_producer.sender import NEED, Sender
 from news_producer.settings import FEED_SCHEMES, GENERATOR, LAB, ProducerSettings
-from newsroom.avro import AvroEncoder, read_schema
 from newsroom.errors import NewsroomError
 from newsroom.health import Health, HealthServer
-from newsroom.lifecycle import StopFlag, run_service
+from newsroom.lifecycle import run_service
 from newsroom.logs import get_logger
-from newsroom.registry import Interrupted, Patience, registry_client
+from newsroom.schemas.avro import AvroEncoder, read_schema
+from newsroom.schemas.registry import Interrupted, Patience, registry_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from newsroom.waiting import StopFlag
 
 NAME = "news-producer"
 

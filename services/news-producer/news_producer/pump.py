@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from news_producer.inputs import BadLines
     from news_producer.records import Encoded, Item
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 

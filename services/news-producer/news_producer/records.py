@@ -11,7 +11,7 @@ from newsroom.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from newsroom.avro import AvroEncoder
+    from newsroom.schemas.avro import AvroEncoder
 
 LAB_LAST_KEY = 20
 """The lab sends key0 to key20, each twice: 42 records a round."""

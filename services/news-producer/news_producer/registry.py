@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from newsroom.errors import RegistryUnavailable, SettingsError
 from newsroom.logs import get_logger
-from newsroom.registry import Schema, SchemaRegistryClient, SchemaRegistryError, ask_registry, is_not_found, register
+from newsroom.schemas.registry import (
+    Schema,
+    SchemaRegistryClient,
+    SchemaRegistryError,
+    ask_registry,
+    is_not_found,
+    register,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,14 +11,14 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from news_producer.errors import BadInput, TopicMissing
 from news_producer.ledger import Ledger
 from newsroom.errors import ClusterUnavailable, DeliveryFailed, SettingsError
-from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
+from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from newsroom.health import Health
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 

@@ -15,8 +15,8 @@ from provision.plan import FoundPartition, unsettled
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from newsroom.lifecycle import Deadline, StopFlag
     from newsroom.topics import Topic
+    from newsroom.waiting import Deadline, StopFlag
 
 log = get_logger(__name__)
 

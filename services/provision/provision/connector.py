@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from newsroom.errors import NewsroomError, SettingsError
-from newsroom.lifecycle import Deadline
 from newsroom.logs import get_logger
+from newsroom.waiting import Deadline
 from provision.errors import ConnectorRefused, ConnectUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from newsroom.avro import read_schema
-from newsroom.lifecycle import Deadline, run_service
+from newsroom.lifecycle import run_service
 from newsroom.logs import get_logger
-from newsroom.registry import registry_client
+from newsroom.schemas.avro import read_schema
+from newsroom.schemas.registry import registry_client
 from newsroom.topics import ALL_TOPICS, NEWS_SUBJECT
+from newsroom.waiting import Deadline
 from provision.cluster import Cluster
 from provision.connector import Connector, ConnectWorker, connect_client, read_connector
 from provision.plan import differences, missing, refuse, registered, running, summary
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 

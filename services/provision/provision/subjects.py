@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from newsroom.errors import NewsroomError, RegistryUnavailable
 from newsroom.logs import get_logger
-from newsroom.registry import SchemaRegistryError, ask_registry, check_registry, register
+from newsroom.schemas.registry import SchemaRegistryError, ask_registry, check_registry, register
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from newsroom.lifecycle import Deadline, StopFlag
-    from newsroom.registry import SchemaRegistryClient
+    from newsroom.schemas.registry import SchemaRegistryClient
+    from newsroom.waiting import Deadline, StopFlag
 
 log = get_logger(__name__)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
+from newsroom.admin.quorum import QuorumReader
 from newsroom.errors import NewsroomError
 from newsroom.logs import get_logger
-from newsroom.quorum import QuorumReader
 from status_api.collector import Collector, admin_client, sentence
 from status_api.groups import GroupsReader
 from status_api.tables import TableReader, table_consumer

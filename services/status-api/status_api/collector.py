@@ -12,7 +12,7 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
 from newsroom.errors import ClusterUnavailable
-from newsroom.lifecycle import Deadline
+from newsroom.waiting import Deadline
 from status_api.groups import FoundGroup
 from status_api.model import Broker, Group, Key, Partition, Snapshot, Topic, by_key, joined, progress
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
-    from newsroom.quorum import Quorum
+    from newsroom.admin.quorum import Quorum
     from newsroom.settings import KafkaSettings
     from status_api.model import Tables
 

@@ -15,7 +15,7 @@ from kafka.protocol.api_message import ApiMessage
 from kafka.protocol.consumer import OffsetFetchRequest
 from typing_extensions import override
 
-from newsroom.inquiry import Inquirer, reason
+from newsroom.admin.inquirer import Inquirer, reason
 from status_api import messages
 from status_api.model import Group, Key, Member, joined
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kafka import KafkaAdminClient
 
-    from newsroom.lifecycle import Deadline
+    from newsroom.waiting import Deadline
 
 MOST_AT_ONCE = 16
 """Brokers asked side by side; more than these are asked in turns."""

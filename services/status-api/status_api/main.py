@@ -24,7 +24,7 @@ from status_api.store import SnapshotStore
 if TYPE_CHECKING:
     from flask import Flask
 
-    from newsroom.lifecycle import StopFlag
+    from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 

@@ -9,7 +9,7 @@ from quixstreams.sinks import BaseSink
 from typing_extensions import override
 
 from newsroom.errors import ClusterUnavailable
-from newsroom.lifecycle import Deadline
+from newsroom.waiting import Deadline
 from wordcount_stream.deltas import encode, split
 
 if TYPE_CHECKING:

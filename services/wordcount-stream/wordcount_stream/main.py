@@ -6,17 +6,17 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from newsroom.avro import AvroDecoder
 from newsroom.lifecycle import run_service
-from newsroom.registry import Interrupted, Patience, check_registry, registry_client
-from newsroom.stream_service import run_stream
+from newsroom.schemas.avro import AvroDecoder
+from newsroom.schemas.registry import Interrupted, Patience, check_registry, registry_client
+from newsroom.streams.service import run_stream
 from newsroom.topics import NEWS, WORD_DELTAS
 from wordcount_stream.settings import WordcountSettings
 from wordcount_stream.topology import TOPICS, build, declare_topics
 
 if TYPE_CHECKING:
-    from newsroom.lifecycle import StopFlag
-    from newsroom.streams import StreamApplication
+    from newsroom.streams.application import StreamApplication
+    from newsroom.waiting import StopFlag
 
 POLL_SECONDS = 0.1
 """Quix looks at its commit interval (half a second) only between polls: a poll must be short against it."""

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 from quixstreams.context import message_context
 
 from newsroom.logs import get_logger
-from newsroom.streams import Decoder, Poison, decode_text
+from newsroom.streams.decoding import Decoder, Poison, decode_text
 from newsroom.topics import MYTOPIC, NEWS, WORD_COUNTS, WORD_DELTAS
 from wordcount_stream import deltas
 from wordcount_stream.combiner import Combiner
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from quixstreams.dataframe import StreamingDataFrame
     from quixstreams.models import Topic
 
-    from newsroom.avro import AvroDecoder
+    from newsroom.schemas.avro import AvroDecoder
 
 log = get_logger(__name__)
 

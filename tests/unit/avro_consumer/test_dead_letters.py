@@ -11,7 +11,7 @@ import pytest
 from avro_consumer.dead_letters import STOP_SECONDS, DeadLetters
 from avro_consumer.records import Record
 from newsroom.errors import DeliveryFailed, SettingsError
-from newsroom.lifecycle import StopFlag
+from newsroom.waiting import StopFlag
 
 NOBODY: dict[str, Any] = {"bootstrap.servers": "127.0.0.1:9", "log_level": 0}
 POISON = Record("news", 0, 7, 0, None, b"x")

@@ -12,8 +12,8 @@ from avro_consumer.records import Reading, Record
 from avro_consumer.settings import AvroConsumerSettings
 from newsroom.errors import DecodeError, RegistryUnavailable
 from newsroom.health import Health
-from newsroom.lifecycle import StopFlag
-from newsroom.registry import Patience
+from newsroom.schemas.registry import Patience
+from newsroom.waiting import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -127,7 +127,7 @@ def test_a_signal_within_a_batch_leaves_the_rest_uncommitted() -> None:
 def test_a_batch_that_takes_long_is_read_on_in_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avro_consumer.loop.READING_SECONDS", 10.0)
     now = 0.0
-    monkeypatch.setattr("newsroom.lifecycle.time.monotonic", lambda: now)
+    monkeypatch.setattr("newsroom.waiting.time.monotonic", lambda: now)
 
     def look(_: Record) -> None:
         nonlocal now

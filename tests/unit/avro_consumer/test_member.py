@@ -19,12 +19,12 @@ from avro_consumer.dead_letters import CUT_BYTES, DeadLetters
 from avro_consumer.member import MEMBERSHIP, Member
 from avro_consumer.records import LONGEST_ERROR, Record
 from avro_consumer.settings import AvroConsumerSettings
-from newsroom.avro import AvroEncoder, read_schema
 from newsroom.errors import ClusterUnavailable, DeliveryFailed, RegistryUnavailable
 from newsroom.health import Health
-from newsroom.lifecycle import StopFlag
-from newsroom.registry import register, registry_client
+from newsroom.schemas.avro import AvroEncoder, read_schema
+from newsroom.schemas.registry import register, registry_client
 from newsroom.topics import DEAD_LETTER_BYTES
+from newsroom.waiting import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable

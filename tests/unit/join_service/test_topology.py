@@ -14,7 +14,7 @@ from quixstreams.models.serializers import SerializationContext
 
 from join_service.join import decode_count
 from join_service.topology import JoinTopics, build
-from newsroom.streams import Decoder, decode_text
+from newsroom.streams.decoding import Decoder, decode_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,10 +16,10 @@ from news_producer.inputs import BadLines, read_file, read_lines
 from news_producer.pump import Pace, interleave, pump
 from news_producer.records import AvroRecords, Item, StringRecords, key_policy, lab_items
 from news_producer.settings import ProducerSettings
-from newsroom.avro import AvroEncoder
 from newsroom.errors import SettingsError
-from newsroom.lifecycle import StopFlag
+from newsroom.schemas.avro import AvroEncoder
 from newsroom.settings import load_settings
+from newsroom.waiting import StopFlag
 
 if TYPE_CHECKING:
     from pathlib import Path

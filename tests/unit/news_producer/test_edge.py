@@ -24,9 +24,9 @@ from news_producer.sender import NEED, Sender
 from news_producer.settings import ProducerSettings
 from newsroom.errors import DeliveryFailed, RegistryUnavailable, SchemaRefused, SettingsError
 from newsroom.health import Health
-from newsroom.lifecycle import Deadline, StopFlag
-from newsroom.registry import SchemaRegistryError
+from newsroom.schemas.registry import SchemaRegistryError
 from newsroom.settings import load_settings
+from newsroom.waiting import Deadline, StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +174,7 @@ def test_a_missing_registry_is_asked_again_and_then_said() -> None:
 def test_a_signal_ends_the_wait_for_a_registry_that_hangs(
     monkeypatch: pytest.MonkeyPatch, logged: list[tuple[str, dict[str, object]]]
 ) -> None:
-    monkeypatch.setattr("newsroom.registry.ONE_CALL", {"timeout": 0.2, "max.retries": 0})
+    monkeypatch.setattr("newsroom.schemas.registry.ONE_CALL", {"timeout": 0.2, "max.retries": 0})
     stop = StopFlag()
     threading.Timer(0.5, stop.set).start()
     start = time.monotonic()

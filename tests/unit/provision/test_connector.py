@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from newsroom.errors import NewsroomError, SettingsError
-from newsroom.lifecycle import Deadline, StopFlag
 from newsroom.settings import load_settings
+from newsroom.waiting import Deadline, StopFlag
 from provision import connector
 from provision.connector import ConnectWorker, connect_client, read_connector
 from provision.errors import ConnectorRefused, ConnectUnavailable

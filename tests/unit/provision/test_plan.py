@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from newsroom.avro import read_schema
 from newsroom.errors import ClusterUnavailable, NewsroomError, RegistryUnavailable, SettingsError, TopicMismatch
-from newsroom.lifecycle import Deadline, StopFlag
-from newsroom.registry import registry_client
+from newsroom.schemas.avro import read_schema
+from newsroom.schemas.registry import registry_client
 from newsroom.settings import KafkaSettings, load_settings
 from newsroom.topics import ALL_TOPICS, WORD_COUNTS, Topic
+from newsroom.waiting import Deadline, StopFlag
 from provision.cluster import Cluster
 from provision.main import serve
 from provision.plan import FoundPartition, differences, missing, refuse, summary, unsettled

@@ -10,9 +10,9 @@ from confluent_kafka.schema_registry import SchemaReference, SchemaRegistryClien
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from newsroom.avro import AvroDecoder, AvroEncoder, read_schema
 from newsroom.errors import DecodeError, SettingsError
-from newsroom.registry import Schema, register, registry_client
+from newsroom.schemas.avro import AvroDecoder, AvroEncoder, read_schema
+from newsroom.schemas.registry import Schema, register, registry_client
 from newsroom.settings import KafkaSettings
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"

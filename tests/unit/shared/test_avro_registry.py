@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING
 import pytest
 from typing_extensions import override
 
-from newsroom.avro import MOST_REFUSED, AvroDecoder
 from newsroom.errors import DecodeError, RegistryUnavailable, SchemaRefused, SettingsError
-from newsroom.lifecycle import StopFlag
-from newsroom.registry import Interrupted, Patience, SchemaRegistryClient, check_registry, register, registry_client
+from newsroom.schemas.avro import MOST_REFUSED, AvroDecoder
+from newsroom.schemas.registry import (
+    Interrupted,
+    Patience,
+    SchemaRegistryClient,
+    check_registry,
+    register,
+    registry_client,
+)
 from newsroom.settings import KafkaSettings
+from newsroom.waiting import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +145,7 @@ def test_an_unknown_id_is_asked_for_once_in_a_while(web: Web, monkeypatch: pytes
     assert [question.partition("?")[0] for question in web.questions] == ["/schemas/ids/7", "/schemas/ids/8"]
     web.answer = 200, json.dumps({"schema": json.dumps(SCHEMA)}).encode()
     later = time.monotonic() + 60
-    monkeypatch.setattr("newsroom.avro.time.monotonic", lambda: later)
+    monkeypatch.setattr("newsroom.schemas.avro.time.monotonic", lambda: later)
     assert decoder.decode(record(7)) == {"n": 1}
 
 

@@ -12,10 +12,10 @@ import pytest
 from kafka.errors import ClusterAuthorizationFailedError, IncompatibleBrokerVersion, KafkaConnectionError, KafkaError
 from pydantic import SecretStr
 
-from newsroom import inquiry
+from newsroom.admin import inquirer as inquiry
+from newsroom.admin.inquirer import client_config
+from newsroom.admin.quorum import Quorum, QuorumReader, describe_quorum
 from newsroom.errors import ClusterUnavailable
-from newsroom.inquiry import client_config
-from newsroom.quorum import Quorum, QuorumReader, describe_quorum
 from newsroom.settings import KafkaSettings
 
 if TYPE_CHECKING:

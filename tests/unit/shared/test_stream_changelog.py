@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsroom.slots import take_slot
-from newsroom.stream_changelog import Changelog, state_folder
+from newsroom.streams.changelog import Changelog, state_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

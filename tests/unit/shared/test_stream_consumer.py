@@ -9,9 +9,9 @@ import pytest
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.error import KafkaError
 
-from newsroom import stream_consumer
-from newsroom.lifecycle import Deadline, StopFlag
-from newsroom.stream_consumer import PatientConsumer, patiently
+from newsroom.streams import consumer as stream_consumer
+from newsroom.streams.consumer import PatientConsumer, patiently
+from newsroom.waiting import Deadline, StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable

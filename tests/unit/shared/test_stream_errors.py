@@ -13,8 +13,8 @@ from quixstreams.models.topics.exceptions import TopicNotFoundError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
 from newsroom.errors import ClusterUnavailable, DecodeError, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
-from newsroom.stream_changelog import Changelog
-from newsroom.stream_errors import translated_errors
+from newsroom.streams.changelog import Changelog
+from newsroom.streams.errors import translated_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

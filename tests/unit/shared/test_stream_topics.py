@@ -11,12 +11,12 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaException, TopicPartition, Uuid
 from confluent_kafka.error import KafkaError
 
-from newsroom import stream_topics
 from newsroom.errors import ClusterUnavailable, StateLost
-from newsroom.lifecycle import StopFlag
-from newsroom.stream_changelog import Changelog
-from newsroom.stream_topics import await_topics, prepare_changelog
-from newsroom.streams import StreamSettings
+from newsroom.streams import topics as stream_topics
+from newsroom.streams.changelog import Changelog
+from newsroom.streams.settings import StreamSettings
+from newsroom.streams.topics import await_topics, prepare_changelog
+from newsroom.waiting import StopFlag
 from unit.futures import done
 
 if TYPE_CHECKING:

@@ -16,19 +16,13 @@ from quixstreams import Application
 
 from newsroom.errors import RegistryUnavailable, ReplicaFenced
 from newsroom.health import Health
-from newsroom.lifecycle import StopFlag
 from newsroom.logs import configure_logging
 from newsroom.slots import take_slot
-from newsroom.stream_consumer import PatientConsumer
-from newsroom.streams import (
-    NEEDS,
-    Decoder,
-    Poison,
-    StreamApplication,
-    StreamSettings,
-    build_application,
-    decode_text,
-)
+from newsroom.streams.application import NEEDS, StreamApplication, build_application
+from newsroom.streams.consumer import PatientConsumer
+from newsroom.streams.decoding import Decoder, Poison, decode_text
+from newsroom.streams.settings import StreamSettings
+from newsroom.waiting import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,9 +215,10 @@ import os, signal, sys, time
 from pathlib import Path
 from quixstreams import Application
 from newsroom.health import Health
-from newsroom.lifecycle import StopFlag
+from newsroom.waiting import StopFlag
 from newsroom.slots import take_slot
-from newsroom.streams import StreamSettings, build_application
+from newsroom.streams.application import build_application
+from newsroom.streams.settings import StreamSettings
 
 def run(app):
     app._setup_signal_handlers()

@@ -12,10 +12,10 @@ import time
 import pytest
 
 from newsroom import health as health_module
-from newsroom import watchdog as module
 from newsroom.health import Health
-from newsroom.watchdog import Watchdog
-from newsroom_stack.crew import STOP_SECONDS
+from newsroom.streams import watchdog as module
+from newsroom.streams.watchdog import Watchdog
+from newsroom_stack.processes.crew import STOP_SECONDS
 
 SECONDS = 10.0
 
@@ -56,7 +56,7 @@ def test_a_close_in_time_is_left_alone_though_the_loop_stands(monkeypatch: pytes
 
 def test_the_process_ends_with_one_and_says_why() -> None:
     code = (
-        "import time; from newsroom.health import Health; from newsroom.watchdog import Watchdog\n"
+        "import time; from newsroom.health import Health; from newsroom.streams.watchdog import Watchdog\n"
         "with Watchdog(Health(), close_seconds=0.0) as dog:\n"
         "    dog.closing(); time.sleep(60)"
     )
@@ -69,7 +69,7 @@ STUCK = """
 import signal, sys
 from confluent_kafka import Producer
 from newsroom.health import Health
-from newsroom.watchdog import Watchdog
+from newsroom.streams.watchdog import Watchdog
 signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
 producer = Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
 producer.produce("t", b"never delivered")
@@ -104,7 +104,7 @@ def test_signals_are_heard_while_the_main_thread_is_inside_a_library(
 
 def test_output_that_nobody_reads_does_not_keep_it_alive() -> None:
     code = (
-        "from newsroom.health import Health; from newsroom.watchdog import Watchdog\n"
+        "from newsroom.health import Health; from newsroom.streams.watchdog import Watchdog\n"
         "with Watchdog(Health(), close_seconds=0.5) as dog:\n"
         "    dog.closing()\n"
         "    while True: print('x' * 1000)"

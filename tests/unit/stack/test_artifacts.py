@@ -19,10 +19,10 @@ import pytest
 from jgo.maven import MavenContext
 from typing_extensions import override
 
-from newsroom_stack import artifacts
-from newsroom_stack.artifacts import ensure_artifacts
 from newsroom_stack.errors import ArtifactsUnavailable
-from newsroom_stack.progress import DownloadProgress
+from newsroom_stack.jvm import artifacts
+from newsroom_stack.jvm.artifacts import ensure_artifacts
+from newsroom_stack.jvm.progress import DownloadProgress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

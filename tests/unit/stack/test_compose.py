@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from newsroom_stack.artifacts import LOCK_FILE, REGISTRY_ARTIFACT
-from newsroom_stack.compose import Compose
+from newsroom_stack.catalogue import SERVICES
+from newsroom_stack.containers.compose import Compose
 from newsroom_stack.errors import StackError
-from newsroom_stack.jvm import CLUSTER_ID, HEAP, Node, node_properties
-from newsroom_stack.layout import REPOSITORY, Ports, StackSettings
-from newsroom_stack.plan import SERVICES
+from newsroom_stack.jvm.artifacts import LOCK_FILE, REGISTRY_ARTIFACT
+from newsroom_stack.jvm.launch import CLUSTER_ID, HEAP, Node, node_properties
+from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.ports import Ports
+from newsroom_stack.settings import StackSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

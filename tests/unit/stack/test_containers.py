@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from docker.errors import NotFound
 
-from newsroom_stack import container_logs
-from newsroom_stack import containers as module
-from newsroom_stack.containers import ContainerOwner, ContainerStack
+from newsroom_stack.containers import logs as container_logs
+from newsroom_stack.containers import stack as module
+from newsroom_stack.containers.stack import ContainerOwner, ContainerStack
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
-from newsroom_stack.layout import StackSettings
+from newsroom_stack.settings import StackSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

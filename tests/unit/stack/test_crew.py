@@ -17,21 +17,21 @@ import psutil
 import pytest
 from typing_extensions import override
 
-from newsroom_stack import crew as crew_module
-from newsroom_stack.commands import Commands
-from newsroom_stack.control import Request
-from newsroom_stack.crew import Crew
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
-from newsroom_stack.jvm import Launch
+from newsroom_stack.jvm.launch import Launch
 from newsroom_stack.layout import Layout
-from newsroom_stack.plan import Member, Plan
 from newsroom_stack.probes import Probe
+from newsroom_stack.processes import crew as crew_module
+from newsroom_stack.processes.commands import Commands
+from newsroom_stack.processes.control import Request
+from newsroom_stack.processes.crew import Crew
+from newsroom_stack.processes.plan import Member, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from newsroom_stack.child import Child
+    from newsroom_stack.processes.child import Child
 
 SLEEPS = "print('started', flush=True); import time; time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPS
@@ -193,7 +193,7 @@ def test_pause_and_resume_name_what_they_did(ship: Ship) -> None:
 
 
 def test_scale_adds_and_takes_away_the_last(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newsroom_stack.commands.service_kind", lambda _: None)
+    monkeypatch.setattr("newsroom_stack.processes.commands.service_kind", lambda _: None)
     ship.add("a-1")
     assert ship.commands.scale("a", 3) == ["a: 3 replicas"]
     assert [child.name for child in ship.crew.children] == ["a-1", "a-2", "a-3"]
@@ -251,7 +251,7 @@ def test_the_last_broker_whose_logs_are_closed_is_not_waited_for(ship: Ship, mon
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children of a dead parent; others at the next up")
 def test_a_member_ends_with_its_supervisor_however_that_ends() -> None:
     parent = (
-        "import os, subprocess, sys, time; from newsroom_stack.child import leashed; "
+        "import os, subprocess, sys, time; from newsroom_stack.processes.child import leashed; "
         "print(subprocess.Popen(leashed(['sleep', '60'])).pid, flush=True); time.sleep(60)"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)

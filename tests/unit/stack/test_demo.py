@@ -11,10 +11,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from newsroom_stack import cli, demo
-from newsroom_stack.demo import Display, StageFailed, Story
+from newsroom_stack.cli import app as cli
+from newsroom_stack.cli import display as display_module
+from newsroom_stack.cli.display import Display
 from newsroom_stack.errors import StackError
-from newsroom_stack.layout import Ports
+from newsroom_stack.pipeline import story as demo
+from newsroom_stack.pipeline.story import StageFailed, Story
+from newsroom_stack.ports import Ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +167,7 @@ def test_the_command_says_failed_with_the_stage_and_ends_with_1(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "open_stack", lambda: pipeline)
-    monkeypatch.setattr(demo, "fetch_figures", lambda _: None)
+    monkeypatch.setattr(display_module, "fetch_figures", lambda _: None)
     console = Console(width=200, record=True, force_terminal=False)
     monkeypatch.setattr(cli, "console", console)
     good = CliRunner().invoke(cli.app, ["demo", "--for", "0s"])
@@ -184,8 +187,8 @@ def test_a_terminal_gets_a_living_table_with_the_story_below(monkeypatch: pytest
         "top_words": [{"word": "market", "count": 70}], "last_joined": [{"word": "value10", "value": "(6, active)"}],
         "lag": {"avro-consumer": 10, "join-service": None},
     }  # fmt: skip
-    monkeypatch.setattr(demo, "fetch_figures", lambda _: figures)
-    monkeypatch.setattr(demo, "REDRAW_SECONDS", 0.01)
+    monkeypatch.setattr(display_module, "fetch_figures", lambda _: figures)
+    monkeypatch.setattr(display_module, "REDRAW_SECONDS", 0.01)
     console = Console(width=200, record=True, force_terminal=True)
     with Display(console, Ports(), "Ctrl-C stops everything") as display:
         display.say("word count: seen")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, cast
 import psutil
 import pytest
 
-from newsroom_stack import doctor
-from newsroom_stack.doctor import Finding, Verdict, examine
-from newsroom_stack.layout import SECOND_OFFSET, Ports, StackSettings
+from newsroom_stack.cli import doctor
+from newsroom_stack.cli.doctor import Finding, Verdict, examine
+from newsroom_stack.ports import SECOND_OFFSET, Ports
+from newsroom_stack.settings import StackSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

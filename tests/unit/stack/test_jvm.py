@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from newsroom_stack import jvm
-from newsroom_stack.artifacts import LOCK_FILE, Artifacts
 from newsroom_stack.errors import StackError
+from newsroom_stack.jvm import launch as jvm
+from newsroom_stack.jvm.artifacts import LOCK_FILE, Artifacts
 from newsroom_stack.layout import REPOSITORY
 
 ARTIFACTS = Artifacts((Path("/cache/a.jar"), Path("/cache/b.jar")), Path("/cache/registry"), Path("/jre/bin/java"))

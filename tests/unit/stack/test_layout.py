@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from newsroom_stack.catalogue import MAX_REPLICAS, SERVICES
+from newsroom_stack.cli.duration import parse_duration
 from newsroom_stack.errors import StackError
-from newsroom_stack.layout import MAX_REPLICAS, SECOND_OFFSET, Layout, Ports, load_stack_settings, parse_duration
-from newsroom_stack.plan import SERVICES
+from newsroom_stack.layout import Layout
+from newsroom_stack.ports import SECOND_OFFSET, Ports
+from newsroom_stack.settings import load_stack_settings
 
 
 def all_ports(offset: int) -> set[int]:

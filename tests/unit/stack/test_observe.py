@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_INVALID
 
-from newsroom_stack import observe
 from newsroom_stack.errors import StackError
-from newsroom_stack.observe import Observer
+from newsroom_stack.pipeline import observe
+from newsroom_stack.pipeline.observe import Observer
 
 
 class FakeAdmin:

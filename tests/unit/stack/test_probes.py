@@ -12,11 +12,11 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from typing_extensions import override
 
-from newsroom import quorum
+from newsroom.admin import quorum
+from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
-from newsroom.quorum import Quorum
 from newsroom_stack import probes
-from newsroom_stack.plan import no_proxy_for_loopback
+from newsroom_stack.processes.plan import no_proxy_for_loopback
 
 if TYPE_CHECKING:
     from newsroom.settings import KafkaSettings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from newsroom_stack.runfile import Run, end_leftovers, living, mark_of, read_run, same_process, write_run
+from newsroom_stack.processes.runfile import Run, end_leftovers, living, mark_of, read_run, same_process, write_run
 
 
 def test_written_and_read_back(tmp_path: Path) -> None:

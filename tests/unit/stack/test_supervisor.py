@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, cast
 import psutil
 import pytest
 
-from newsroom_stack import supervisor as module
-from newsroom_stack.control import ControlServer, ask
 from newsroom_stack.errors import StackError
-from newsroom_stack.layout import LOOPBACK, SECOND_OFFSET, StackSettings
-from newsroom_stack.plan import Plan
-from newsroom_stack.runfile import Run, mark_of, write_run
-from newsroom_stack.supervisor import Supervisor, control_path, port_is_free, reserved
+from newsroom_stack.ports import LOOPBACK, SECOND_OFFSET, port_is_free, reserved
+from newsroom_stack.processes import supervisor as module
+from newsroom_stack.processes.control import ControlServer, ask
+from newsroom_stack.processes.plan import Plan
+from newsroom_stack.processes.runfile import Run, mark_of, write_run
+from newsroom_stack.processes.supervisor import Supervisor, control_path
+from newsroom_stack.settings import StackSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from newsroom_stack.artifacts import Artifacts
+    from newsroom_stack.jvm.artifacts import Artifacts
 
 OFFSET = 15000
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from newsroom_stack import tail
-from newsroom_stack.layout import StackSettings
-from newsroom_stack.processes import ProcessStack
+from newsroom_stack.processes import logfiles as tail
+from newsroom_stack.processes.stack import ProcessStack
+from newsroom_stack.settings import StackSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

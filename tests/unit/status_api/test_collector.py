@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
-from newsroom.quorum import Quorum
 from status_api.collector import Collector
 from status_api.groups import FoundGroup
 from status_api.model import NO_TABLES, Group, Member

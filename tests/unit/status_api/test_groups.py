@@ -9,7 +9,7 @@ import pytest
 from kafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, NotCoordinatorError
 from kafka.protocol.consumer import OffsetFetchRequest, OffsetFetchResponse
 
-from newsroom import inquiry
+from newsroom.admin import inquirer as inquiry
 from newsroom.errors import ClusterUnavailable
 from newsroom.settings import KafkaSettings
 from status_api.groups import ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, FoundGroup, GroupsReader

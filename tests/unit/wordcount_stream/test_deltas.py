@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import Producer
 
 from newsroom.errors import DecodeError
-from newsroom.lifecycle import Deadline
 from newsroom.settings import PARTITIONER
+from newsroom.waiting import Deadline
 from wordcount_stream.deltas import decode, encode, home_of, murmur2, split
 
 if TYPE_CHECKING:

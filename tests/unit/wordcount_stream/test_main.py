@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from newsroom.errors import RegistryUnavailable, SettingsError
-from newsroom.lifecycle import StopFlag
+from newsroom.waiting import StopFlag
 from wordcount_stream import main as service
 from wordcount_stream.settings import WordcountSettings
 

@@ -13,10 +13,10 @@ from quixstreams.context import set_message_context
 from quixstreams.models import MessageContext, Topic, TopicConfig
 from quixstreams.models.serializers import SerializationContext
 
-from newsroom.avro import AvroDecoder, AvroEncoder
-from newsroom.registry import Schema, register, registry_client
+from newsroom.schemas.avro import AvroDecoder, AvroEncoder
+from newsroom.schemas.registry import Schema, register, registry_client
 from newsroom.settings import KafkaSettings
-from newsroom.streams import Decoder, decode_text
+from newsroom.streams.decoding import Decoder, decode_text
 from wordcount_stream import deltas
 from wordcount_stream.topology import WordTopics, build
 from wordcount_stream.words import MAX_WORD_CHARACTERS

@@ -1,0 +1,1 @@
+"""Questions to a cluster that librdkafka cannot ask: the extra `admin` of the package."""

@@ -1,0 +1,1 @@
+"""Avro and the schema registry: the extra `schemas` of the package."""

@@ -1,0 +1,1 @@
+"""What the two Quix Streams services share: the extra `streams` of the package."""

@@ -1,0 +1,57 @@
+"""The life of a stream service's replica: identity, topics, changelog, application, loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newsroom.health import Health, HealthServer
+from newsroom.logs import get_logger
+from newsroom.slots import take_slot
+from newsroom.streams.application import NEEDS, build_application, identity
+from newsroom.streams.changelog import Changelog, state_folder
+from newsroom.streams.errors import translated_errors
+from newsroom.streams.topics import await_topics, prepare_changelog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from newsroom.streams.application import StreamApplication
+    from newsroom.streams.settings import StreamSettings
+    from newsroom.waiting import StopFlag
+
+log = get_logger(__name__)
+
+
+def run_stream(
+    settings: StreamSettings,
+    stop: StopFlag,
+    *,
+    topics: Sequence[str],
+    stateful: Sequence[str],
+    build: Callable[[StreamApplication], None],
+    poll_seconds: float,
+) -> None:
+    """Run one replica until it is to stop.
+
+    `topics` must exist before it starts. `stateful` are the inputs of its stateful dataframe: their store gets a
+    changelog. `build` adds the dataframes. `poll_seconds` bounds how late a due commit is noticed.
+
+    Raises:
+        NewsroomError: it cannot go on; nothing of the open transaction was committed.
+    """
+    health = Health(*NEEDS)
+    changelog = Changelog(settings.consumer_group, tuple(stateful))
+    with HealthServer(health, settings.http_host, settings.http_port), take_slot(settings.state_dir) as slot:
+        log.info("replica", identity=identity(settings, slot), slot=str(slot.folder))
+        found = await_topics(settings, topics, stop)
+        if stop:
+            return
+        topic_id = prepare_changelog(settings, changelog, {name: found[name] for name in stateful}, stop)
+        if topic_id is None:
+            return
+        folder = state_folder(slot, topic_id)
+        app = build_application(settings, slot, folder, health, stop, consumer_poll_timeout=poll_seconds)
+        with translated_errors(changelog, folder):
+            build(app)
+            if not stop:
+                app.run_watched()

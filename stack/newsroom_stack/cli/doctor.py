@@ -1,0 +1,202 @@
+"""`newsroom doctor`: what is wrong with this machine for a stack, and what to do about it."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import psutil
+
+from newsroom_stack.catalogue import BROKERS, SERVICES
+from newsroom_stack.jvm.artifacts import locked_files
+from newsroom_stack.layout import Layout
+from newsroom_stack.ports import LOOPBACK, SECOND_OFFSET, Ports, port_is_free
+from newsroom_stack.probes import broker_ready, http_ready
+from newsroom_stack.processes.runfile import living, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from newsroom_stack.interface import Stack
+    from newsroom_stack.settings import StackSettings
+
+GIB = 1024**3
+FREE_DISK_GIB = 2.0
+"""Downloads (0.6 GiB unpacked) and a gigabyte of records."""
+
+FREE_MEMORY_GIB = 3.0
+"""The whole stack's resident memory stays below this."""
+
+DOCKER_SECONDS = 5
+
+ENGINE = (25, 0)
+"""The first engine that looks at a container's health more often while it starts (`start_interval`)."""
+
+COMPOSE = (2, 26)
+"""The oldest compose that the file was tried with."""
+
+
+class Verdict(StrEnum):
+    """How serious a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    subject: str
+    verdict: Verdict
+    detail: str
+    remedy: str = ""
+
+
+def examine(stack: Stack) -> Iterator[Finding]:
+    """Look at everything a stack needs, whichever way it runs, a finding at a time."""
+    return _containers(stack) if stack.settings.docker else _processes(stack.settings)
+
+
+def _containers(stack: Stack) -> Iterator[Finding]:
+    engine = [_version("engine", ENGINE, "version", "--format", "{{.Server.Version}}"),
+              _version("compose", COMPOSE, "compose", "version", "--short")]  # fmt: skip
+    yield from engine
+    if any(finding.verdict is Verdict.PROBLEM for finding in engine):
+        return
+    running = stack.running()
+    yield _memory(running=running)
+    ports = stack.ports
+    if running:
+        yield Finding("ports", Verdict.OK, f"held by this stack (offset {ports.offset})")
+        yield from _addresses(ports)
+    else:
+        yield from _ports({*ports.brokers, ports.registry, ports.connect, ports.status, ports.ui}, set(), ports.offset)
+
+
+def _version(what: str, least: tuple[int, int], *command: str) -> Finding:
+    """Docker's own answer to what version of it there is."""
+    wanted = ".".join(map(str, least))
+    try:
+        done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
+    except FileNotFoundError:
+        return Finding(what, Verdict.PROBLEM, "docker is not installed", f"install Docker {ENGINE[0]} or newer")
+    except subprocess.TimeoutExpired:
+        return Finding(what, Verdict.PROBLEM, f"no answer within {DOCKER_SECONDS} s", "restart Docker")
+    version = re.match(r"v?(\d+)\.(\d+)\S*", done.stdout.strip())
+    if done.returncode != 0 or version is None:
+        why = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        return Finding(what, Verdict.PROBLEM, why, "start Docker, with its compose plugin installed")
+    if (int(version[1]), int(version[2])) < least:
+        return Finding(what, Verdict.PROBLEM, f"{version[0]} is too old", f"{wanted} or newer is needed")
+    return Finding(what, Verdict.OK, version[0])
+
+
+def _processes(settings: StackSettings) -> Iterator[Finding]:
+    layout, ports = Layout(settings.home.absolute()), Ports(settings.port_offset)
+    run = read_run(layout.run / "stack.json")
+    ours = {process["pid"] for process in living(run)} if run else set()
+    yield Finding("Python", Verdict.OK, f"{platform.python_version()} at {sys.executable}")
+    yield _disk(layout)
+    yield _memory(running=bool(ours))
+    yield _downloads(settings)
+    services = {ports.service(kind.first_port, 1) for kind in SERVICES}
+    wanted = {*ports.brokers, *ports.controllers, ports.registry, ports.registry_health, ports.connect, *services}
+    yield from _ports(wanted, ours, ports.offset)
+    if run is not None and ours and not run.supervised():
+        yield Finding(
+            "stack", Verdict.PROBLEM, f"{len(ours)} processes of a crashed run still run", "newsroom down stops them"
+        )
+    if run is not None and run.supervised():
+        yield from _addresses(ports)
+    yield _docker()
+
+
+def _disk(layout: Layout) -> Finding:
+    folder = layout.home
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / GIB
+    detail = f"{free:.1f} GiB free at {layout.home}"
+    if free >= FREE_DISK_GIB:
+        return Finding("disk", Verdict.OK, detail)
+    return Finding("disk", Verdict.PROBLEM, detail, "free some space, 'newsroom down --wipe', or set NEWSROOM_HOME")
+
+
+def _memory(*, running: bool) -> Finding:
+    free = psutil.virtual_memory().available / GIB
+    detail = f"{free:.1f} GiB available"
+    if free >= FREE_MEMORY_GIB or running:
+        return Finding("memory", Verdict.OK, detail)
+    return Finding("memory", Verdict.WARNING, detail, f"a stack takes up to {FREE_MEMORY_GIB:g} GiB: close something")
+
+
+def _downloads(settings: StackSettings) -> Finding:
+    missing = [path for path in locked_files(settings.cache) if not path.exists()]
+    if not missing:
+        return Finding("downloads", Verdict.OK, f"Kafka and the registry are in {settings.cache}")
+    return Finding(
+        "downloads", Verdict.WARNING, f"{len(missing)} files are not in {settings.cache} yet",
+        "the first 'newsroom up' downloads them and needs the network",
+    )  # fmt: skip
+
+
+def _ports(wanted: set[int], ours: set[int], offset: int) -> Iterator[Finding]:
+    taken = {port: _owner(port) for port in sorted(wanted) if not port_is_free(port)}
+    moved = f"NEWSROOM_PORT_OFFSET={offset + SECOND_OFFSET}"
+    strangers = {port: owner for port, owner in taken.items() if owner is None or owner.pid not in ours}
+    if not strangers:
+        detail = "held by this stack" if taken else f"all {len(wanted)} are free"
+        yield Finding("ports", Verdict.OK, f"{detail} (offset {offset})")
+    for port, owner in strangers.items():
+        who = f"{owner.name()} (pid {owner.pid})" if owner else "a process of another user"
+        yield Finding("ports", Verdict.PROBLEM, f"{port} is used by {who}", f"stop it, or set {moved}")
+
+
+def _owner(port: int) -> psutil.Process | None:
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return None
+    for connection in connections:
+        if (
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr
+            and connection.laddr.port == port
+            and connection.pid
+        ):
+            return psutil.Process(connection.pid)
+    return None
+
+
+def _addresses(ports: Ports) -> Iterator[Finding]:
+    answers = {f"kafka-{node + 1} localhost:{port}": broker_ready(f"localhost:{port}") for node, port in
+               enumerate(ports.brokers[:BROKERS])}  # fmt: skip
+    answers[f"registry {ports.registry_url}"] = http_ready(f"{ports.registry_url}/subjects")
+    answers[f"connect http://localhost:{ports.connect}"] = http_ready(f"http://{LOOPBACK}:{ports.connect}/health")
+    answers[f"status {ports.status_url}"] = http_ready(f"http://{LOOPBACK}:{ports.status}/readyz")
+    for address, missing in answers.items():
+        verdict = Verdict.OK if missing is None else Verdict.PROBLEM
+        yield Finding(address, verdict, missing or "answers", "" if missing is None else "newsroom logs shows why")
+
+
+def _docker() -> Finding:
+    if shutil.which("docker") is None:
+        return Finding("Docker", Verdict.OK, "not installed; processes do not need it")
+    try:
+        done = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True,
+            timeout=DOCKER_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Finding("Docker", Verdict.WARNING, "the engine does not answer", "processes do not need it")
+    if done.returncode == 0:
+        return Finding("Docker", Verdict.OK, f"engine {done.stdout.strip()}")
+    return Finding("Docker", Verdict.OK, "client only, no engine answers; processes do not need it")

@@ -1,0 +1,119 @@
+"""`docker compose` for one stack: its project, its ports, its files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any
+
+from newsroom_stack.errors import StackError
+from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.ports import Ports
+
+if TYPE_CHECKING:
+    from newsroom_stack.interface import Show
+    from newsroom_stack.settings import StackSettings
+
+LAST_LINES = 15
+"""What a failed command's message keeps of its output."""
+
+
+class Compose:
+    """Runs `docker compose` on the repository's file.
+
+    A stack with moved ports is a project of its own, so that it is no other clone's stack. As with docker compose
+    itself, COMPOSE_PROJECT_NAME and COMPOSE_FILE change the project's name and add files.
+    """
+
+    def __init__(self, settings: StackSettings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def project(self) -> str:
+        """The project's name, which every container, network and volume of the stack carries as a label."""
+        config: dict[str, Any] = json.loads(self.run("config", "--format", "json", seconds=30))
+        return str(config["name"])
+
+    def environment(self) -> dict[str, str]:
+        """The variables that the compose file reads."""
+        ports = Ports(self._settings.port_offset)
+        brokers = {f"NEWSROOM_KAFKA_{node}_PORT": str(port) for node, port in enumerate(ports.brokers, 1)}
+        project = {"COMPOSE_PROJECT_NAME": f"newsroom-{ports.offset}"} if ports.offset else {}
+        return {
+            **project,
+            **os.environ,
+            **brokers,
+            "NEWSROOM_REGISTRY_PORT": str(ports.registry),
+            "NEWSROOM_CONNECT_PORT": str(ports.connect),
+            "NEWSROOM_STATUS_PORT": str(ports.status),
+            "NEWSROOM_UI_PORT": str(ports.ui),
+            "NEWSROOM_NEWS_RATE": f"{self._settings.news_rate:g}",
+        }
+
+    def run(self, *arguments: str, seconds: float, show: Show | None = None, stdin: str | None = None) -> str:
+        """Run one command to its end; `show` gets its lines as they come. Returns its standard output.
+
+        Raises:
+            StackError: it failed or took longer than `seconds`; the message ends with its last lines.
+        """
+        said: deque[str] = deque(maxlen=LAST_LINES)
+        with self._open(arguments, stdin) as process:
+            # Standard error is progress, and is shown as it comes; so communicate() cannot be used.
+            reader = threading.Thread(target=_read_lines, args=(process.stderr, said, show), daemon=True)
+            killer = threading.Timer(seconds, _end, (process,))
+            reader.start()
+            killer.start()
+            try:
+                if process.stdin:
+                    process.stdin.write(stdin or "")
+                    process.stdin.close()
+                output = process.stdout.read() if process.stdout else ""
+                code = process.wait()
+            finally:
+                in_time = killer.is_alive()
+                killer.cancel()
+                _end(process)
+                reader.join()
+        if code != 0:
+            what = f"'docker compose {' '.join(arguments)}'"
+            why = f"ended with exit code {code}" if in_time else f"did not end within {seconds:g} s"
+            raise StackError(f"{what} {why}:\n" + "\n".join(f"    {line}" for line in said))
+        return output
+
+    def _open(self, arguments: tuple[str, ...], stdin: str | None) -> subprocess.Popen[str]:
+        try:
+            return subprocess.Popen(
+                ["docker", "compose", "--project-directory", str(REPOSITORY), *arguments],
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=REPOSITORY,
+                env=self.environment(),
+                # Ctrl-C reaches the command line alone, which then stops everything.
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise StackError(
+                "docker is not installed: install Docker with its compose plugin, or leave out --docker"
+            ) from error
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    # The whole group: docker runs compose as a child of its own, which would keep the pipes open.
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _read_lines(stream: IO[str] | None, said: deque[str], show: Show | None) -> None:
+    for line in stream or ():
+        said.append(line.rstrip())
+        if show is not None:
+            show(line.strip())

@@ -1,0 +1,1 @@
+"""Kafka, Connect and the registry: downloaded, verified, and how their JVMs are started."""

@@ -1,0 +1,207 @@
+"""How the JVM members are started: command lines, heaps and configurations. Starts nothing itself."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from newsroom_stack.catalogue import BROKERS
+from newsroom_stack.errors import StackError
+from newsroom_stack.ports import LOOPBACK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from newsroom_stack.jvm.artifacts import Artifacts
+
+LOG_CONFIG = Path(__file__).parent / "jars" / "log4j2.xml"
+
+CLUSTER_ID = "bmV3c3Jvb20tY2x1c3Rlcg"
+"""The same on all nodes: 22 characters of URL-safe base64, as Kafka wants it."""
+
+HEAP = {"broker": "320m", "registry": "192m", "connect": "192m", "tool": "256m"}
+"""Heaps with the whole stack in mind: three brokers, registry, Connect and the services stay below 3 GiB."""
+
+ASCII_END = 0x80
+
+FRUGAL = (
+    # On two cores the serial collector pauses no longer than the parallel ones and keeps no marking structures.
+    "-XX:+UseSerialGC",
+    # The first compiler alone: half the start-up time; the stack moves thousands of records a second, not millions.
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Djava.awt.headless=true",
+)
+
+LEADER_BALANCE_SECONDS = 10
+"""How often the controller gives partitions back to their preferred leaders: soon, and not while they still come."""
+
+INTERNAL_TOPIC_PARTITIONS = 6
+"""Of __consumer_offsets and __transaction_state. Kafka's 50 serve thousands of groups; here each costs a broker
+memory and start-up time, and six already spread coordinators over the three brokers."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command with its surroundings."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+
+
+@dataclass(frozen=True)
+class Node:
+    """One combined broker and controller."""
+
+    node_id: int
+    port: int
+    controller_ports: tuple[int, ...]
+    data: Path
+
+    @property
+    def properties_file(self) -> Path:
+        """Where its configuration is written at each start."""
+        return self.data / "server.properties"
+
+
+def node_properties(node: Node) -> str:
+    """The node's server.properties, in ASCII.
+
+    Raises:
+        StackError: Kafka cannot keep data in a folder of that name.
+    """
+    voters = ",".join(f"{i}@{LOOPBACK}:{port}" for i, port in enumerate(node.controller_ports, 1))
+    properties = {
+        "process.roles": "broker,controller",
+        "node.id": node.node_id,
+        "controller.quorum.voters": voters,
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{node.port},"
+        f"CONTROLLER://{LOOPBACK}:{node.controller_ports[node.node_id - 1]}",
+        "advertised.listeners": f"PLAINTEXT://localhost:{node.port}",
+        "log.dirs": _escaped(_usable(node.data / "log")),
+        "num.partitions": 3,
+        "default.replication.factor": BROKERS,
+        "min.insync.replicas": 2,
+        "auto.create.topics.enable": "false",
+        "offsets.topic.replication.factor": BROKERS,
+        "offsets.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
+        "transaction.state.log.replication.factor": BROKERS,
+        "transaction.state.log.min.isr": 2,
+        "transaction.state.log.num.partitions": INTERNAL_TOPIC_PARTITIONS,
+        "share.coordinator.state.topic.replication.factor": BROKERS,
+        "share.coordinator.state.topic.min.isr": 2,
+        "share.coordinator.state.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
+        # After a restart the first broker to come leads everything; five minutes are long to look at that.
+        "leader.imbalance.check.interval.seconds": LEADER_BALANCE_SECONDS,
+        # A first consumer need not wait three seconds for companions.
+        "group.initial.rebalance.delay.ms": 0,
+        # Static members and tests choose short sessions.
+        "group.min.session.timeout.ms": 1000,
+        # Two cores carry three brokers.
+        "num.network.threads": 2,
+        "num.io.threads": 2,
+        "num.replica.fetchers": 1,
+        "num.recovery.threads.per.data.dir": 1,
+        "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
+        # A hung transaction of a killed producer is ended soon after its own timeout.
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+    }
+    return "".join(f"{name}={value}\n" for name, value in properties.items())
+
+
+def format_storage(artifacts: Artifacts, node: Node) -> Launch | None:
+    """Write the node's configuration, and return the command that formats its storage unless it is formatted."""
+    node.data.mkdir(parents=True, exist_ok=True)
+    node.properties_file.write_text(node_properties(node))
+    if (node.data / "log" / "meta.properties").exists():
+        return None
+    arguments = ["format", "--cluster-id", CLUSTER_ID, "--config", str(node.properties_file)]
+    launch = kafka_class(artifacts, "kafka.tools.StorageTool", arguments)
+    return Launch(f"format-{node.node_id}", launch.argv, launch.env, node.data)
+
+
+def broker(artifacts: Artifacts, node: Node) -> Launch:
+    """The combined node."""
+    argv = _java(artifacts, "broker", "kafka.Kafka", str(node.properties_file))
+    return Launch(f"kafka-{node.node_id}", argv, _environment(), node.data)
+
+
+def connect(artifacts: Artifacts, *, configs: Path, bootstrap: str, port: int, offsets: Path, sink: Path) -> Launch:
+    """Connect standalone with the file sink; the configurations read these variables."""
+    environment = _environment() | {
+        "NEWSROOM_BOOTSTRAP_SERVERS": bootstrap,
+        "NEWSROOM_CONNECT_PORT": str(port),
+        "NEWSROOM_CONNECT_OFFSETS": str(offsets),
+        "NEWSROOM_SINK_FILE": str(sink),
+    }
+    files = [str(configs / "connect-standalone.properties"), str(configs / "connect-file-sink.properties")]
+    argv = _java(artifacts, "connect", "org.apache.kafka.connect.cli.ConnectStandalone", *files)
+    return Launch("connect", argv, environment, sink.parent)
+
+
+def registry(artifacts: Artifacts, *, data: Path, port: int, health_port: int) -> Launch:
+    """Apicurio Registry with its schemas in a file."""
+    data.mkdir(parents=True, exist_ok=True)
+    environment = _environment() | {
+        "QUARKUS_HTTP_HOST": LOOPBACK,
+        "QUARKUS_HTTP_PORT": str(port),
+        "QUARKUS_MANAGEMENT_HOST": LOOPBACK,
+        "QUARKUS_MANAGEMENT_PORT": str(health_port),
+        "APICURIO_STORAGE_KIND": "sql",
+        "APICURIO_STORAGE_SQL_KIND": "h2",
+        "APICURIO_DATASOURCE_URL": f"jdbc:h2:file:{_usable(data / 'registry')}",
+        # Without a rule nothing is ever refused.
+        "APICURIO_RULES_GLOBAL_COMPATIBILITY": "BACKWARD",
+        "APICURIO_REST_DELETION_ARTIFACT_ENABLED": "true",
+        "APICURIO_REST_DELETION_ARTIFACT_VERSION_ENABLED": "true",
+        "APICURIO_REST_DELETION_GROUP_ENABLED": "true",
+        "QUARKUS_LOG_CONSOLE_COLOR": "false",
+    }
+    home = artifacts.registry_home
+    argv = (str(artifacts.java), *FRUGAL, f"-Xmx{HEAP['registry']}", "-jar", str(home / "quarkus-run.jar"))
+    return Launch("registry", argv, environment, home)
+
+
+def kafka_class(artifacts: Artifacts, main_class: str, arguments: Sequence[str]) -> Launch:
+    """One of Kafka's own command-line tools."""
+    argv = _java(artifacts, "tool", main_class, *arguments, log_level="WARN")
+    return Launch(main_class.rpartition(".")[2], argv, _environment(), Path.cwd())
+
+
+def _usable(path: Path) -> Path:
+    # Kafka would take what is behind a comma for a second folder, H2 what is behind a semicolon for an option: both
+    # would quietly write outside the home.
+    if {",", ";"} & set(str(path)):
+        raise StackError(f"{path} has a comma or a semicolon in its name: choose another folder with NEWSROOM_HOME")
+    return path
+
+
+def _escaped(value: object) -> str:
+    # Java reads .properties files as Latin-1, with a backslash before what is meant differently.
+    units = str(value).replace("\\", "\\\\").encode("utf-16-be")
+    codes = (int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2))
+    return "".join(chr(code) if code < ASCII_END else f"\\u{code:04x}" for code in codes)
+
+
+def _java(
+    artifacts: Artifacts, heap: str, main_class: str, *arguments: str, log_level: str = "INFO"
+) -> tuple[str, ...]:
+    classpath = os.pathsep.join(str(path) for path in artifacts.kafka_classpath)
+    options = (f"-Xmx{HEAP[heap]}", f"-Dlog4j2.configurationFile={LOG_CONFIG}", f"-Dnewsroom.log.level={log_level}")
+    return (str(artifacts.java), *FRUGAL, *options, "-cp", classpath, main_class, *arguments)
+
+
+def _environment() -> dict[str, str]:
+    # Java options of the user's own shell are meant for other programs; glibc's arenas, one a thread, would
+    # cost each JVM some 100 MiB.
+    own = {"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"}
+    inherited = {name: value for name, value in os.environ.items() if name not in own}
+    # In the C locale Java cannot open files whose names are not ASCII.
+    return inherited | {"MALLOC_ARENA_MAX": "2", "LC_ALL": "C.UTF-8"}

@@ -1,0 +1,181 @@
+"""`newsroom demo`: the whole story on a real cluster, seen to work stage by stage."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from newsroom_stack.errors import StackError
+from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.pipeline.observe import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from newsroom_stack.interface import Stack
+
+ROUNDS = 6
+"""The lab's number of producer runs: every word of its strings is counted six times."""
+
+WORD = "value10"
+LABEL = "active"
+KEYS = 21
+"""The lab's keys, `key0` to `key20`; each round sends two records a key."""
+
+STAGE_SECONDS = 60.0
+"""Deadline of a stage; each takes under five seconds on two cores."""
+
+POLL_SECONDS = 0.3
+
+
+class StageFailed(StackError):
+    """A stage of the story was not seen within its deadline."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the story saw; the figures of the last line."""
+
+    headlines: int
+    consumed: int
+    count: int
+    words: int
+    connector_lines: int
+    seconds: float
+
+    def line(self) -> str:
+        """The line that tells that every stage worked."""
+        return (
+            f"pipeline: ok - {self.headlines} headlines in, {self.consumed} consumed, {self.words} words counted, "
+            f"{WORD} counted {self.count}, joined ({self.count}, {LABEL}), connector {self.connector_lines} lines, "
+            f"in {self.seconds:.0f} s"
+        )
+
+
+class Story:
+    """Drives the pipeline through its public doors and watches every stage."""
+
+    def __init__(self, stack: Stack, show: Callable[[str], None], *, started: float) -> None:
+        self._stack = stack
+        self._ports = stack.ports
+        self._observer = Observer(self._ports.bootstrap)
+        self._show = show
+        self._started = started
+
+    def tell(self) -> Seen:
+        """Tell the whole story.
+
+        Raises:
+            StageFailed: the message names the stage, and what was seen instead.
+        """
+        # A stack that runs already may still be starting.
+        self._stage("everything ready", lambda: not self._unready(), lambda: f"not ready: {', '.join(self._unready())}")
+        self._stage("headlines", lambda: self._total("news") > 0, lambda: f"{self._total('news')} records in news")
+        headlines = self._total("news")
+        self._stage("consumed", lambda: self._consumed() >= headlines, lambda: f"{self._consumed()} of {headlines}")
+        # Before the rounds: the counts of earlier runs must be complete, or six more would be six more than some.
+        self._wait_for_group("wordcount-stream", "mytopic")
+        self._wait_for_group("wordcount-stream", "word-deltas")
+        before = self._observer.counts()
+        self._produce("--rounds", str(ROUNDS))
+        wanted = {f"value{i}": before.get(f"value{i}", 0) + ROUNDS for i in range(KEYS)}
+        self._stage("word count", lambda: self._has(wanted), lambda: self._difference(wanted))
+        self._wait_for_group("join-service", "word-counts")
+        before_join = self._observer.end_offsets("words-joined")
+        self._produce(
+            "--topic", "word", "--source", "-", "--input-format", "jsonl", stdin={"key": WORD, "value": LABEL}
+        )
+        result = (WORD, wanted[WORD], LABEL)
+        self._stage(
+            "join", lambda: result in self._observer.joined(before_join), lambda: f"no {result} in words-joined"
+        )
+        strings = self._total("mytopic")
+        self._stage(
+            "connector",
+            lambda: self._stack.sink_lines() >= strings,
+            lambda: f"{self._stack.sink_lines()} of {strings} lines",
+        )
+        return Seen(
+            headlines=self._total("news"),
+            consumed=self._consumed(),
+            count=wanted[WORD],
+            words=sum(self._observer.counts().values()),
+            connector_lines=self._stack.sink_lines(),
+            seconds=time.monotonic() - self._started,
+        )
+
+    def _stage(self, name: str, seen: Callable[[], bool], instead: Callable[[], str]) -> None:
+        end = time.monotonic() + STAGE_SECONDS
+        while (missing := _missing(seen, instead)) is not None:
+            if time.monotonic() > end:
+                raise StageFailed(f"stage '{name}' was not seen within {STAGE_SECONDS:.0f} s: {missing}")
+            time.sleep(POLL_SECONDS)
+        self._show(f"{name}: seen")
+
+    def _wait_for_group(self, group: str, topic: str) -> None:
+        ends: dict[int, int] = {}
+
+        def passed() -> bool:
+            # The end as it was first: headlines go on being counted, so the end itself moves.
+            ends.update({} if ends else self._observer.end_offsets(topic))
+            return self._observer.passed(group, topic, ends)
+
+        self._stage(
+            f"{group} past {topic}", passed, lambda: f"committed {self._observer.committed(group, topic)} of {ends}"
+        )
+
+    def _unready(self) -> list[str]:
+        return [each.name for each in self._stack.ps() if not each.ready]
+
+    def _produce(self, *options: str, stdin: dict[str, str] | None = None) -> None:
+        command = [str(Path(sys.executable).parent / "news-producer"), "--format", "string", *options]
+        try:
+            done = subprocess.run(
+                [*command, "--bootstrap-servers", self._ports.bootstrap],
+                input=json.dumps(stdin) if stdin else None,
+                capture_output=True,
+                text=True,
+                timeout=STAGE_SECONDS,
+                check=False,
+                cwd=REPOSITORY,
+            )
+        except subprocess.TimeoutExpired as error:
+            lines = (error.output or b"").decode(errors="replace").strip().splitlines()
+            raise StageFailed(
+                f"news-producer did not end within {STAGE_SECONDS:.0f} s: {' '.join(lines[-2:])}"
+            ) from error
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        if done.returncode != 0:
+            raise StageFailed(f"news-producer ended with exit code {done.returncode}: {' '.join(lines[-2:])}")
+        self._show(f"news-producer {' '.join(options)}: {lines[-1] if lines else 'done'}")
+
+    def _total(self, topic: str) -> int:
+        return sum(self._observer.end_offsets(topic).values())
+
+    def _consumed(self) -> int:
+        return sum(self._observer.committed("avro-consumer", "news").values())
+
+    def _has(self, wanted: dict[str, int]) -> bool:
+        return not self._missing(wanted)
+
+    def _missing(self, wanted: dict[str, int]) -> dict[str, int]:
+        counts = self._observer.counts()
+        return {word: counts.get(word, 0) for word, count in wanted.items() if counts.get(word, 0) != count}
+
+    def _difference(self, wanted: dict[str, int]) -> str:
+        missing = self._missing(wanted)
+        word = next(iter(missing), WORD)
+        return f"{word} is {missing.get(word)} instead of {wanted[word]} ({len(missing)} words differ)"
+
+
+def _missing(seen: Callable[[], bool], instead: Callable[[], str]) -> str | None:
+    """None when it is seen, otherwise what is there instead; a question without an answer is that, too."""
+    try:
+        return None if seen() else instead()
+    except StackError as error:
+        return str(error)
