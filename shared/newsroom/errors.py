@@ -2,8 +2,10 @@
 
 NewsroomError
 ├── SettingsError        a setting is missing or wrong; exit code 2
-├── ClusterUnavailable   no broker answered in time; may be tried again
-├── RegistryUnavailable  the schema registry did not answer in time; may be tried again
+├── TransientError       the same call may succeed later: what `newsroom.waiting` asks again
+│   ├── NotYet               what is waited for is not there yet
+│   ├── ClusterUnavailable   no broker answered in time
+│   └── RegistryUnavailable  the schema registry did not answer in time
 ├── TopicMismatch        a topic exists, but not as declared
 ├── SchemaRefused        the registry refused a schema as incompatible
 ├── DecodeError          a record's bytes are not what its topic promises (poison record)
@@ -17,10 +19,17 @@ from __future__ import annotations
 
 
 class NewsroomError(Exception):
-    """Base of every error the services raise themselves; `str()` is the sentence for the reader."""
+    """Base of every error the services raise themselves; `str()` is the sentence for the reader.
+
+    `fields` (topic, partition, offset, address, …) say the same to programs: they stand in the JSON log line.
+    """
 
     exit_code = 1
     """What the process exits with when nobody handles the error."""
+
+    def __init__(self, message: str, **fields: object) -> None:
+        super().__init__(message)
+        self.fields = fields
 
 
 class SettingsError(NewsroomError):
@@ -31,6 +40,10 @@ class SettingsError(NewsroomError):
 
 class TransientError(NewsroomError):
     """The same call may succeed later."""
+
+
+class NotYet(TransientError):
+    """What is waited for is not there yet; the message says what is there instead."""
 
 
 class ClusterUnavailable(TransientError):

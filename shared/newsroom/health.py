@@ -29,7 +29,7 @@ class Health:
     """What /livez and /readyz answer. The service's loop calls `tick` at every turn.
 
     Alive means that the loop turned lately. Ready means that no named condition is missing: the service says
-    `waiting("group membership")` until it has it, then `reached`.
+    `lost` with the reason, and `reached` when the condition holds again.
     """
 
     def __init__(self, *needs: str) -> None:

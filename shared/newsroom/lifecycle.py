@@ -1,7 +1,4 @@
-"""Start and stop of a service: one wrapper around every `main`.
-
-SIGTERM and SIGINT set a flag that the service's loop looks at; a second signal ends the process at once.
-"""
+"""Start and stop of a service: one wrapper around every `main`."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from newsroom.errors import NewsroomError
 from newsroom.logs import configure_logging, get_logger
 from newsroom.settings import ServiceSettings, load_settings
-from newsroom.waiting import StopFlag
+from newsroom.waiting import StopFlag, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +17,23 @@ SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 log = get_logger(__name__)
 
+UNFORESEEN = 70
+"""The exit code after an error that nobody foresaw: EX_SOFTWARE of sysexits.h."""
 
-def run_service(name: str, settings_class: type[SettingsT], body: Callable[[SettingsT, StopFlag], int | None]) -> int:
-    """Read the settings, set up logging and signals, run `body`, and turn errors into sentences.
+
+def run_service(
+    name: str,
+    settings_class: type[SettingsT],
+    body: Callable[[SettingsT, StopFlag], int | None],
+    *,
+    stopped_code: int = 0,
+) -> int:
+    """Read the settings, set up logging and signals, run `body`, and log how it ended.
 
     Returns:
-        The exit code: 0 after a clean end, the error's own code after a `NewsroomError`.
+        The exit code: 0 after a clean end, `stopped_code` after a signal that came while the service waited for
+        something, the error's own code after a `NewsroomError`, 70 after any other error, which is logged with its
+        trace.
     """
     try:
         settings = load_settings(settings_class, name, sys.argv[1:])
@@ -37,6 +45,17 @@ def run_service(name: str, settings_class: type[SettingsT], body: Callable[[Sett
     stop.install()
     try:
         return body(settings, stop) or 0
+    except Stopped as stopped:
+        log.warning("stopped by a signal while waiting", missing=str(stopped))
+        return stopped_code
     except NewsroomError as error:
-        log.error(str(error), error=type(error).__name__)  # noqa: TRY400 - the sentence is the message
+        log_error(error)
         return error.exit_code
+    except Exception:
+        log.exception("an error that nobody foresaw ended the service")
+        return UNFORESEEN
+
+
+def log_error(error: NewsroomError) -> None:
+    """Log an error as its sentence, with its class and fields for programs."""
+    log.error(str(error), error=type(error).__name__, **error.fields)

@@ -61,13 +61,13 @@ def configure_logging(service: str, *, log_format: str = "auto", level: str = "i
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     as_json = log_format == "json"
     renderer: Any = structlog.processors.JSONRenderer() if as_json else _console_renderer()
-    final = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if as_json:
-        final += [_add_service(service), structlog.processors.dict_tracebacks]  # type: ignore[list-item]
+    final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    final += [_add_service(service), structlog.processors.dict_tracebacks] if as_json else [_name_first]
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, renderer]))
     root = logging.getLogger()
@@ -95,8 +95,20 @@ def _quiet_connections() -> None:
 
 
 def _console_renderer() -> Any:  # noqa: ANN401 - structlog's processors are untyped callables
-    # pad_event_to=0: the lab's lines end where their text ends.
-    return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=0, pad_level=False)
+    # pad_event_to=0: the lab's lines end where their text ends. The plain traceback shows no local variables, which may
+    # hold passwords.
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(),
+        pad_event_to=0,
+        pad_level=False,
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+
+
+def _name_first(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401
+    # Structlog would put the logger's name behind the event, where the lab's lines end.
+    event["event"] = f"{event.pop('logger')}: {event['event']}"
+    return event
 
 
 def _add_service(service: str) -> structlog.typing.Processor:

@@ -1,4 +1,4 @@
-"""Waiting: the one way to ask again until something is so."""
+"""Waiting: stop flag, deadline, and the one way to ask again until something is so."""
 
 from __future__ import annotations
 
@@ -6,10 +6,28 @@ import os
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from newsroom.errors import NotYet, TransientError
+from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+
+T = TypeVar("T")
+
+log = get_logger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+"""The pause doubles from the first to the longest: what restarts (3 to 18 s) is not hammered, and is found soon
+after it is back."""
+
+
+class Stopped(Exception):
+    """A signal asked the process to stop while it waited. `run_service` ends it without an error."""
 
 
 class StopFlag:
@@ -55,3 +73,57 @@ class Deadline:
     def passed(self) -> bool:
         """Whether no time is left."""
         return self.left() == 0.0
+
+
+def do_nothing() -> None:
+    """The default of what is done between two attempts."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """How long something is waited for, and what else may end or interrupt the wait."""
+
+    deadline: Deadline
+    stop: StopFlag = field(default_factory=StopFlag)
+    tick: Callable[[], None] = do_nothing
+    """Called before each pause: the loop still turns."""
+    first_pause: float = FIRST_PAUSE_SECONDS
+    longest_pause: float = LONGEST_PAUSE_SECONDS
+
+    def until(self, attempt: Callable[[], T], late: Callable[[str], Exception]) -> T:
+        """Call `attempt` until it raises no `TransientError`, and return its result.
+
+        What is missing is logged whenever it changes. `late` makes the error of a wait that lasted too long, from what
+        was last missing. The attempt that the deadline interrupts is followed by a last one.
+
+        Raises:
+            Stopped: a signal came meanwhile.
+            Exception: what `late` made, or whatever else `attempt` raised.
+        """
+        logged, pause = "", self.first_pause
+        while True:
+            try:
+                return attempt()
+            except TransientError as error:
+                missing = str(error)
+                if self.stop:
+                    raise Stopped(missing) from error
+                if self.deadline.passed():
+                    raise late(missing) from error
+            if missing != logged:
+                logged = missing
+                log.info("waiting", missing=missing)
+            self.tick()
+            if self.stop.wait(min(pause, self.deadline.left())):
+                raise Stopped(missing)
+            pause = min(2 * pause, self.longest_pause)
+
+
+def need(missing: str | None) -> None:
+    """Do nothing when nothing is missing.
+
+    Raises:
+        NotYet: something is.
+    """
+    if missing is not None:
+        raise NotYet(missing)

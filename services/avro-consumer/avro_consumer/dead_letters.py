@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from avro_consumer import metrics
 from avro_consumer.records import dead_letter_headers
 from newsroom.errors import DeliveryFailed, SettingsError
+from newsroom.kafka_errors import kafka_error, reason_of
 from newsroom.logs import get_logger
 from newsroom.topics import DEAD_LETTER_BYTES
 from newsroom.waiting import Deadline
@@ -100,8 +101,8 @@ class DeadLetters:
                 producer.poll(SLICE_SECONDS)
                 self._tick()
             except KafkaException as refused:
-                if refused.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE or not _can_be_cut(record):
-                    raise self._failed(f"{record.place}: {refused.args[0].str()}") from refused
+                if kafka_error(refused).code() != KafkaError.MSG_SIZE_TOO_LARGE or not _can_be_cut(record):
+                    raise self._failed(f"{record.place}: {reason_of(refused)}") from refused
                 record, headers = _cut(record, headers)
             else:
                 return
@@ -111,7 +112,7 @@ class DeadLetters:
             try:
                 self._producer = Producer(self._config, logger=logging.getLogger("librdkafka"))
             except KafkaException as error:
-                raise SettingsError(f"the Kafka client refuses its settings: {error.args[0].str()}") from error
+                raise SettingsError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
         return self._producer
 
     def deliver(self) -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from avro_consumer import metrics
 from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
 from newsroom.logs import get_logger
-from newsroom.schemas.registry import Interrupted
-from newsroom.waiting import Deadline
+from newsroom.waiting import Deadline, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,8 +141,8 @@ class Loop:
                 except DecodeError as error:
                     self._poison.put(record, error)
                 taken += 1
-        except Interrupted:
-            log.warning("stopped while the schema registry did not answer")
+        except Stopped as stopped:
+            log.warning("stopped while the schema registry did not answer", missing=str(stopped))
         if taken < len(records):
             log.info("the rest of a batch is read later", read=taken, left=len(records) - taken)
             self._source.put_back(records[taken:])

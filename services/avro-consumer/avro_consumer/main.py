@@ -16,7 +16,7 @@ from avro_consumer.sink import JsonLinesSink, sink_path
 from newsroom.health import Health, HealthServer
 from newsroom.lifecycle import run_service
 from newsroom.schemas.avro import AvroDecoder, read_schema
-from newsroom.schemas.registry import Interrupted, Patience, check_registry, registry_client
+from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.slots import Slot, take_slot
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         # Entered last, so closed first: its revoke callback commits what the others have put away.
         config = settings.member_config(slot.number if slot else None)
         member = resources.enter_context(Member(config, settings.source, health))
-        try:
-            form = _format(settings, patience)
-        except Interrupted:
-            return
+        form = _format(settings, patience)
         member.wait_for_topic(settings.start_timeout, stop)
         member.subscribe()
         Loop(

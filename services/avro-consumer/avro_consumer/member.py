@@ -14,9 +14,11 @@ from avro_consumer import metrics
 from avro_consumer.background import in_background
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.records import Record
-from newsroom.errors import ClusterUnavailable, SettingsError
+from newsroom.errors import ClusterUnavailable, NotYet, SettingsError
+from newsroom.kafka_errors import FENCED, REBALANCING, UNREACHABLE, kafka_error, reason_of
+from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
-from newsroom.waiting import Deadline
+from newsroom.waiting import Deadline, Wait, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,37 +51,6 @@ BROKER_LOSS_SECONDS = 10.0
 SETTLED_MILLISECONDS = 1000
 """With KIP-848 a member without partitions never leaves the state `init`. Its first heartbeat is answered well
 within this time after the coordinator is found."""
-
-REBALANCE_CODES = frozenset(
-    {
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.REBALANCE_IN_PROGRESS,
-        KafkaError.STALE_MEMBER_EPOCH,
-        KafkaError.FENCED_MEMBER_EPOCH,
-    }
-)
-"""The group moved on while we worked: what is no longer ours is read again by its new owner."""
-
-UNREACHABLE_CODES = frozenset(
-    {
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - librdkafka's own codes begin with an underscore
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._WAIT_COORD,  # noqa: SLF001
-        KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.UNSTABLE_OFFSET_COMMIT,
-    }
-)
-"""No coordinator now: the offsets are kept and committed with the next ones."""
-
-
-FENCED_CODES = frozenset({KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL, KafkaError._FENCED})  # noqa: SLF001
-"""Somebody else is this member now."""
 
 EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "lost": "partitions lost"}
 """What a rebalance did, and what is logged about it."""
@@ -114,7 +85,7 @@ class Member:
         try:
             self._consumer = client({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
         except KafkaException as error:
-            raise SettingsError(f"the Kafka client refuses its settings: {error.args[0].str()}") from error
+            raise SettingsError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -134,31 +105,31 @@ class Member:
             log.info("left the group")
 
     def wait_for_topic(self, seconds: float, stop: StopFlag) -> None:
-        """Wait until a broker answers and the topic exists; a signal ends the wait.
+        """Wait until a broker answers and the topic exists.
 
         Raises:
             ClusterUnavailable: neither happened within `seconds`.
+            Stopped: a signal came meanwhile.
         """
-        deadline = Deadline(seconds)
-        seen = "no broker answers"
-        while not stop:
+
+        def attempt() -> None:
+            self._health.tick()
             try:
                 metadata = self._consumer.list_topics(self._topic, timeout=METADATA_SECONDS)
             except KafkaException as error:
                 self._consumer.poll(0)  # brings the error callback, which knows the cause
-                seen = f"no broker answers ({self._last_error or error.args[0].str()})"
-            else:
-                missing = metadata.topics[self._topic].error
-                if missing is None:
-                    return
-                seen = f"topic {self._topic} is not there ({missing.str()})"
-            if deadline.passed():
-                raise ClusterUnavailable(
-                    f"{seen} after {seconds:g} s: start the cluster and run provision, or correct "
-                    "--bootstrap-servers and --topic"
-                )
-            self._health.tick()
-            stop.wait(min(TAKE_SECONDS, deadline.left()))
+                raise NotYet(f"no broker answers ({self._last_error or reason_of(error)})") from error
+            missing = metadata.topics[self._topic].error
+            need(None if missing is None else f"topic {self._topic} is not there ({missing.str()})")
+
+        Wait(Deadline(seconds), stop, longest_pause=TAKE_SECONDS).until(
+            attempt,
+            lambda missing: ClusterUnavailable(
+                f"{missing} after {seconds:g} s: start the cluster and run provision, or correct "
+                "--bootstrap-servers and --topic",
+                topic=self._topic,
+            ),
+        )
 
     def subscribe(self) -> None:
         """Join the group."""
@@ -215,7 +186,7 @@ class Member:
             results = self._committing.result(COMMIT_SECONDS)
             errors = {result.partition: result.error for result in results if result.error is not None}
         except KafkaException as error:
-            errors = dict.fromkeys(chosen, error.args[0])
+            errors = dict.fromkeys(chosen, kafka_error(error))
         except TimeoutError:
             errors = dict.fromkeys(chosen, KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
         for partition in [partition for partition in chosen if partition not in errors]:
@@ -227,21 +198,21 @@ class Member:
 
     def _judge(self, errors: dict[int, Any]) -> None:
         codes = {error.code() for error in errors.values()}
-        self._unreachable = bool(codes & UNREACHABLE_CODES)
+        self._unreachable = bool(codes & UNREACHABLE)
         if not codes:
             metrics.COMMITS.labels("ok").inc()
             return
         text = next(iter(errors.values())).str()
         partitions = sorted(errors)
-        if codes <= REBALANCE_CODES:
+        if codes <= REBALANCING:
             metrics.COMMITS.labels("rebalanced").inc()
             log.warning(
                 "commit refused, the group rebalances; a new owner reads again", partitions=partitions, why=text
             )
-        elif codes <= REBALANCE_CODES | UNREACHABLE_CODES or all(error.retriable() for error in errors.values()):
+        elif codes <= REBALANCING | UNREACHABLE or all(error.retriable() for error in errors.values()):
             metrics.COMMITS.labels("unreachable").inc()
             log.warning("commit not accepted now, tried again with the next", partitions=partitions, why=text)
-        elif codes & FENCED_CODES:
+        elif codes & FENCED:
             metrics.COMMITS.labels("refused").inc()
             raise _fenced(text)
         else:
@@ -264,7 +235,7 @@ class Member:
             self.commit(only=numbers)
         except (CommitRefused, MemberFenced) as error:
             # Raised here it would only end the callback; the next commit says it to the loop.
-            log.error(str(error), error=type(error).__name__)  # noqa: TRY400 - the sentence is the message
+            log_error(error)
         self._drop(numbers)
         self._note("revoked", partitions)
 

@@ -62,7 +62,7 @@ class Format(Protocol):
 
 
 class Decoder(Protocol):
-    """What turns Avro bytes into a record: `newsroom.avro.AvroDecoder`."""
+    """What turns Avro bytes into a record: `newsroom.schemas.avro.AvroDecoder`."""
 
     def decode(self, data: bytes | None) -> dict[str, Any]:
         """Decode one value."""

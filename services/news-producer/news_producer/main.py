@@ -21,10 +21,11 @@ from news_producer.sender import NEED, Sender
 from news_producer.settings import FEED_SCHEMES, GENERATOR, LAB, ProducerSettings
 from newsroom.errors import NewsroomError
 from newsroom.health import Health, HealthServer
-from newsroom.lifecycle import run_service
+from newsroom.lifecycle import log_error, run_service
 from newsroom.logs import get_logger
 from newsroom.schemas.avro import AvroEncoder, read_schema
-from newsroom.schemas.registry import Interrupted, Patience, registry_client
+from newsroom.schemas.registry import Patience, registry_client
+from newsroom.waiting import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,9 +51,9 @@ def run(settings: ProducerSettings, stop: StopFlag) -> int:
         items = interleave([_open(source, settings, stop, bad, feeds) for source in settings.sources])
         try:
             encode = _encoder(settings, Patience(settings.registry_timeout, stop, health.tick))
-        except Interrupted:
+        except Stopped:
             _log_account(Ledger(settings.topic_name), bad)
-            return 0
+            raise
         sender = Sender(
             settings.client(NAME),
             settings.topic_name,
@@ -76,18 +77,18 @@ def _send_all(
 ) -> int:
     code = 0
     try:
-        if sender.wait_for_topic():
-            pump(
-                items,
-                encode,
-                sender,
-                stop=stop,
-                bad=bad,
-                pace=Pace(settings.rate),
-                limit=settings.count,
-                flush_each=settings.flush == "each",
-                announce=_announce if settings.sources == (LAB,) else None,
-            )
+        sender.wait_for_topic()
+        pump(
+            items,
+            encode,
+            sender,
+            stop=stop,
+            bad=bad,
+            pace=Pace(settings.rate),
+            limit=settings.count,
+            flush_each=settings.flush == "each",
+            announce=_announce if settings.sources == (LAB,) else None,
+        )
         sender.close()
         sender.check()
         if settings.once and (problems := [feed.problem for feed in feeds if feed.problem]):
@@ -95,8 +96,10 @@ def _send_all(
     except NewsroomError as error:
         sender.close()
         # Logged here and not by run_service: the account of the run is the last line.
-        log.error(str(error), error=type(error).__name__)  # noqa: TRY400 - the sentence is the message
+        log_error(error)
         code = error.exit_code
+    except Stopped:
+        log.info("stopped before anything was sent")
     _log_account(sender.ledger, bad)
     return code
 

@@ -10,9 +10,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from news_producer.errors import BadInput, TopicMissing
 from news_producer.ledger import Ledger
-from newsroom.errors import ClusterUnavailable, DeliveryFailed, SettingsError
+from newsroom.errors import ClusterUnavailable, DeliveryFailed, NotYet, SettingsError
+from newsroom.kafka_errors import kafka_error, reason_of
 from newsroom.logs import get_logger
-from newsroom.waiting import Deadline
+from newsroom.waiting import Deadline, Wait, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,34 +77,36 @@ class Sender:
         try:
             self._producer = Producer({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
         except KafkaException as error:
-            raise SettingsError(f"the Kafka client refuses its settings: {error.args[0].str()}") from error
+            raise SettingsError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
 
-    def wait_for_topic(self) -> bool:
-        """Wait until a broker describes the topic; false when the service is to stop first.
+    def wait_for_topic(self) -> None:
+        """Wait until a broker describes the topic.
 
         Raises:
             ClusterUnavailable: no broker answered in time.
             TopicMissing: the brokers answer, but do not have the topic.
+            Stopped: a signal came meanwhile.
         """
         deadline = Deadline(min(START_SECONDS, self._timeout))
         answered = False
-        while not self._stop:
+
+        def attempt() -> int:
+            nonlocal answered
             self._health.tick()
-            try:
-                found = self._producer.list_topics(self._topic, timeout=max(0.05, min(1.0, deadline.left())))
-                state = found.topics[self._topic]
-                answered = True
-                if state.error is None and state.partitions:
-                    self._health.reached(NEED)
-                    log.info("producing", topic=self._topic, partitions=len(state.partitions))
-                    return True
-            except KafkaException as error:
-                log.debug("no metadata yet", reason=error.args[0].str())
-            if deadline.passed():
-                raise self._start_error(deadline.seconds, answered=answered)
             self._producer.poll(0)
-            self._stop.wait(SLICE_SECONDS)
-        return False
+            try:
+                seconds = max(0.05, min(1.0, deadline.left()))
+                topic = self._producer.list_topics(self._topic, timeout=seconds).topics[self._topic]
+            except KafkaException as error:
+                raise NotYet(f"no broker answers at {self.addresses} ({reason_of(error)})") from error
+            answered = True
+            need(None if topic.error is None and topic.partitions else f"topic {self._topic} does not exist")
+            return len(topic.partitions)
+
+        wait = Wait(deadline, self._stop, longest_pause=SLICE_SECONDS)
+        partitions = wait.until(attempt, lambda _: self._start_error(deadline.seconds, answered=answered))
+        self._health.reached(NEED)
+        log.info("producing", topic=self._topic, partitions=partitions)
 
     def _start_error(self, seconds: float, *, answered: bool) -> TopicMissing | ClusterUnavailable:
         if answered:
@@ -138,7 +141,7 @@ class Sender:
                     ) from None
                 self.serve(SLICE_SECONDS)
             except KafkaException as error:
-                raise self._refusal(error.args[0], len(value or b"")) from error
+                raise self._refusal(kafka_error(error), len(value or b"")) from error
             else:
                 break
         self.ledger.sent += 1

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from newsroom.errors import ClusterUnavailable, NewsroomError
-from newsroom.logs import get_logger
+from newsroom.kafka_errors import is_unreachable, kafka_error, reason_of
+from newsroom.waiting import need
 from provision.plan import FoundPartition, unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from newsroom.topics import Topic
-    from newsroom.waiting import Deadline, StopFlag
+    from newsroom.waiting import Wait
 
-log = get_logger(__name__)
-
-PAUSE_SECONDS = 0.25
-"""Between two looks at the cluster: small beside the seconds that brokers and replicas take."""
+T = TypeVar("T")
 
 REQUEST_SECONDS = 5.0
 """One request to the cluster; what fails is asked again until the job's deadline."""
@@ -32,17 +30,6 @@ METADATA_SECONDS = 2.0
 SHORTEST_SECONDS = 0.1
 """At the deadline one last question is still asked properly."""
 
-PASSING_CODES = frozenset(
-    {
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - librdkafka's own codes begin with an underscore
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.NOT_CONTROLLER,
-    }
-)
-"""What a controller that moves just now leads to; not all of it is called retriable."""
-
 LISTED = 5
 """How many unsettled partitions a sentence names before it only counts them."""
 
@@ -50,11 +37,10 @@ LISTED = 5
 class Cluster:
     """The cluster as the job sees it. Every wait ends at the job's one deadline, or at a signal."""
 
-    def __init__(self, config: Mapping[str, Any], deadline: Deadline, stop: StopFlag) -> None:
+    def __init__(self, config: Mapping[str, Any], patience: Wait) -> None:
         self._admin = AdminClient(dict(config), logger=logging.getLogger("librdkafka"))
         self._address = config["bootstrap.servers"]
-        self._deadline = deadline
-        self._stop = stop
+        self._patience = patience
 
     def wait_for_brokers(self, number: int) -> None:
         """Wait until `number` brokers are there.
@@ -63,12 +49,12 @@ class Cluster:
             ClusterUnavailable: they are not before the deadline.
         """
 
-        def lacking() -> str | None:
+        def attempt() -> None:
             # Whether they have a controller shows when topics are created: metadata does not tell it under KRaft.
-            have = len(self._metadata().brokers)
-            return f"{have} of {number} brokers are up" if have < number else None
+            running = len(self._metadata().brokers)
+            need(f"{running} of {number} brokers are up" if running < number else None)
 
-        self._wait(lacking)
+        self._wait(attempt)
 
     def topics(self) -> dict[str, tuple[FoundPartition, ...]]:
         """Every topic there is, with its partitions.
@@ -93,11 +79,11 @@ class Cluster:
             ClusterUnavailable: its controller does not answer before the deadline.
         """
         if topics:
-            self._wait(lambda: self._create(topics))
+            self._wait(lambda: need(self._create(topics)))
 
     def _create(self, topics: Sequence[Topic]) -> str | None:
-        """None when the topics are there, otherwise what kept the cluster from creating one for now."""
-        asked = [
+        """None when the topics exist, otherwise what kept the cluster from creating one for now."""
+        new_topics = [
             NewTopic(
                 topic.name,
                 num_partitions=topic.partitions,
@@ -106,22 +92,23 @@ class Cluster:
             )
             for topic in topics
         ]
-        seen = None
-        for name, future in self._admin.create_topics(asked, request_timeout=REQUEST_SECONDS).items():
+        missing = None
+        for name, future in self._admin.create_topics(new_topics, request_timeout=REQUEST_SECONDS).items():
             try:
                 future.result(REQUEST_SECONDS + 1)
             except TimeoutError:
-                seen = f"topic {name} is not created yet (no answer within {REQUEST_SECONDS:g} s)"
+                missing = f"topic {name} is not created yet (no answer within {REQUEST_SECONDS:g} s)"
             except KafkaException as error:
-                reason = error.args[0]
-                if reason.retriable() or reason.code() in PASSING_CODES:
-                    seen = f"topic {name} is not created yet ({reason.str()})"
-                elif reason.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                if is_unreachable(kafka_error(error)):
+                    missing = f"topic {name} is not created yet ({reason_of(error)})"
+                elif kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise NewsroomError(
-                        f"topic {name} cannot be created at {self._address}: {reason.str()}; correct the cause and "
-                        "run provision again"
+                        f"topic {name} cannot be created at {self._address}: {reason_of(error)}; correct the cause and "
+                        "run provision again",
+                        topic=name,
+                        address=self._address,
                     ) from error
-        return seen
+        return missing
 
     def configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         """The configuration of each topic; a broker that has not heard of a new topic yet is asked again.
@@ -129,13 +116,7 @@ class Cluster:
         Raises:
             ClusterUnavailable: the cluster does not tell before the deadline.
         """
-        found: dict[str, dict[str, str]] = {}
-
-        def lacking() -> None:
-            found.update(self._configs(names))
-
-        self._wait(lacking)
-        return found
+        return self._wait(lambda: self._configs(names))
 
     def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
@@ -147,7 +128,7 @@ class Cluster:
             }
         except KafkaException as error:
             raise ClusterUnavailable(
-                f"the cluster does not tell the topics' configuration ({error.args[0].str()})"
+                f"the cluster does not tell the topics' configuration ({reason_of(error)})"
             ) from error
 
     def wait_in_sync(self, names: Sequence[str]) -> dict[str, tuple[FoundPartition, ...]]:
@@ -158,43 +139,30 @@ class Cluster:
         Raises:
             ClusterUnavailable: that does not come before the deadline.
         """
-        found: dict[str, tuple[FoundPartition, ...]] = {}
 
-        def lacking() -> str | None:
-            found.clear()
-            found.update(self.topics())
-            absent = [name for name in names if not found.get(name)]
-            lagging = absent or unsettled({name: found[name] for name in names})
+        def attempt() -> dict[str, tuple[FoundPartition, ...]]:
+            topics = self.topics()
+            absent = [name for name in names if not topics.get(name)]
+            lagging = absent or unsettled({name: topics[name] for name in names})
             more = f" and {len(lagging) - LISTED} more" if len(lagging) > LISTED else ""
-            return f"not in sync: {', '.join(lagging[:LISTED])}{more}" if lagging else None
+            need(f"not in sync: {', '.join(lagging[:LISTED])}{more}" if lagging else None)
+            return topics
 
-        self._wait(lacking)
-        return found
+        return self._wait(attempt)
 
     def _metadata(self) -> Any:  # noqa: ANN401 - the client ships no types
         try:
-            seconds = max(SHORTEST_SECONDS, min(METADATA_SECONDS, self._deadline.left()))
+            seconds = max(SHORTEST_SECONDS, min(METADATA_SECONDS, self._patience.deadline.left()))
             return self._admin.list_topics(timeout=seconds)
         except KafkaException as error:
-            raise ClusterUnavailable(f"no broker answers ({error.args[0].str()})") from error
+            raise ClusterUnavailable(f"no broker answers ({reason_of(error)})") from error
 
-    def _wait(self, lacking: Callable[[], str | None]) -> None:
-        told = ""
-        while True:
-            try:
-                seen = lacking()
-            except ClusterUnavailable as error:
-                seen = str(error)
-            if seen is None:
-                return
-            if seen != told:
-                told = seen
-                log.info("waiting for the cluster", seen=seen)
-            if self._stop:
-                raise NewsroomError(f"provision was stopped by a signal while {seen}; run it again")
-            if self._deadline.passed():
-                raise ClusterUnavailable(
-                    f"the cluster at {self._address} is not ready after {self._deadline.seconds:g} s: {seen}; start "
-                    "the missing brokers, or correct --bootstrap-servers or --brokers"
-                )
-            self._stop.wait(min(PAUSE_SECONDS, self._deadline.left()))
+    def _wait(self, attempt: Callable[[], T]) -> T:
+        return self._patience.until(
+            attempt,
+            lambda missing: ClusterUnavailable(
+                f"the cluster at {self._address} is not ready after {self._patience.deadline.seconds:g} s: {missing}; "
+                "start the missing brokers, or correct --bootstrap-servers or --brokers",
+                address=self._address,
+            ),
+        )

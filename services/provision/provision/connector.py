@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from newsroom.errors import NewsroomError, SettingsError
+from newsroom.errors import NotYet, SettingsError
 from newsroom.logs import get_logger
-from newsroom.waiting import Deadline
+from newsroom.waiting import Deadline, need
 from provision.errors import ConnectorRefused, ConnectUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from newsroom.waiting import StopFlag
+    from newsroom.waiting import Wait
 
 log = get_logger(__name__)
-
-PAUSE_SECONDS = 0.25
-"""Between two questions to a Connect that starts, or that starts the connector."""
 
 REQUEST_SECONDS = 10.0
 """One request. Connect checks a configuration by starting the connector's class, which takes it a second or two."""
@@ -70,11 +67,10 @@ def read_connector(path: Path) -> Connector:
 class ConnectWorker:
     """Connect as the job sees it. Every wait ends at the job's one deadline, or at a signal."""
 
-    def __init__(self, client: httpx.Client, deadline: Deadline, stop: StopFlag) -> None:
+    def __init__(self, client: httpx.Client, patience: Wait) -> None:
         self._client = client
         self._address = str(client.base_url)
-        self._deadline = deadline
-        self._stop = stop
+        self._patience = patience
         self._stale: Deadline
         """When a state that does not change is taken for a stale one."""
 
@@ -135,27 +131,23 @@ class ConnectWorker:
         status: dict[str, Any] = answer.json()
         return status
 
-    def _wait(self, lacking: Callable[[], str | None]) -> None:
-        told = ""
-        while True:
+    def _wait(self, missing: Callable[[], str | None]) -> None:
+        def attempt() -> None:
             try:
-                seen = lacking()
+                need(missing())
             except httpx.HTTPError as error:
-                seen = f"it does not answer ({str(error) or type(error).__name__})"
-            except ValueError as error:  # a page of a proxy's, instead of JSON
-                seen = f"what answers is no Connect ({error})"
-            if seen is None:
-                return
-            if seen != told:
-                told = seen
-                log.info("waiting for Connect", address=self._address, seen=seen)
-            if self._deadline.passed():
-                raise ConnectUnavailable(
-                    f"Connect at {self._address} is not ready after {self._deadline.seconds:g} s: {seen}; look at its "
-                    "log, or correct --connect-url"
-                )
-            if self._stop.wait(min(PAUSE_SECONDS, self._deadline.left())):
-                raise NewsroomError(f"provision was stopped by a signal while it waited for Connect: {seen}")
+                raise NotYet(f"it does not answer ({str(error) or type(error).__name__})") from error
+            except ValueError as error:  # a proxy's page instead of JSON
+                raise NotYet(f"what answers is not Kafka Connect ({error})") from error
+
+        self._patience.until(
+            attempt,
+            lambda missing: ConnectUnavailable(
+                f"Connect at {self._address} is not ready after {self._patience.deadline.seconds:g} s: {missing}; look "
+                "at its log, or correct --connect-url",
+                address=self._address,
+            ),
+        )
 
 
 def connect_client(url: str) -> httpx.Client:

@@ -10,7 +10,7 @@ from newsroom.logs import get_logger
 from newsroom.schemas.avro import read_schema
 from newsroom.schemas.registry import registry_client
 from newsroom.topics import ALL_TOPICS, NEWS_SUBJECT
-from newsroom.waiting import Deadline
+from newsroom.waiting import Deadline, Wait
 from provision.cluster import Cluster
 from provision.connector import Connector, ConnectWorker, connect_client, read_connector
 from provision.plan import differences, missing, refuse, registered, running, summary
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
+
+PAUSE_SECONDS = 0.25
+"""The longest pause between two looks: short against the seconds that brokers, replicas and Connect take."""
 
 REGISTRY_CALL = {"timeout": 5, "max.retries": 0}
 """One question to the registry is short and asked once; the job's own wait repeats it."""
@@ -43,12 +46,12 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
     # Read first: a wrong path is said at once, not after the wait for the cluster.
     schema = read_schema(settings.schema_path) if settings.registry else None
     connector = read_connector(settings.connector_path) if settings.connect_url else None
-    deadline = Deadline(settings.timeout)
-    provide_topics(Cluster(settings.client_config("provision"), deadline, stop), settings.brokers)
+    patience = Wait(Deadline(settings.timeout), stop, longest_pause=PAUSE_SECONDS)
+    provide_topics(Cluster(settings.client_config("provision"), patience), settings.brokers)
     if schema is not None:
-        provide_subject(settings, schema, deadline, stop)
+        provide_subject(settings, schema, patience)
     if settings.connect_url and connector is not None:
-        provide_connector(settings.connect_url, connector, deadline, stop)
+        provide_connector(settings.connect_url, connector, patience)
 
 
 def provide_topics(cluster: Cluster, brokers: int) -> None:
@@ -70,21 +73,22 @@ def provide_topics(cluster: Cluster, brokers: int) -> None:
         log.info(summary(topic, created=topic in created))
 
 
-def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], deadline: Deadline, stop: StopFlag) -> None:
+def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], patience: Wait) -> None:
     """Set the registry's compatibility and register the schema of news."""
     registry = registry_client(settings, **REGISTRY_CALL)
-    wait_for_registry(registry, settings.registry_url, deadline, stop)
+    wait_for_registry(registry, settings.registry_url, patience)
     number = set_up(registry, NEWS_SUBJECT, schema)
     log.info(registered(NEWS_SUBJECT, number, COMPATIBILITY))
 
 
-def provide_connector(url: str, connector: Connector, deadline: Deadline, stop: StopFlag) -> None:
+def provide_connector(url: str, connector: Connector, patience: Wait) -> None:
     """Create or update the connector, and wait until it runs."""
     with connect_client(url) as client:
-        tasks = ConnectWorker(client, deadline, stop).provide(connector)
+        tasks = ConnectWorker(client, patience).provide(connector)
     log.info(running(connector.name, tasks))
 
 
 def main() -> None:
     """Console script `provision`."""
-    sys.exit(run_service("provision", ProvisionSettings, serve))
+    # A job that a signal stopped is not done: compose must not start the services.
+    sys.exit(run_service("provision", ProvisionSettings, serve, stopped_code=1))

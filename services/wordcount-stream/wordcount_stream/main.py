@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from newsroom.lifecycle import run_service
 from newsroom.schemas.avro import AvroDecoder
-from newsroom.schemas.registry import Interrupted, Patience, check_registry, registry_client
+from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.streams.service import run_stream
 from newsroom.topics import NEWS, WORD_DELTAS
 from wordcount_stream.settings import WordcountSettings
@@ -33,11 +33,8 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
         NewsroomError: it cannot go on; nothing of the open transaction was committed.
     """
     registry = registry_client(settings, **REGISTRY_RETRIES)
-    try:
-        # A wrong address is found out before any record depends on it.
-        Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
-    except Interrupted:
-        return
+    # A wrong address is found out before any record depends on it.
+    Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
 
     def add_dataframes(app: StreamApplication) -> None:
         topics = declare_topics(app, AvroDecoder(registry))

@@ -11,7 +11,7 @@ from httpx import URL, HTTPError, InvalidURL
 
 from newsroom.errors import RegistryUnavailable, SchemaRefused, SettingsError
 from newsroom.logs import get_logger
-from newsroom.waiting import Deadline
+from newsroom.waiting import Deadline, Wait, do_nothing
 
 with warnings.catch_warnings(record=True):
     # Recorded, that is, not shown: a library below announces a rename that no reader of our logs can act on.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from newsroom.waiting import StopFlag
 
 __all__ = [
-    "ADVICE", "AVRO", "Interrupted", "Patience", "Schema", "SchemaRegistryClient", "SchemaRegistryError",
+    "ADVICE", "AVRO", "Patience", "Schema", "SchemaRegistryClient", "SchemaRegistryError",
     "ask_registry", "check_registry", "is_not_found", "register", "registry_client",
 ]  # fmt: skip
 
@@ -49,11 +49,6 @@ ONE_CALL: dict[str, Any] = {"timeout": 3.0, "max.retries": 0}
 
 ADVICE = "see --registry-url, --registry-user and the registry's own log"
 """What to do when the registry answers with an error."""
-
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 5.0
-"""The pause doubles from the first to the longest: a registry that restarts (3 to 18 s) is not hammered, and is
-found again soon after it is back."""
 
 
 def registry_client(settings: KafkaSettings, **overrides: Any) -> SchemaRegistryClient:  # noqa: ANN401
@@ -130,14 +125,10 @@ def check_registry(registry: SchemaRegistryClient) -> None:
         raise RegistryUnavailable("what answers is no schema registry (no list of subjects): correct --registry-url")
 
 
-class Interrupted(Exception):
-    """The service is to stop while it waits."""
-
-
 class Patience:
-    """Calls again what raises `RegistryUnavailable`, until `seconds` have passed; the wait ends at a signal."""
+    """Calls again what raises `RegistryUnavailable`, until `seconds` have passed; a signal ends the wait."""
 
-    def __init__(self, seconds: float, stop: StopFlag, tick: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, seconds: float, stop: StopFlag, tick: Callable[[], None] = do_nothing) -> None:
         self._seconds = seconds
         self._stop = stop
         self._tick = tick
@@ -147,21 +138,11 @@ class Patience:
 
         Raises:
             RegistryUnavailable: it had none before the deadline.
-            Interrupted: a signal came meanwhile.
+            Stopped: a signal came meanwhile.
         """
-        deadline = Deadline(self._seconds)
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                return call()
-            except RegistryUnavailable as error:
-                if deadline.passed():
-                    raise RegistryUnavailable(f"no schema for {purpose} within {self._seconds:g} s: {error}") from error
-                log.warning("no answer of the schema registry, asking again", error=str(error), purpose=purpose)
-            if self._stop.wait(min(pause, deadline.left())):
-                raise Interrupted
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            self._tick()
+        wait = Wait(Deadline(self._seconds), self._stop, self._tick)
+        late = f"no schema for {purpose} within {self._seconds:g} s"
+        return wait.until(call, lambda missing: RegistryUnavailable(f"{late}: {missing}"))
 
 
 def register(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, Any]) -> int:

@@ -23,7 +23,7 @@ from newsroom.streams.consumer import PatientConsumer
 from newsroom.streams.watchdog import STOP_SIGNALS, Watchdog
 
 with warnings.catch_warnings(record=True):
-    # As in newsroom.registry: a library below announces a rename that no reader of our logs can act on.
+    # As in newsroom.schemas.registry: a library below announces a rename that no reader of our logs can act on.
     from quixstreams import Application
     from quixstreams.kafka import ConnectionConfig
     from quixstreams.state.rocksdb.options import RocksDBOptions

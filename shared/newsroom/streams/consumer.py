@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import Consumer, KafkaException
-from confluent_kafka.error import KafkaError
 from typing_extensions import override
 
-from newsroom.logs import get_logger
-from newsroom.waiting import Deadline, StopFlag
+from newsroom.errors import ClusterUnavailable, NotYet
+from newsroom.kafka_errors import UNREACHABLE, kafka_error, raise_errors, reason_of
+from newsroom.waiting import Deadline, StopFlag, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,29 +24,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-log = get_logger(__name__)
-
 PATIENCE_SECONDS = 15.0
 """How long an answer is asked for again: a broker is elected within seconds of the session timeout (9 s) of the
 one before it. All questions of one assignment share it: they are one for each partition, and the loop may take 60 s."""
 
 PAUSE_SECONDS = 0.2
-
-MOVING_CODES = frozenset(
-    {
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.FENCED_LEADER_EPOCH,
-        KafkaError.UNKNOWN_LEADER_EPOCH,
-        KafkaError.OFFSET_NOT_AVAILABLE,
-        KafkaError._TRANSPORT,  # noqa: SLF001 - librdkafka's own codes are named so
-        KafkaError._WAIT_COORD,  # noqa: SLF001
-    }
-)
-"""What a broker answers, or librdkafka in its place, while the right broker for a question changes."""
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]
@@ -68,11 +50,9 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         """The group's committed offsets, as `confluent_kafka.Consumer.committed`."""
 
         def ask() -> list[TopicPartition]:
-            found: list[TopicPartition] = super(PatientConsumer, self).committed(partitions, timeout=timeout)
-            for partition in found:
-                if partition.error is not None:
-                    raise KafkaException(partition.error)
-            return found
+            commits: list[TopicPartition] = super(PatientConsumer, self).committed(partitions, timeout=timeout)
+            raise_errors(commits)
+            return commits
 
         return patiently(ask, "committed offsets", self._deadline, self._stop)
 
@@ -94,16 +74,19 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
 
 
 def patiently(ask: Callable[[], T], what: str, deadline: Deadline, stop: StopFlag) -> T:
-    """The answer of `ask`, which is called again while its broker moves.
+    """Call `ask` again while its broker moves, and return its result.
 
     Raises:
-        KafkaException: another error, or the right broker did not answer before the deadline, or `stop` was set.
+        KafkaException: another error, or the right broker did not answer before the deadline.
+        Stopped: a signal came meanwhile.
     """
-    while True:
+
+    def attempt() -> T:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in MOVING_CODES or deadline.passed() or stop:
-                raise
-            log.info("asking again, the broker for it is changing", what=what, error=error.args[0].str())
-        stop.wait(PAUSE_SECONDS)
+            if kafka_error(error).code() in UNREACHABLE and not deadline.passed():
+                raise NotYet(f"the broker for {what} is changing ({reason_of(error)})") from error
+            raise
+
+    return Wait(deadline, stop, longest_pause=PAUSE_SECONDS).until(attempt, ClusterUnavailable)

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
-from confluent_kafka.error import KafkaError
 
 from newsroom.errors import ClusterUnavailable, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
+from newsroom.kafka_errors import FENCED, REBALANCING, kafka_error, reason_of
+from newsroom.waiting import Stopped
 
 with warnings.catch_warnings(record=True):
-    # As in newsroom.registry: a library below announces a rename that no reader of our logs can act on.
+    # As in newsroom.schemas.registry: a library below announces a rename that no reader of our logs can act on.
     from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, CheckpointProducerTimeout
     from quixstreams.exceptions import PartitionAssignmentError
     from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
@@ -53,17 +54,6 @@ QUIX_ERRORS = (
     TopicPartitionsMismatch,
 )
 
-FENCED_CODES = frozenset(
-    {
-        KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own codes are named so
-        KafkaError.ILLEGAL_GENERATION,
-        KafkaError.UNKNOWN_MEMBER_ID,
-        KafkaError.FENCED_INSTANCE_ID,
-        KafkaError.INVALID_PRODUCER_EPOCH,
-        KafkaError.INVALID_PRODUCER_ID_MAPPING,
-    }
-)
-
 
 @contextmanager
 def translated_errors(changelog: Changelog, folder: Path) -> Iterator[None]:
@@ -87,8 +77,9 @@ def translated_errors(changelog: Changelog, folder: Path) -> Iterator[None]:
 def _translate(error: BaseException, changelog: Changelog, folder: Path) -> BaseException:
     if isinstance(error, PartitionAssignmentError) and error.__cause__ is not None:
         cause = error.__cause__
-        return _translate(cause, changelog, folder) if isinstance(cause, (NewsroomError, *QUIX_ERRORS)) else error
-    if isinstance(error, NewsroomError):
+        known = isinstance(cause, (NewsroomError, Stopped, *QUIX_ERRORS))
+        return _translate(cause, changelog, folder) if known else error
+    if isinstance(error, (NewsroomError, Stopped)):
         return error
     if isinstance(error, InvalidStoreChangelogOffset):
         return StateLost(
@@ -115,12 +106,13 @@ def _unread(error: StateRecoveryOffsetOutOfRange, group: str) -> str:
 
 
 def _of_the_cluster(error: BaseException) -> NewsroomError:
-    inner = error.args[0] if isinstance(error, KafkaException) else None
-    if inner is not None and (inner.fatal() or inner.txn_requires_abort() or inner.code() in FENCED_CODES):
+    inner = kafka_error(error) if isinstance(error, KafkaException) else None
+    if inner is not None and (inner.fatal() or inner.txn_requires_abort() or inner.code() in FENCED | REBALANCING):
         return ReplicaFenced(
-            f"the cluster ended this replica's transaction ({inner.str()}): nothing of it was committed, start it again"
+            f"the cluster ended this replica's transaction ({reason_of(error)}): nothing of it was committed, start it "
+            "again"
         )
     return ClusterUnavailable(
-        f"the cluster did not take or give records ({inner.str() if inner is not None else error}): nothing was "
+        f"the cluster did not take or give records ({reason_of(error)}): nothing was "
         "committed since the last checkpoint; start the service again when the brokers answer"
     )

@@ -38,17 +38,14 @@ def run_stream(
 
     Raises:
         NewsroomError: it cannot go on; nothing of the open transaction was committed.
+        Stopped: a signal came while the replica waited for the cluster.
     """
     health = Health(*NEEDS)
     changelog = Changelog(settings.consumer_group, tuple(stateful))
     with HealthServer(health, settings.http_host, settings.http_port), take_slot(settings.state_dir) as slot:
         log.info("replica", identity=identity(settings, slot), slot=str(slot.folder))
         found = await_topics(settings, topics, stop)
-        if stop:
-            return
         topic_id = prepare_changelog(settings, changelog, {name: found[name] for name in stateful}, stop)
-        if topic_id is None:
-            return
         folder = state_folder(slot, topic_id)
         app = build_application(settings, slot, folder, health, stop, consumer_poll_timeout=poll_seconds)
         with translated_errors(changelog, folder):

@@ -8,10 +8,11 @@ from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPart
 from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.error import KafkaError
 
-from newsroom.errors import ClusterUnavailable, StateLost, TopicMismatch
+from newsroom.errors import ClusterUnavailable, NewsroomError, NotYet, StateLost, TopicMismatch
+from newsroom.kafka_errors import LASTING, kafka_error, raise_errors, reason_of
 from newsroom.logs import get_logger
 from newsroom.topics import MIN_INSYNC_REPLICAS
-from newsroom.waiting import Deadline
+from newsroom.waiting import Deadline, Wait, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,78 +37,63 @@ ANSWER_MARGIN_SECONDS = 0.5
 
 RETRY_SECONDS = 0.5
 
-LASTING_CODES = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.POLICY_VIOLATION,
-        KafkaError.INVALID_CONFIG,
-    }
-)
-"""What waiting does not change. Too few brokers, a controller or coordinator that moves, and silence all pass."""
-
 
 def await_topics(settings: StreamSettings, names: Sequence[str], stop: StopFlag) -> dict[str, Any]:
-    """Wait for the cluster, and look the topics up: name to librdkafka's metadata (none when stopped).
+    """Wait for the cluster and the topics: name to librdkafka's metadata.
 
     Raises:
         ClusterUnavailable: no broker answers within a minute.
         TopicMismatch: a topic does not exist.
+        Stopped: a signal came meanwhile.
     """
     admin = AdminClient(settings.client_config(f"{settings.consumer_group}-setup"))
     deadline = Deadline(CLUSTER_WAIT_SECONDS)
-    while not stop:
+    error: type[NewsroomError] = ClusterUnavailable
+
+    def attempt() -> dict[str, Any]:
+        nonlocal error
         try:
             topics: dict[str, Any] = admin.list_topics(timeout=ASK_SECONDS).topics
-        except KafkaException as error:
-            if deadline.passed():
-                raise ClusterUnavailable(
-                    f"no broker at {settings.bootstrap_servers} answered within {deadline.seconds:.0f} s "
-                    f"({error.args[0].str()}): is the cluster running?"
-                ) from error
-            log.warning("waiting for the cluster", brokers=settings.bootstrap_servers)
-            stop.wait(RETRY_SECONDS)
-            continue
-        # One that is just being created is there without partitions.
+        except KafkaException as failure:
+            error = ClusterUnavailable
+            raise NotYet(
+                f"no broker at {settings.bootstrap_servers} answers ({reason_of(failure)}): is the cluster running?"
+            ) from failure
+        error = TopicMismatch
+        # A topic that is just being created is there without partitions.
         missing = [name for name in names if name not in topics or not topics[name].partitions]
-        if not missing:
-            return {name: topics[name] for name in names}
-        if deadline.passed():
-            raise TopicMismatch(f"topics {', '.join(missing)} do not exist: run 'provision' first")
-        log.warning("waiting for topics", missing=missing)
-        stop.wait(RETRY_SECONDS)
-    return {}
+        need(f"topics {', '.join(missing)} do not exist: run 'provision' first" if missing else None)
+        return {name: topics[name] for name in names}
+
+    wait = Wait(deadline, stop, longest_pause=RETRY_SECONDS)
+    return wait.until(attempt, lambda missing: error(f"{missing} (waited {deadline.seconds:.0f} s)"))
 
 
-def prepare_changelog(
-    settings: StreamSettings, changelog: Changelog, sources: dict[str, Any], stop: StopFlag
-) -> str | None:
+def prepare_changelog(settings: StreamSettings, changelog: Changelog, sources: dict[str, Any], stop: StopFlag) -> str:
     """Create the changelog over `sources` (as `await_topics` gives them) unless it exists; its id, as Kafka writes it.
 
-    None when stopped. Quix would create it without `min.insync.replicas`; it takes an existing one as it is.
+    Quix would create it without `min.insync.replicas`; it takes an existing one as it is.
 
     Raises:
         ClusterUnavailable: the cluster did not answer, or did not create it, within a minute.
         StateLost: it is gone, but the group has read its inputs.
+        Stopped: a signal came meanwhile.
     """
     cluster = _Cluster(settings, stop)
     new = _as_it_should_be(changelog, sources)
-    try:
-        if cluster.described(changelog.topic) is None:
-            # Only a first start finds no commits: the changelog is there before the first one. Of two replicas that
-            # start at once the quicker may have made it and committed by now; the controller knows for certain.
-            if cluster.has_commits(changelog.group, sources) and cluster.creates(new, only_ask=True):
-                raise StateLost(
-                    f"topic {changelog.topic}, which the state of group {changelog.group} is restored from, is gone, "
-                    f"but the group has read {' and '.join(changelog.sources)}, and would go on with an empty state: "
-                    f"{changelog.start_anew()}"
-                )
-            if cluster.creates(new):
-                log.info("changelog created", topic=new.topic, replicas=new.replication_factor)
-        return cluster.id_of(changelog.topic)
-    except _StoppedError:
-        return None
+    if cluster.described(changelog.topic) is None:
+        # Only a first start finds no commits: the changelog is there before the first one. Of two replicas that start
+        # at once the quicker may have made it and committed by now; the controller knows for certain.
+        if cluster.has_commits(changelog.group, sources) and cluster.creates(new, only_ask=True):
+            raise StateLost(
+                f"topic {changelog.topic}, which the state of group {changelog.group} is restored from, is gone, but "
+                f"the group has read {' and '.join(changelog.sources)}, and would go on with an empty state: "
+                f"{changelog.start_anew()}",
+                topic=changelog.topic,
+            )
+        if cluster.creates(new):
+            log.info("changelog created", topic=new.topic, replicas=new.replication_factor)
+    return cluster.id_of(changelog.topic)
 
 
 def _as_it_should_be(changelog: Changelog, sources: dict[str, Any]) -> NewTopic:
@@ -123,10 +109,6 @@ def _as_it_should_be(changelog: Changelog, sources: dict[str, Any]) -> NewTopic:
     )
 
 
-class _StoppedError(Exception):
-    """The service is to stop before the question was answered."""
-
-
 class _Cluster:
     """Questions to the cluster, each asked again until it is answered. All of them share one deadline."""
 
@@ -134,8 +116,7 @@ class _Cluster:
         self._settings = settings
         self._name = f"{settings.consumer_group}-setup"
         self._admin = AdminClient(settings.client_config(self._name))
-        self._deadline = Deadline(CLUSTER_WAIT_SECONDS)
-        self._stop = stop
+        self._wait = Wait(Deadline(CLUSTER_WAIT_SECONDS), stop, longest_pause=RETRY_SECONDS)
 
     def described(self, name: str) -> Any | None:  # noqa: ANN401 - confluent-kafka is untyped
         """The topic; None when the broker that answers does not know it (and a broker may be a moment late)."""
@@ -144,7 +125,7 @@ class _Cluster:
             try:
                 return _answer(self._admin.describe_topics(TopicCollection([name]), request_timeout=ASK_SECONDS)[name])
             except KafkaException as error:
-                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                if kafka_error(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     return None
                 raise
 
@@ -158,7 +139,7 @@ class _Cluster:
             try:
                 _answer(futures[new.topic])
             except KafkaException as error:
-                if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                if kafka_error(error).code() == KafkaError.TOPIC_ALREADY_EXISTS:
                     return False
                 raise
             return True
@@ -173,12 +154,10 @@ class _Cluster:
         partitions = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
 
         def ask() -> bool:
-            found = consumer.committed(partitions, timeout=ASK_SECONDS)
-            for each in found:
-                if each.error is not None:
-                    raise KafkaException(each.error)
+            commits = consumer.committed(partitions, timeout=ASK_SECONDS)
+            raise_errors(commits)
             # Zero is a group that was reset to the beginning; negative means no commit.
-            return any(each.offset > 0 for each in found)
+            return any(commit.offset > 0 for commit in commits)
 
         try:
             return self._answered(ask, f"the commits of group {group} could not be read")
@@ -187,32 +166,33 @@ class _Cluster:
 
     def id_of(self, name: str) -> str:
         """The topic's id, once each of its partitions has a leader."""
-        while True:
+
+        def attempt() -> str:
             topic = self.described(name)
-            if topic is not None and all(partition.leader is not None for partition in topic.partitions):
-                # librdkafka writes it in base64 with '/'; Kafka's tools write it so, and it is a file's name.
-                return str(topic.topic_id).replace("+", "-").replace("/", "_")
-            if self._deadline.passed():
-                raise ClusterUnavailable(
-                    f"topic {name} has no leader after {self._deadline.seconds:.0f} s: are enough brokers up?"
-                )
-            self._pause()
+            led = topic is not None and all(partition.leader is not None for partition in topic.partitions)
+            need(None if led else f"topic {name} has no leader: are enough brokers up?")
+            # librdkafka writes the id in base64 with '/'; Kafka's tools write it so, and it is a file's name.
+            return str(topic.topic_id).replace("+", "-").replace("/", "_") if topic else ""
+
+        seconds = self._wait.deadline.seconds
+        return self._wait.until(attempt, lambda missing: ClusterUnavailable(f"{missing} (waited {seconds:.0f} s)"))
 
     def _answered(self, ask: Callable[[], T], failure: str) -> T:
-        while True:
+        address = self._settings.bootstrap_servers
+
+        def attempt() -> T:
             try:
                 return ask()
-            except (KafkaException, TimeoutError) as error:
-                inner = error.args[0] if isinstance(error, KafkaException) else None
-                why = inner.str() if inner is not None else f"no answer within {ASK_SECONDS:g} s"
-                if self._deadline.passed() or (inner is not None and inner.code() in LASTING_CODES):
-                    raise ClusterUnavailable(f"{failure} at {self._settings.bootstrap_servers}: {why}") from error
-                log.warning("waiting for the cluster", failure=failure, answer=why)
-            self._pause()
+            except TimeoutError as error:
+                raise NotYet(f"no answer within {ASK_SECONDS:g} s") from error
+            except KafkaException as error:
+                if kafka_error(error).code() in LASTING:
+                    raise NewsroomError(f"{failure} at {address}: {reason_of(error)}", address=address) from error
+                raise NotYet(reason_of(error)) from error
 
-    def _pause(self) -> None:
-        if self._stop.wait(RETRY_SECONDS):
-            raise _StoppedError
+        return self._wait.until(
+            attempt, lambda missing: ClusterUnavailable(f"{failure} at {address}: {missing}", address=address)
+        )
 
 
 def _answer(future: Future[T]) -> T:

@@ -7,6 +7,7 @@ again what still runs. With exactly-once a hard end is safe at any instant: what
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -38,6 +39,9 @@ END_SECONDS = 1.0
 take: output that nobody reads may be what the loop hangs in."""
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+STANDARD_ERROR = 2
+"""The descriptor: `sys.stderr` may be closed, or none of the system's files."""
 
 MOST_BYTES = 64
 """Read from the wakeup socket at once: one byte a signal, and a second one ends the process."""
@@ -102,6 +106,8 @@ class Watchdog:
             at_the_latest.start()
         sentence = f"{why}: ended by force, nothing of the open transaction is committed, start it again"
         log.error(sentence)
+        # Where each thread hangs: the process leaves no other trace of it.
+        faulthandler.dump_traceback(file=STANDARD_ERROR)
         (self._end or _end_process)()
 
     def _listen(self) -> None:
@@ -113,7 +119,7 @@ class Watchdog:
             if number not in STOP_SIGNALS:
                 continue
             if self._signalled:
-                # As in newsroom.lifecycle: the reader of a second Ctrl-C does not want any more clean-up.
+                # As in newsroom.waiting: the reader of a second Ctrl-C does not want any more clean-up.
                 os._exit(128 + number)
             self._signalled = True
             self.closing()

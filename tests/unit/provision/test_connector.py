@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from newsroom.errors import NewsroomError, SettingsError
+from newsroom.errors import SettingsError
 from newsroom.settings import load_settings
-from newsroom.waiting import Deadline, StopFlag
+from newsroom.waiting import Deadline, StopFlag, Stopped, Wait
 from provision import connector
 from provision.connector import ConnectWorker, connect_client, read_connector
 from provision.errors import ConnectorRefused, ConnectUnavailable
@@ -61,7 +61,7 @@ def worker(
     answer: Callable[[httpx.Request], httpx.Response], seconds: float = 5, stop: StopFlag | None = None
 ) -> ConnectWorker:
     client = httpx.Client(base_url=URL, transport=httpx.MockTransport(answer))
-    return ConnectWorker(client, Deadline(seconds), stop or StopFlag())
+    return ConnectWorker(client, Wait(Deadline(seconds), stop or StopFlag(), longest_pause=0.05))
 
 
 def test_the_labs_file_is_read_with_its_references() -> None:
@@ -151,7 +151,7 @@ def test_a_refused_configuration_ends_at_once_with_the_workers_words() -> None:
 
 def test_a_connect_that_does_not_answer_ends_at_the_deadline() -> None:
     with connect_client("http://127.0.0.1:9") as client:
-        absent = ConnectWorker(client, Deadline(0), StopFlag())
+        absent = ConnectWorker(client, Wait(Deadline(0)))
         with pytest.raises(ConnectUnavailable, match=r"127\.0\.0\.1:9 is not ready after 0 s: it does not answer"):
             absent.provide(read_connector(SINK))
 
@@ -176,7 +176,7 @@ def test_a_connector_that_does_not_run_ends_at_the_deadline_with_the_reason(task
 def test_a_signal_ends_the_wait() -> None:
     stop = StopFlag()
     stop.set()
-    with pytest.raises(NewsroomError, match="stopped by a signal while it waited for Connect: it answers 409"):
+    with pytest.raises(Stopped, match="it answers 409"):
         worker(Connect(httpx.Response(404), httpx.Response(409, text="busy")), stop=stop).provide(read_connector(SINK))
 
 

@@ -14,7 +14,6 @@ from typing_extensions import override
 from newsroom.errors import DecodeError, RegistryUnavailable, SchemaRefused, SettingsError
 from newsroom.schemas.avro import MOST_REFUSED, AvroDecoder
 from newsroom.schemas.registry import (
-    Interrupted,
     Patience,
     SchemaRegistryClient,
     check_registry,
@@ -22,7 +21,7 @@ from newsroom.schemas.registry import (
     registry_client,
 )
 from newsroom.settings import KafkaSettings
-from newsroom.waiting import StopFlag
+from newsroom.waiting import StopFlag, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -230,5 +229,5 @@ def test_a_registry_that_stays_away_ends_at_the_deadline() -> None:
 def test_a_signal_ends_the_wait_for_the_registry() -> None:
     stop = StopFlag()
     stop.set()
-    with pytest.raises(Interrupted):
+    with pytest.raises(Stopped):
         Patience(60, stop).ask(down, "news")

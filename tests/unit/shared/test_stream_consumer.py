@@ -11,7 +11,7 @@ from confluent_kafka.error import KafkaError
 
 from newsroom.streams import consumer as stream_consumer
 from newsroom.streams.consumer import PatientConsumer, patiently
-from newsroom.waiting import Deadline, StopFlag
+from newsroom.waiting import Deadline, StopFlag, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def test_the_questions_of_one_assignment_share_their_patience(monkeypatch: pytes
 def test_a_stop_ends_it() -> None:
     stop = StopFlag()
     stop.set()
-    with pytest.raises(KafkaException):
+    with pytest.raises(Stopped, match="the broker for offsets is changing"):
         patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", Deadline(5), stop)
 
 

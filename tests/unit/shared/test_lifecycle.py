@@ -1,0 +1,51 @@
+"""How a service ends: exit codes, and the line that says why."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from newsroom.errors import ClusterUnavailable, SettingsError
+from newsroom.lifecycle import UNFORESEEN, run_service
+from newsroom.settings import ServiceSettings
+from newsroom.waiting import Stopped
+
+if TYPE_CHECKING:
+    from newsroom.waiting import StopFlag
+
+
+@pytest.fixture(autouse=True)
+def _argv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["service", "--log-format", "json"])
+
+
+def ends_with(error: Exception, capsys: pytest.CaptureFixture[str], **options: int) -> tuple[int, dict[str, object]]:
+    def body(_: ServiceSettings, __: StopFlag) -> NoReturn:
+        raise error
+
+    code = run_service("test-service", ServiceSettings, body, **options)
+    return code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_an_errors_fields_stand_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code, line = ends_with(ClusterUnavailable("no broker answers", topic="news", partition=3), capsys)
+    assert code == 1
+    assert (line["event"], line["error"]) == ("no broker answers", "ClusterUnavailable")
+    assert (line["topic"], line["partition"], line["logger"]) == ("news", 3, "newsroom.lifecycle")
+    assert ends_with(SettingsError("no such file"), capsys)[0] == 2
+
+
+def test_what_nobody_foresaw_is_logged_with_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    code, line = ends_with(ZeroDivisionError("odd"), capsys)
+    assert code == UNFORESEEN
+    assert "ZeroDivisionError" in json.dumps(line["exception"])
+    assert (line["level"], line["service"]) == ("error", "test-service")
+
+
+def test_a_signal_during_a_wait_is_no_error_unless_the_job_is_not_done(capsys: pytest.CaptureFixture[str]) -> None:
+    code, line = ends_with(Stopped("no broker answers"), capsys)
+    assert (code, line["level"], line["missing"]) == (0, "warning", "no broker answers")
+    assert ends_with(Stopped("x"), capsys, stopped_code=1)[0] == 1
