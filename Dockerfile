@@ -1,9 +1,9 @@
-# The image of each of our services: docker build --build-arg SERVICE=avro-consumer .
+# Builds the image of one of our services: docker build --build-arg SERVICE=avro-consumer .
 #
-# tools     uv, and what builds wheels; nothing of it is in an image
-# wheels    our own packages as wheels: the shared package, and the one of the service
-# runtime   the interpreter, the user and what every service depends on: one set of layers that all images share
-# service   the rest of the service's lock, its wheel, and the files it reads
+# tools     uv and the build tools for wheels; the final image does not contain them
+# wheels    wheels of the shared package and of the service's package
+# runtime   the interpreter, the user and the common dependencies, in layers that all images share
+# service   the rest of the service's lock, its wheel and the files that it reads
 
 # By tag here, by digest with compose.pinned.yml.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
@@ -23,19 +23,19 @@ RUN uv build --quiet --wheel --offline --no-build-isolation --out-dir /wheels/se
 FROM ${PYTHON_IMAGE} AS runtime
 ENV PATH=/opt/venv/bin:$PATH \
     VIRTUAL_ENV=/opt/venv \
-    # Log lines leave the container when they are written.
+    # Log lines must leave the container at once.
     PYTHONUNBUFFERED=1 \
-    # The container's file system is read-only; the bytecode is in the image.
+    # The container's file system is read-only, and the image already contains the bytecode.
     PYTHONDONTWRITEBYTECODE=1 \
-    # Health and metrics are asked for from outside the container.
+    # Prometheus and other clients read health and metrics from outside the container.
     NEWSROOM_HTTP_HOST=0.0.0.0 \
     NEWSROOM_STATE_DIR=/state
-# /state: a new named volume takes over the owner of the folder it is mounted on.
+# /state needs the right owner, because a new named volume takes over the owner of its mount point.
 RUN useradd --uid 10001 --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin newsroom \
  && install --directory --owner=newsroom --group=newsroom /state
 WORKDIR /app
 COPY --chmod=755 docker/healthcheck.py ./
-# Dependencies before sources, and those of all services before those of one: a layer changes as rarely as it can.
+# Dependencies come before sources, and common ones before a service's own, so that layers rarely change.
 RUN --mount=type=bind,from=tools,source=/usr/local/bin/uv,target=/usr/local/bin/uv \
     --mount=type=bind,source=requirements/shared.lock,target=/tmp/shared.lock \
     --mount=type=cache,target=/root/.cache \
@@ -44,19 +44,19 @@ RUN --mount=type=bind,from=tools,source=/usr/local/bin/uv,target=/usr/local/bin/
 
 FROM runtime AS service
 ARG SERVICE
-# Both locks hold the same versions (scripts/lock), so this adds what the service alone needs.
+# Both locks have the same versions (scripts/lock), so this step only adds the service's own dependencies.
 RUN --mount=type=bind,from=tools,source=/usr/local/bin/uv,target=/usr/local/bin/uv \
     --mount=type=bind,source=requirements,target=/tmp/requirements \
     --mount=type=cache,target=/root/.cache \
     uv pip install --quiet --link-mode=copy --compile-bytecode --require-hashes \
       --requirement "/tmp/requirements/${SERVICE}.lock"
-# Readable for the service whatever the clone's own file modes are.
+# --chmod, because the clone's file modes may not let the service's user read the files.
 COPY --chmod=755 schemas schemas
 COPY --chmod=755 kafka-connect-configs kafka-connect-configs
 RUN --mount=type=bind,from=tools,source=/usr/local/bin/uv,target=/usr/local/bin/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     uv pip install --quiet --no-cache --offline --no-deps --compile-bytecode /wheels/shared/*.whl /wheels/service/*.whl \
-    # One entry point for every image; the command holds the service's options alone.
+    # One entry point for every image, so that the command has only the service's options.
  && ln -s "/opt/venv/bin/${SERVICE}" /usr/local/bin/service
 LABEL org.opencontainers.image.title="newsroom ${SERVICE}" \
       org.opencontainers.image.description="A service of Newsroom, a Kafka system to run, break and measure" \
@@ -65,5 +65,5 @@ USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["python", "-I", "-S", "/app/healthcheck.py"]
 ENTRYPOINT ["service"]
-# The port is an option of the long-running command, not a variable: a second command in the container must not want it.
+# An option, not an environment variable: a second command in the container must not take the same port.
 CMD ["--http-port", "8000"]

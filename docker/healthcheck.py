@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a script that the images run, in no package
+# ruff: noqa: INP001 - the images run this script; it is not part of a package
 """The containers' health check: exit code 0 when the service says that it is ready.
 
 Standard library only and little of it, because it starts every few seconds in every container.
