@@ -1,4 +1,4 @@
-"""What containers write, as it comes: of those too that are added or start again while somebody reads."""
+"""Follow the output of containers, including those that are added or restarted meanwhile."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 LOOK_SECONDS = 1.0
-"""Between two looks for containers that are new or run again."""
+"""Interval between two searches for new and restarted containers."""
 
 MOST_WAITING = 10_000
-"""Lines that wait for a slow reader; then the containers' streams wait."""
+"""Lines that the queue holds for a slow reader before the containers' streams wait."""
 
 ALIVE = {"running", "paused", "restarting"}
 
@@ -31,22 +31,22 @@ def lines_of(output: bytes) -> list[str]:
 
 
 class Follower:
-    """Follows the containers that `find` finds; `name_of` is what a line's source is called."""
+    """Follows the containers that `find` returns. `name_of` names the source of a line."""
 
     def __init__(self, find: Callable[[], Sequence[Container]], name_of: Callable[[Container], str]) -> None:
         self._find = find
         self._name_of = name_of
         self._arrived: queue.Queue[tuple[str, str]] = queue.Queue(MOST_WAITING)
         self._followed: dict[str, threading.Thread] = {}
-        self._seen_until: dict[str, float] = {}
+        self._read_until: dict[str, float] = {}
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """Pairs of instance and line; ends when no container lives any more."""
-        found = self._find()
+        """Yield pairs of instance and line until every container has ended."""
+        containers = self._find()
         while True:
-            for each in found:
-                self._follow(each)
-            if not self._followed and not any(each.status in ALIVE for each in found):
+            for container in containers:
+                self._follow(container)
+            if not self._followed and not any(container.status in ALIVE for container in containers):
                 return
             end = time.monotonic() + LOOK_SECONDS
             while (left := end - time.monotonic()) > 0 or not self._arrived.empty():
@@ -56,30 +56,30 @@ class Follower:
                     break
             self._followed = {number: thread for number, thread in self._followed.items() if thread.is_alive()}
             try:
-                found = self._find()
-            except StackError:  # the last of them was removed
+                containers = self._find()
+            except StackError:  # the last container was removed
                 return
 
     def _follow(self, container: Container) -> None:
         number = str(container.id)
-        known = number in self._seen_until
+        known = number in self._read_until
         if number in self._followed or (known and container.status not in ALIVE):
             return
-        thread = threading.Thread(target=self._read, args=(container, self._seen_until.get(number)), daemon=True)
+        thread = threading.Thread(target=self._read, args=(container, self._read_until.get(number)), daemon=True)
         self._followed[number] = thread
         thread.start()
 
     def _read(self, container: Container, since: float | None) -> None:
         name = self._name_of(container)
-        self._seen_until[str(container.id)] = time.time()
+        self._read_until[str(container.id)] = time.time()
         rest = b""
         try:
             for chunk in container.logs(stream=True, follow=True, since=since):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     self._arrived.put((name, line.decode(errors="replace").rstrip("\r")))
-        except DockerException as error:  # it was removed
+        except DockerException as error:  # the container was removed
             rest += f"(no more lines: {error})".encode()
         if rest:
             self._arrived.put((name, rest.decode(errors="replace")))
-        self._seen_until[str(container.id)] = time.time()
+        self._read_until[str(container.id)] = time.time()

@@ -1,1 +1,1 @@
-"""Kafka, Connect and the registry: downloaded, verified, and how their JVMs are started."""
+"""Kafka, Connect and the registry: download, verification and JVM command lines."""

@@ -1,4 +1,4 @@
-"""How the JVM members are started: command lines, heaps and configurations. Starts nothing itself."""
+"""Command lines, heaps and configurations of the JVM members. This module starts nothing itself."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
 LOG_CONFIG = Path(__file__).parent / "jars" / "log4j2.xml"
 
 CLUSTER_ID = "bmV3c3Jvb20tY2x1c3Rlcg"
-"""The same on all nodes: 22 characters of URL-safe base64, as Kafka wants it."""
+"""All nodes share it. Kafka requires 22 characters of URL-safe base64."""
 
 HEAP = {"broker": "320m", "registry": "192m", "connect": "192m", "tool": "256m"}
-"""Heaps with the whole stack in mind: three brokers, registry, Connect and the services stay below 3 GiB."""
+"""Sized so that three brokers, the registry, Connect and the services together stay below 3 GiB."""
 
 ASCII_END = 0x80
 
 FRUGAL = (
-    # On two cores the serial collector pauses no longer than the parallel ones and keeps no marking structures.
+    # On two cores the serial collector pauses no longer than the parallel ones, and it needs less memory.
     "-XX:+UseSerialGC",
-    # The first compiler alone: half the start-up time; the stack moves thousands of records a second, not millions.
+    # C1 alone halves the start-up time. It is fast enough for thousands of records a second.
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
     "-Djava.awt.headless=true",
 )
 
 LEADER_BALANCE_SECONDS = 10
-"""How often the controller gives partitions back to their preferred leaders: soon, and not while they still come."""
+"""Interval at which the controller moves partitions back to their preferred leaders."""
 
 INTERNAL_TOPIC_PARTITIONS = 6
-"""Of __consumer_offsets and __transaction_state. Kafka's 50 serve thousands of groups; here each costs a broker
-memory and start-up time, and six already spread coordinators over the three brokers."""
+"""Partitions of __consumer_offsets and __transaction_state. Kafka's default of 50 costs memory and start-up time; six
+spread the coordinators over three brokers."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """A command with its surroundings."""
+    """A command with its environment and working directory."""
 
     name: str
     argv: tuple[str, ...]
@@ -55,7 +55,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Node:
-    """One combined broker and controller."""
+    """A combined broker and controller."""
 
     node_id: int
     port: int
@@ -64,7 +64,7 @@ class Node:
 
     @property
     def properties_file(self) -> Path:
-        """Where its configuration is written at each start."""
+        """The node's configuration file; each start writes it again."""
         return self.data / "server.properties"
 
 
@@ -72,7 +72,7 @@ def node_properties(node: Node) -> str:
     """The node's server.properties, in ASCII.
 
     Raises:
-        StackError: Kafka cannot keep data in a folder of that name.
+        StackError: Kafka cannot store data in a folder with this name.
     """
     voters = ",".join(f"{i}@{LOOPBACK}:{port}" for i, port in enumerate(node.controller_ports, 1))
     properties = {
@@ -98,26 +98,26 @@ def node_properties(node: Node) -> str:
         "share.coordinator.state.topic.replication.factor": BROKERS,
         "share.coordinator.state.topic.min.isr": 2,
         "share.coordinator.state.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
-        # After a restart the first broker to come leads everything; five minutes are long to look at that.
+        # After a restart the first broker leads every partition. The default waits five minutes to rebalance.
         "leader.imbalance.check.interval.seconds": LEADER_BALANCE_SECONDS,
-        # A first consumer need not wait three seconds for companions.
+        # Kafka's default delays a group's first member by three seconds.
         "group.initial.rebalance.delay.ms": 0,
-        # Static members and tests choose short sessions.
+        # Static members and tests use short sessions.
         "group.min.session.timeout.ms": 1000,
-        # Two cores carry three brokers.
+        # Three brokers share two cores.
         "num.network.threads": 2,
         "num.io.threads": 2,
         "num.replica.fetchers": 1,
         "num.recovery.threads.per.data.dir": 1,
         "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
-        # A hung transaction of a killed producer is ended soon after its own timeout.
+        # Brokers abort a killed producer's transaction soon after its timeout.
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
     }
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
 def format_storage(artifacts: Artifacts, node: Node) -> Launch | None:
-    """Write the node's configuration, and return the command that formats its storage unless it is formatted."""
+    """Write the node's configuration. Return the command that formats its storage, or None if it is formatted."""
     node.data.mkdir(parents=True, exist_ok=True)
     node.properties_file.write_text(node_properties(node))
     if (node.data / "log" / "meta.properties").exists():
@@ -128,13 +128,13 @@ def format_storage(artifacts: Artifacts, node: Node) -> Launch | None:
 
 
 def broker(artifacts: Artifacts, node: Node) -> Launch:
-    """The combined node."""
+    """The command that runs a node."""
     argv = _java(artifacts, "broker", "kafka.Kafka", str(node.properties_file))
     return Launch(f"kafka-{node.node_id}", argv, _environment(), node.data)
 
 
 def connect(artifacts: Artifacts, *, configs: Path, bootstrap: str, port: int, offsets: Path, sink: Path) -> Launch:
-    """Connect standalone with the file sink; the configurations read these variables."""
+    """Connect standalone with the file sink. The configuration files read these variables."""
     environment = _environment() | {
         "NEWSROOM_BOOTSTRAP_SERVERS": bootstrap,
         "NEWSROOM_CONNECT_PORT": str(port),
@@ -147,7 +147,7 @@ def connect(artifacts: Artifacts, *, configs: Path, bootstrap: str, port: int, o
 
 
 def registry(artifacts: Artifacts, *, data: Path, port: int, health_port: int) -> Launch:
-    """Apicurio Registry with its schemas in a file."""
+    """Apicurio Registry, which keeps its schemas in a file."""
     data.mkdir(parents=True, exist_ok=True)
     environment = _environment() | {
         "QUARKUS_HTTP_HOST": LOOPBACK,
@@ -157,7 +157,7 @@ def registry(artifacts: Artifacts, *, data: Path, port: int, health_port: int) -
         "APICURIO_STORAGE_KIND": "sql",
         "APICURIO_STORAGE_SQL_KIND": "h2",
         "APICURIO_DATASOURCE_URL": f"jdbc:h2:file:{_usable(data / 'registry')}",
-        # Without a rule nothing is ever refused.
+        # Without this rule the registry accepts every schema.
         "APICURIO_RULES_GLOBAL_COMPATIBILITY": "BACKWARD",
         "APICURIO_REST_DELETION_ARTIFACT_ENABLED": "true",
         "APICURIO_REST_DELETION_ARTIFACT_VERSION_ENABLED": "true",
@@ -170,21 +170,20 @@ def registry(artifacts: Artifacts, *, data: Path, port: int, health_port: int) -
 
 
 def kafka_class(artifacts: Artifacts, main_class: str, arguments: Sequence[str]) -> Launch:
-    """One of Kafka's own command-line tools."""
+    """A command-line tool of Kafka's own."""
     argv = _java(artifacts, "tool", main_class, *arguments, log_level="WARN")
     return Launch(main_class.rpartition(".")[2], argv, _environment(), Path.cwd())
 
 
 def _usable(path: Path) -> Path:
-    # Kafka would take what is behind a comma for a second folder, H2 what is behind a semicolon for an option: both
-    # would quietly write outside the home.
+    # Kafka splits folders at commas, and H2 splits options at semicolons. Both would write outside the home.
     if {",", ";"} & set(str(path)):
         raise StackError(f"{path} has a comma or a semicolon in its name: choose another folder with NEWSROOM_HOME")
     return path
 
 
 def _escaped(value: object) -> str:
-    # Java reads .properties files as Latin-1, with a backslash before what is meant differently.
+    # Java reads .properties files as Latin-1 with \uXXXX escapes.
     units = str(value).replace("\\", "\\\\").encode("utf-16-be")
     codes = (int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2))
     return "".join(chr(code) if code < ASCII_END else f"\\u{code:04x}" for code in codes)
@@ -199,9 +198,8 @@ def _java(
 
 
 def _environment() -> dict[str, str]:
-    # Java options of the user's own shell are meant for other programs; glibc's arenas, one a thread, would
-    # cost each JVM some 100 MiB.
+    # The Java options of the user's shell are for other programs.
     own = {"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"}
     inherited = {name: value for name, value in os.environ.items() if name not in own}
-    # In the C locale Java cannot open files whose names are not ASCII.
+    # glibc's arena for each thread costs a JVM about 100 MiB. In the C locale Java cannot open non-ASCII file names.
     return inherited | {"MALLOC_ARENA_MAX": "2", "LC_ALL": "C.UTF-8"}

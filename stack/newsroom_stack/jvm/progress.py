@@ -1,4 +1,4 @@
-"""How a download tells how far it is: a bar on a terminal, a line every few seconds in a pipe, nothing at all."""
+"""Progress of a download: a bar on a terminal, a line every few seconds in a pipe, or silence."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LINE_SECONDS = 3.0
-"""Between two lines in a pipe."""
+"""Shortest interval between two lines in a pipe."""
 
 MIB = 1024**2
 
 
 class DownloadProgress(Protocol):
-    """What a download reports. Called from several threads."""
+    """What a download reports, from several threads."""
 
     def start(self, files: int, total_bytes: int) -> None:
-        """So many files of so many bytes together are about to be fetched."""
+        """The download of these files begins; `total_bytes` is an estimate."""
 
     def advance(self, count: int) -> None:
-        """So many bytes more have come; negative when a broken file is fetched again."""
+        """More bytes have arrived. A failed attempt takes its bytes back with a negative count."""
 
     def say(self, line: str) -> None:
-        """Something worth telling happened."""
+        """Show a message."""
 
     def done(self, *, complete: bool) -> None:
-        """Nothing more will come: everything is there, or the download was given up."""
+        """The download has ended: successfully if `complete`."""
 
 
 class QuietProgress(DownloadProgress):
-    """Tells nothing."""
+    """Shows nothing."""
 
     @override
     def start(self, files: int, total_bytes: int) -> None:
@@ -85,11 +85,11 @@ class BarProgress(DownloadProgress):
 
 
 class LineProgress(DownloadProgress):
-    """A plain line every few seconds."""
+    """Prints a plain line every few seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._total = self._have = self._files = 0
+        self._total = self._received = self._files = 0
         self._next = 0.0
 
     @override
@@ -100,11 +100,11 @@ class LineProgress(DownloadProgress):
     @override
     def advance(self, count: int) -> None:
         with self._lock:
-            self._have += count
+            self._received += count
             if time.monotonic() < self._next:
                 return
             self._next = time.monotonic() + LINE_SECONDS
-        self.say(f"downloaded {self._have / MIB:.0f} of {self._total / MIB:.0f} MiB")
+        self.say(f"downloaded {self._received / MIB:.0f} of {self._total / MIB:.0f} MiB")
 
     @override
     def say(self, line: str) -> None:
@@ -117,5 +117,5 @@ class LineProgress(DownloadProgress):
 
 
 def make_progress(console: Console) -> DownloadProgress:
-    """The bar on a terminal, lines otherwise."""
+    """A bar on a terminal, lines otherwise."""
     return BarProgress(console) if console.is_terminal else LineProgress()

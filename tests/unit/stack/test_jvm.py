@@ -1,4 +1,4 @@
-"""Command lines, configurations and surroundings of the JVM members."""
+"""Command lines, configurations and environments of the JVM members."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def properties(text: str) -> dict[str, str]:
 
 
 def test_a_node_listens_on_the_loopback_alone_and_is_reached_as_localhost() -> None:
-    found = properties(jvm.node_properties(node(Path("/data"))))
-    assert found["listeners"] == "PLAINTEXT://127.0.0.1:39092,CONTROLLER://127.0.0.1:39093"
-    assert found["advertised.listeners"] == "PLAINTEXT://localhost:39092"
-    assert found["controller.quorum.voters"] == "1@127.0.0.1:29093,2@127.0.0.1:39093,3@127.0.0.1:49093"
-    assert found["log.dirs"].startswith("/data/")
+    config = properties(jvm.node_properties(node(Path("/data"))))
+    assert config["listeners"] == "PLAINTEXT://127.0.0.1:39092,CONTROLLER://127.0.0.1:39093"
+    assert config["advertised.listeners"] == "PLAINTEXT://localhost:39092"
+    assert config["controller.quorum.voters"] == "1@127.0.0.1:29093,2@127.0.0.1:39093,3@127.0.0.1:49093"
+    assert config["log.dirs"].startswith("/data/")
 
 
 def test_acknowledged_records_survive_the_loss_of_a_node() -> None:
-    found = properties(jvm.node_properties(node(Path("/data"))))
+    config = properties(jvm.node_properties(node(Path("/data"))))
     for prefix in ("default", "offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
-        assert found[f"{prefix}.replication.factor"] == "3", prefix
-    assert found["min.insync.replicas"] == "2"
-    assert found["transaction.state.log.min.isr"] == "2"
-    assert found["share.coordinator.state.topic.min.isr"] == "2"
+        assert config[f"{prefix}.replication.factor"] == "3", prefix
+    assert config["min.insync.replicas"] == "2"
+    assert config["transaction.state.log.min.isr"] == "2"
+    assert config["share.coordinator.state.topic.min.isr"] == "2"
 
 
 def test_a_mistyped_topic_is_not_created_and_a_first_consumer_does_not_wait() -> None:
-    found = properties(jvm.node_properties(node(Path("/data"))))
-    assert found["auto.create.topics.enable"] == "false"
-    assert found["group.initial.rebalance.delay.ms"] == "0"
+    config = properties(jvm.node_properties(node(Path("/data"))))
+    assert config["auto.create.topics.enable"] == "false"
+    assert config["group.initial.rebalance.delay.ms"] == "0"
 
 
 def test_a_folder_of_any_language_is_written_so_that_java_reads_it(tmp_path: Path) -> None:
