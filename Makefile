@@ -78,8 +78,9 @@ format: $(INSTALLED) ## Put the sources into the common form
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-lock: $(INSTALLED) ## Make the hash-pinned locks anew
+lock: $(INSTALLED) ## Make the hash-pinned locks of packages and jars anew
 	@scripts/lock
+	@$(BIN)/python scripts/lock_jars.py
 
 clean: ## Delete the environment; data stays (newsroom down --wipe deletes it)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
