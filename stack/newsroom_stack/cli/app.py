@@ -1,4 +1,4 @@
-"""The command line: `newsroom`."""
+"""The commands of `newsroom`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from newsroom_stack.cli.display import Display
 from newsroom_stack.cli.doctor import Verdict, examine
@@ -31,54 +33,60 @@ if TYPE_CHECKING:
 
     from newsroom_stack.interface import Owner, Show, Stack
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
-    help="Run, break and measure a whole Kafka system on this machine.",
-)  # fmt: skip
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 WATCH_SECONDS = 0.5
+"""Interval between two checks that the stack still runs while the demo shows figures."""
+
+RUN, LOOK, BREAK = "Run", "Look", "Break"
+"""Groups of commands in the help."""
 
 NameArgument = Annotated[str, typer.Argument(help="an instance (avro-consumer-2) or a service (avro-consumer)")]
 
 
 def main() -> None:
-    """Entry point: errors are one sentence and exit code 1."""
+    """Run a command. A `StackError` becomes one line on standard error and exit code 1."""
     signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         app()
     except StackError as error:
-        errors.print(f"[bold red]error:[/] {_escape(str(error))}")
+        errors.print(f"[bold red]error:[/] {escape(str(error))}")
         sys.exit(1)
     except BrokenPipeError:
-        # The reader of a pipe has seen enough (`newsroom logs | head`).
+        # The reader closed the pipe (`newsroom logs | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _on_sigterm(*_: object) -> None:
-    # As Ctrl-C: whatever is owned is stopped in order on the way out.
+    # Like Ctrl-C: the command stops its own stack in order on the way out.
     raise KeyboardInterrupt
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+def _print_version(value: bool) -> None:
+    if value:
+        console.print(f"newsroom {version('newsroom-stack')}")
+        raise typer.Exit
 
 
 @app.callback()
 def choose(
     docker: Annotated[
-        bool, typer.Option("--docker", help="the stack as containers, with docker compose; also NEWSROOM_DOCKER=1")
+        bool, typer.Option("--docker", help="use containers and docker compose, as NEWSROOM_DOCKER=1 does")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="show the version and exit")
     ] = False,
 ) -> None:
-    """Run, break and measure a whole Kafka system on this machine."""
+    """Run and break a whole Kafka system on this machine."""
     if docker:
         os.environ["NEWSROOM_DOCKER"] = "1"
 
 
 def open_stack() -> Stack:
-    """The stack that this command line drives."""
+    """Return the stack that the settings choose."""
     settings = load_stack_settings()
     if settings.docker:
-        # Imported at need: the engine's client takes a fifth of a second.
+        # Importing the engine's client takes a fifth of a second, which only containers need.
         from newsroom_stack.containers.stack import ContainerStack  # noqa: PLC0415
 
         return ContainerStack(settings)
@@ -87,7 +95,7 @@ def open_stack() -> Stack:
 
 @contextlib.contextmanager
 def shown(stack: Stack) -> Iterator[Show]:
-    """Download what is missing; then how the start goes is shown: one living line, or plain lines in a pipe."""
+    """Download missing files, then show the start's progress: one live line, or plain lines in a pipe."""
     if not stack.settings.docker:
         ensure_artifacts(stack.settings.cache, make_progress(console))
     if not console.is_terminal:
@@ -97,22 +105,22 @@ def shown(stack: Stack) -> Iterator[Show]:
 
         def show(line: str) -> None:
             if ": ready in" in line:
-                console.print(f"[green]✓[/] {_escape(line)}")
+                console.print(f"[green]✓[/] {escape(line)}")
             elif not line.startswith("error:"):
-                status.update(_escape(line))
+                status.update(escape(line))
 
         yield show
 
 
 def start_stack(stack: Stack, run_for: float | None = None) -> Owner:
-    """Start the stack in the foreground."""
+    """Start the stack in the foreground, showing progress."""
     with shown(stack) as show:
         return stack.start(run_for=run_for, show=show)
 
 
 @contextlib.contextmanager
 def owned(owner: Owner) -> Iterator[None]:
-    """Own a stack: SIGTERM and Ctrl-C end the block, and the end of the block stops the stack in order."""
+    """Stop the stack in order when the block ends. SIGTERM and Ctrl-C end the block."""
     try:
         yield
     except KeyboardInterrupt:
@@ -123,25 +131,29 @@ def owned(owner: Owner) -> Iterator[None]:
         code = owner.stop()
     if code:
         raise StackError(
-            "the stack could not go on: 'newsroom logs supervisor' says why, unless the disk is full (newsroom doctor)"
+            "the stack failed: 'newsroom logs supervisor' says why, unless the disk is full (newsroom doctor)"
         )
 
 
 @contextlib.contextmanager
 def left_running() -> Iterator[None]:
-    """Look at a stack that somebody else started: Ctrl-C ends the block alone."""
+    """Watch a stack that another command started. Ctrl-C ends the block and not the stack."""
     try:
         yield
     except KeyboardInterrupt:
         console.print("the stack goes on running, as it did before")
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def up(
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="leave it running and return")] = False,
-    run_for: Annotated[str | None, typer.Option("--for", help="stop by itself so long after it is ready")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="return once everything is ready, and leave the stack running")
+    ] = False,
+    run_for: Annotated[
+        str | None, typer.Option("--for", help="stop automatically this long after startup (60s, 5m)")
+    ] = None,
 ) -> None:
-    """Start the whole stack and wait until every part is ready."""
+    """Start the whole stack, and wait until every part is ready."""
     stack = open_stack()
     seconds = parse_duration(run_for) if run_for else None
     if detach:
@@ -162,7 +174,7 @@ def up(
 
 
 def show_addresses(stack: Stack) -> None:
-    """Where everything answers."""
+    """Print the addresses of the stack."""
     ports = stack.ports
     console.print(f"brokers   {ports.bootstrap}")
     console.print(f"registry  {ports.registry_url}")
@@ -177,11 +189,13 @@ def show_addresses(stack: Stack) -> None:
         )
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def demo(
-    run_for: Annotated[str | None, typer.Option("--for", help="end so long after the story is told")] = None,
+    run_for: Annotated[
+        str | None, typer.Option("--for", help="end automatically this long after the story (60s, 5m)")
+    ] = None,
 ) -> None:
-    """Start the stack unless it runs, send records through every stage, and watch them until Ctrl-C."""
+    """Start the stack if necessary, send records through every stage, and show figures until Ctrl-C."""
     started = time.monotonic()
     seconds = parse_duration(run_for) if run_for else None
     stack = open_stack()
@@ -194,32 +208,31 @@ def demo(
 
 
 def tell_story(stack: Stack, display: Display, started: float, seconds: float | None) -> bool:
-    """Tell the story and go on showing figures until Ctrl-C or the time is over; whether every stage was seen."""
+    """Tell the story and show figures until Ctrl-C or the time is over. Return whether every stage worked."""
     with display:
         try:
-            seen = Story(stack, display.say, started=started).tell()
+            outcome = Story(stack, display.say, started=started).tell()
         except StackError as error:
             display.announce(f"pipeline: failed - {error}")
             return False
-        display.announce(seen.line())
+        display.announce(outcome.line())
         end = time.monotonic() + seconds if seconds is not None else None
         while end is None or time.monotonic() < end:
             if not stack.running():
-                raise StackError("the stack ended while it was shown; see newsroom logs supervisor")
+                raise StackError("the stack ended during the demo: 'newsroom logs supervisor' says why")
             time.sleep(WATCH_SECONDS)
     return True
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def down(wipe: Annotated[bool, typer.Option("--wipe", help="delete data and logs too")] = False) -> None:
-    """Stop the stack, or what a crashed one left."""
-    for line in open_stack().down(wipe=wipe):
-        console.print(line)
+    """Stop the stack, or the leftovers of a crashed one."""
+    _report(open_stack().down(wipe=wipe))
 
 
-@app.command()
-def ps(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
-    """Every process with its state, memory and address."""
+@app.command(rich_help_panel=LOOK)
+def ps(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
+    """List every process with its state, memory and address."""
     instances = open_stack().ps()
     if as_json:
         print(json.dumps([instance.as_json() for instance in instances], indent=1))  # noqa: T201 - data
@@ -231,69 +244,70 @@ def ps(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = F
         print("\n".join(plain_instances(instances)))  # noqa: T201 - plain lines
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def logs(
-    name: Annotated[str | None, typer.Argument(help="an instance or a service; all without it")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as lines come")] = False,
+    name: Annotated[str | None, typer.Argument(help="an instance or a service (default: all)")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="wait for new lines")] = False,
 ) -> None:
-    """What the processes wrote."""
+    """Print the output of the processes."""
     with contextlib.suppress(KeyboardInterrupt):
         for source, line in open_stack().logs(name, follow=follow):
             print(f"{source} | {line}" if source != name else line)  # noqa: T201 - as the process wrote it
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def scale(
     service: Annotated[str, typer.Argument(help="avro-consumer, wordcount-stream, …")],
-    replicas: Annotated[int, typer.Argument(min=0, help="how many shall run")],
+    replicas: Annotated[int, typer.Argument(min=0, help="number of replicas")],
 ) -> None:
-    """Run so many replicas of a service; consumers share the partitions anew."""
+    """Change the number of replicas of a service. Consumers redistribute the partitions."""
     _report(open_stack().scale(service, replicas))
 
 
-@app.command()
+@app.command(rich_help_panel=BREAK)
 def kill(name: NameArgument) -> None:
-    """SIGKILL: the process gets no chance to finish; it stays down until `restart`."""
+    """Send SIGKILL: the process cannot clean up, and stays down until `restart`."""
     _report(open_stack().kill(name))
 
 
-@app.command()
+@app.command(rich_help_panel=BREAK)
 def pause(name: NameArgument) -> None:
-    """SIGSTOP: the process holds its connections and does nothing."""
+    """Send SIGSTOP: the process keeps its connections and does nothing."""
     _report(open_stack().pause(name))
 
 
-@app.command()
+@app.command(rich_help_panel=BREAK)
 def resume(name: NameArgument) -> None:
-    """Let a paused process go on."""
+    """Continue a paused process."""
     _report(open_stack().resume(name))
 
 
-@app.command()
+@app.command(rich_help_panel=BREAK)
 def restart(name: NameArgument) -> None:
     """Stop the process if it runs, start it, and wait until it is ready."""
     _report(open_stack().restart(name))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def doctor() -> None:
-    """What is wrong with this machine for a stack, and what to do."""
+    """Check whether this machine can run the stack, and advise what to do."""
     colours = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}
-    worst = Verdict.OK
+    verdicts = set()
     for finding in examine(open_stack()):
         remedy = f" → {finding.remedy}" if finding.remedy else ""
         mark = f"[{colours[finding.verdict]}]{finding.verdict.value:<8}[/]"
-        console.print(f"{mark} {finding.subject}: {_escape(finding.detail)}{remedy}")
-        worst = Verdict.PROBLEM if Verdict.PROBLEM in (worst, finding.verdict) else worst
-    if worst is Verdict.PROBLEM:
+        console.print(f"{mark} {finding.subject}: {escape(finding.detail)}{remedy}")
+        verdicts.add(finding.verdict)
+    if Verdict.PROBLEM in verdicts:
         raise typer.Exit(1)
 
 
 @app.command(
+    rich_help_panel=LOOK,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def kafka(context: typer.Context, tool: Annotated[str, typer.Argument(help="topics, consumer-groups, …")]) -> None:
-    """Run one of Kafka's own command-line tools, without Java on the machine: `newsroom kafka topics --list`."""
+    """Run a command-line tool of Kafka's own, such as `newsroom kafka topics --list`. Java need not be installed."""
     settings = load_stack_settings()
     artifacts = ensure_artifacts(settings.cache, make_progress(console))
     arguments = list(context.args)
@@ -313,12 +327,12 @@ KAFKA_TOOLS = {
     "metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
     "transactions": "org.apache.kafka.tools.TransactionsCommand",
 }
-"""Short names as Kafka's own scripts have them; any other name is taken as a class."""
+"""The names of Kafka's scripts. Any other name is a Java class."""
 
 
 def _report(lines: list[str]) -> None:
     for line in lines:
-        console.print(_escape(line))
+        console.print(escape(line))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
-"""What the doctor finds, on machines that lack something."""
+"""The findings of the doctor on machines that lack something."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from importlib.metadata import version
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from newsroom_stack.cli import app as cli
 from newsroom_stack.cli import doctor
 from newsroom_stack.cli.doctor import Finding, Verdict, examine
+from newsroom_stack.cli.render import console
 from newsroom_stack.ports import SECOND_OFFSET, Ports
 from newsroom_stack.settings import StackSettings
 
@@ -28,7 +32,7 @@ Answers = dict[str, object]
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """A machine on which all is well; tests change what it answers."""
+    """The answers of a machine without problems, for tests to change."""
     answers: Answers = {"engine": "26.1.5+dfsg1", "compose": "v2.26.1", "taken": set(), "disk": 50, "memory": 8}
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
@@ -51,7 +55,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Answers:
     return answers
 
 
-def found(folder: Path, *, docker: bool = False, running: bool = False) -> dict[str, Finding]:
+def findings_on(folder: Path, *, docker: bool = False, running: bool = False) -> dict[str, Finding]:
     settings = StackSettings(home=folder, cache=folder / "cache", docker=docker)
     stack = SimpleNamespace(settings=settings, ports=Ports(), running=lambda: running)
     return {finding.subject: finding for finding in examine(cast("Stack", stack))}
@@ -59,16 +63,16 @@ def found(folder: Path, *, docker: bool = False, running: bool = False) -> dict[
 
 @pytest.mark.usefixtures("machine")
 def test_on_a_good_machine_nothing_is_wrong(tmp_path: Path) -> None:
-    findings = found(tmp_path)
+    findings = findings_on(tmp_path)
     assert list(findings) == ["Python", "disk", "memory", "downloads", "ports", "Docker"]
     assert {finding.verdict for finding in findings.values()} == {Verdict.OK, Verdict.WARNING}
     assert findings["downloads"].remedy == "the first 'newsroom up' downloads them and needs the network"
-    assert {finding.verdict for finding in found(tmp_path, docker=True).values()} == {Verdict.OK}
+    assert {finding.verdict for finding in findings_on(tmp_path, docker=True).values()} == {Verdict.OK}
 
 
 def test_a_full_disk_and_little_memory_are_named_with_a_remedy(machine: Answers, tmp_path: Path) -> None:
     machine |= {"disk": 1, "memory": 1}
-    findings = found(tmp_path)
+    findings = findings_on(tmp_path)
     assert findings["disk"].verdict is Verdict.PROBLEM
     assert "set NEWSROOM_HOME" in findings["disk"].remedy
     assert findings["memory"].verdict is Verdict.WARNING
@@ -78,7 +82,7 @@ def test_a_full_disk_and_little_memory_are_named_with_a_remedy(machine: Answers,
 @pytest.mark.parametrize("docker", [False, True])
 def test_a_port_in_use_is_named_with_a_remedy(machine: Answers, tmp_path: Path, docker: bool) -> None:
     machine["taken"] = {8081}
-    finding = found(tmp_path, docker=docker)["ports"]
+    finding = findings_on(tmp_path, docker=docker)["ports"]
     assert finding.verdict is Verdict.PROBLEM
     assert finding.detail == "8081 is used by a process of another user"
     assert finding.remedy == f"stop it, or set NEWSROOM_PORT_OFFSET={SECOND_OFFSET}"
@@ -93,11 +97,11 @@ def test_a_port_in_use_is_named_with_a_remedy(machine: Answers, tmp_path: Path, 
         (subprocess.TimeoutExpired("docker", 5), "no answer within 5 s"),
     ],
 )
-def test_an_engine_that_will_not_do_is_said_before_anything_else(
+def test_an_unusable_engine_is_reported_before_anything_else(
     machine: Answers, tmp_path: Path, answer: object, detail: str
 ) -> None:
     machine["engine"] = answer
-    findings = found(tmp_path, docker=True)
+    findings = findings_on(tmp_path, docker=True)
     assert list(findings) == ["engine", "compose"]
     assert (findings["engine"].verdict, findings["engine"].detail) == (Verdict.PROBLEM, detail)
     assert findings["engine"].remedy
@@ -105,9 +109,25 @@ def test_an_engine_that_will_not_do_is_said_before_anything_else(
 
 def test_containers_that_run_hold_their_ports_and_are_asked(machine: Answers, tmp_path: Path) -> None:
     machine |= {"taken": {8081}, "compose": "2.25.0"}
-    assert found(tmp_path, docker=True)["compose"].detail == "2.25.0 is too old"
+    assert findings_on(tmp_path, docker=True)["compose"].detail == "2.25.0 is too old"
     machine["compose"] = "5.0"
-    findings = found(tmp_path, docker=True, running=True)
+    findings = findings_on(tmp_path, docker=True, running=True)
     assert findings["ports"].detail == "held by this stack (offset 0)"
     assert findings["kafka-1 localhost:29092"].verdict is Verdict.OK
     assert findings["connect http://localhost:8083"].verdict is Verdict.PROBLEM
+
+
+@pytest.mark.parametrize(("verdicts", "code"), [("ok warning", 0), ("problem ok", 1)])
+def test_the_exit_code_tells_whether_there_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, verdicts: str, code: int
+) -> None:
+    findings = [Finding("disk", Verdict(verdict), "1 GiB") for verdict in verdicts.split()]
+    monkeypatch.setattr(cli, "examine", lambda _: iter(findings))
+    assert CliRunner().invoke(cli.app, ["doctor"]).exit_code == code
+
+
+def test_the_version_needs_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(console, "print", lines.append)
+    assert CliRunner().invoke(cli.app, ["--version"]).exit_code == 0
+    assert lines == [f"newsroom {version('newsroom-stack')}"]
