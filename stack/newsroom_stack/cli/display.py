@@ -1,4 +1,4 @@
-"""Shows the pipeline's figures: a living table on a terminal, lines in a pipe."""
+"""The display of `newsroom demo`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,17 @@ if TYPE_CHECKING:
     from newsroom_stack.ports import Ports
 
 REDRAW_SECONDS = 1.0
-"""The status API takes a snapshot a second."""
+"""The status API takes a snapshot every second."""
 
 LINE_SECONDS = 5.0
-"""Between two lines of figures in a pipe."""
+"""Interval between two lines of figures in a pipe."""
 
 JOIN_SECONDS = 5.0
+"""Longest wait for the display's thread, which may be asking the status API."""
 
 
 class Display:
-    """Shows the figures while the story is told and afterwards: a living table, or lines in a pipe.
-
-    `farewell` says what Ctrl-C does.
-    """
+    """Shows the pipeline's figures: a live table on a terminal, lines in a pipe. `farewell` says what Ctrl-C does."""
 
     def __init__(self, console: Console, ports: Ports, farewell: str) -> None:
         self._console = console
@@ -51,13 +49,13 @@ class Display:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        """What the story is doing: the last line of the table, or a line of its own."""
+        """Show the story's progress: in the last line of the table, or as a line of its own."""
         self._message = text
         if self._live is None:
             self._console.print(text, markup=False)
 
     def announce(self, text: str) -> None:
-        """A line that stays: above the table on a terminal."""
+        """Print a line that stays: above the table on a terminal."""
         self._message = self._farewell
         self._console.print(text, markup=False)
 
@@ -67,5 +65,5 @@ class Display:
             figures = fetch_figures(self._ports)
             if self._live is None:
                 self._console.print(line(figures, self._ports), markup=False)
-                continue
-            self._live.update(table(figures, self._ports, self._message), refresh=True)
+            else:
+                self._live.update(table(figures, self._ports, self._message), refresh=True)

@@ -1,4 +1,4 @@
-"""`newsroom doctor`: what is wrong with this machine for a stack, and what to do about it."""
+"""The checks of `newsroom doctor`: can this machine run the stack, and if not, what helps?"""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 GIB = 1024**3
 FREE_DISK_GIB = 2.0
-"""Downloads (0.6 GiB unpacked) and a gigabyte of records."""
+"""Room for the downloads (0.6 GiB unpacked) and a gigabyte of records."""
 
 FREE_MEMORY_GIB = 3.0
-"""The whole stack's resident memory stays below this."""
+"""The resident memory of the whole stack stays below this."""
 
 DOCKER_SECONDS = 5
 
 ENGINE = (25, 0)
-"""The first engine that looks at a container's health more often while it starts (`start_interval`)."""
+"""The oldest engine that supports `start_interval` in health checks."""
 
 COMPOSE = (2, 26)
-"""The oldest compose that the file was tried with."""
+"""The oldest version of compose that has been tested with docker-compose.yml."""
 
 
 class Verdict(StrEnum):
@@ -61,15 +61,15 @@ class Finding:
 
 
 def examine(stack: Stack) -> Iterator[Finding]:
-    """Look at everything a stack needs, whichever way it runs, a finding at a time."""
+    """Check everything that the stack needs, as processes or as containers."""
     return _containers(stack) if stack.settings.docker else _processes(stack.settings)
 
 
 def _containers(stack: Stack) -> Iterator[Finding]:
-    engine = [_version("engine", ENGINE, "version", "--format", "{{.Server.Version}}"),
-              _version("compose", COMPOSE, "compose", "version", "--short")]  # fmt: skip
-    yield from engine
-    if any(finding.verdict is Verdict.PROBLEM for finding in engine):
+    engine = _version("engine", ENGINE, "version", "--format", "{{.Server.Version}}")
+    compose = _version("compose", COMPOSE, "compose", "version", "--short")
+    yield from (engine, compose)
+    if Verdict.PROBLEM in (engine.verdict, compose.verdict):
         return
     running = stack.running()
     yield _memory(running=running)
@@ -82,8 +82,6 @@ def _containers(stack: Stack) -> Iterator[Finding]:
 
 
 def _version(what: str, least: tuple[int, int], *command: str) -> Finding:
-    """Docker's own answer to what version of it there is."""
-    wanted = ".".join(map(str, least))
     try:
         done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
     except FileNotFoundError:
@@ -95,7 +93,7 @@ def _version(what: str, least: tuple[int, int], *command: str) -> Finding:
         why = (done.stderr.strip().splitlines() or ["no answer"])[-1]
         return Finding(what, Verdict.PROBLEM, why, "start Docker, with its compose plugin installed")
     if (int(version[1]), int(version[2])) < least:
-        return Finding(what, Verdict.PROBLEM, f"{version[0]} is too old", f"{wanted} or newer is needed")
+        return Finding(what, Verdict.PROBLEM, f"{version[0]} is too old", f"install {least[0]}.{least[1]} or newer")
     return Finding(what, Verdict.OK, version[0])
 
 
@@ -112,7 +110,7 @@ def _processes(settings: StackSettings) -> Iterator[Finding]:
     yield from _ports(wanted, ours, ports.offset)
     if run is not None and ours and not run.supervised():
         yield Finding(
-            "stack", Verdict.PROBLEM, f"{len(ours)} processes of a crashed run still run", "newsroom down stops them"
+            "stack", Verdict.PROBLEM, f"{len(ours)} processes of a crashed stack still run", "newsroom down stops them"
         )
     if run is not None and run.supervised():
         yield from _addresses(ports)
@@ -135,7 +133,7 @@ def _memory(*, running: bool) -> Finding:
     detail = f"{free:.1f} GiB available"
     if free >= FREE_MEMORY_GIB or running:
         return Finding("memory", Verdict.OK, detail)
-    return Finding("memory", Verdict.WARNING, detail, f"a stack takes up to {FREE_MEMORY_GIB:g} GiB: close something")
+    return Finding("memory", Verdict.WARNING, detail, f"the stack needs up to {FREE_MEMORY_GIB:g} GiB: close something")
 
 
 def _downloads(settings: StackSettings) -> Finding:
@@ -143,9 +141,11 @@ def _downloads(settings: StackSettings) -> Finding:
     if not missing:
         return Finding("downloads", Verdict.OK, f"Kafka and the registry are in {settings.cache}")
     return Finding(
-        "downloads", Verdict.WARNING, f"{len(missing)} files are not in {settings.cache} yet",
+        "downloads",
+        Verdict.WARNING,
+        f"{len(missing)} files are not in {settings.cache} yet",
         "the first 'newsroom up' downloads them and needs the network",
-    )  # fmt: skip
+    )
 
 
 def _ports(wanted: set[int], ours: set[int], offset: int) -> Iterator[Finding]:
@@ -166,37 +166,33 @@ def _owner(port: int) -> psutil.Process | None:
     except psutil.AccessDenied:
         return None
     for connection in connections:
-        if (
-            connection.status == psutil.CONN_LISTEN
-            and connection.laddr
-            and connection.laddr.port == port
-            and connection.pid
-        ):
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        if listens and connection.pid:
             return psutil.Process(connection.pid)
     return None
 
 
 def _addresses(ports: Ports) -> Iterator[Finding]:
-    answers = {f"kafka-{node + 1} localhost:{port}": broker_ready(f"localhost:{port}") for node, port in
-               enumerate(ports.brokers[:BROKERS])}  # fmt: skip
+    brokers = {f"kafka-{node}": f"localhost:{port}" for node, port in enumerate(ports.brokers[:BROKERS], 1)}
+    answers = {f"{name} {address}": broker_ready(address) for name, address in brokers.items()}
     answers[f"registry {ports.registry_url}"] = http_ready(f"{ports.registry_url}/subjects")
     answers[f"connect http://localhost:{ports.connect}"] = http_ready(f"http://{LOOPBACK}:{ports.connect}/health")
     answers[f"status {ports.status_url}"] = http_ready(f"http://{LOOPBACK}:{ports.status}/readyz")
-    for address, missing in answers.items():
-        verdict = Verdict.OK if missing is None else Verdict.PROBLEM
-        yield Finding(address, verdict, missing or "answers", "" if missing is None else "newsroom logs shows why")
+    for address, problem in answers.items():
+        if problem is None:
+            yield Finding(address, Verdict.OK, "answers")
+        else:
+            yield Finding(address, Verdict.PROBLEM, problem, "newsroom logs shows why")
 
 
 def _docker() -> Finding:
     if shutil.which("docker") is None:
         return Finding("Docker", Verdict.OK, "not installed; processes do not need it")
     try:
-        done = subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True,
-            timeout=DOCKER_SECONDS, check=False,
-        )  # fmt: skip
+        command = ["docker", "version", "--format", "{{.Server.Version}}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return Finding("Docker", Verdict.WARNING, "the engine does not answer", "processes do not need it")
     if done.returncode == 0:
         return Finding("Docker", Verdict.OK, f"engine {done.stdout.strip()}")
-    return Finding("Docker", Verdict.OK, "client only, no engine answers; processes do not need it")
+    return Finding("Docker", Verdict.OK, "installed, but the engine does not answer; processes do not need it")

@@ -1,4 +1,4 @@
-"""The living table of `newsroom demo`: the pipeline's figures as the status API tells them."""
+"""The table of `newsroom demo`: the pipeline's figures from the status API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOP_WORDS = 6
 
 
 def fetch_figures(ports: Ports) -> dict[str, Any] | None:
-    """The pipeline's figures, or None when the status API does not answer."""
+    """Ask the status API for the pipeline's figures; None if it does not answer."""
     try:
         response = httpx.get(f"{ports.status_url}/api/v1/pipeline", timeout=PROBE_SECONDS, trust_env=False)
     except httpx.HTTPError:
@@ -32,13 +32,13 @@ def fetch_figures(ports: Ports) -> dict[str, Any] | None:
 
 
 def rows(figures: dict[str, Any] | None, ports: Ports) -> list[tuple[str, str]]:
-    """The table's rows: what, and how much."""
+    """The table's rows: label and figures."""
     addresses = ("addresses", f"page {ports.status_url}  brokers {ports.bootstrap}  registry {ports.registry_url}")
     if figures is None:
         return [("figures", "the status API does not answer yet"), addresses]
     records, stages = figures["records"], figures["stages"]
-    top = ", ".join(f"{each['word']} {each['count']}" for each in figures["top_words"][:TOP_WORDS])
-    last = ", ".join(f"{each['word']} {each['value']}" for each in figures["last_joined"][:3])
+    top = ", ".join(f"{row['word']} {row['count']}" for row in figures["top_words"][:TOP_WORDS])
+    last = ", ".join(f"{row['word']} {row['value']}" for row in figures["last_joined"][:3])
     lag = ", ".join(f"{group} {_number(count)}" for group, count in sorted(figures["lag"].items()))
     return [
         ("records in", f"news {_number(records['news'])}, mytopic {_number(records['mytopic'])}"),
@@ -53,18 +53,18 @@ def rows(figures: dict[str, Any] | None, ports: Ports) -> list[tuple[str, str]]:
 
 
 def table(figures: dict[str, Any] | None, ports: Ports, message: str) -> RenderableType:
-    """The rows for a terminal, with what the story is doing below."""
+    """The rows for a terminal, with a message below."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")
-    for what, how_much in rows(figures, ports):
-        grid.add_row(what, how_much)
+    for row in rows(figures, ports):
+        grid.add_row(*row)
     return Group(grid, Text(message, style="cyan"))
 
 
 def line(figures: dict[str, Any] | None, ports: Ports) -> str:
-    """The rows for a pipe: one line, without the addresses, which do not change."""
-    return "; ".join(f"{what}: {how_much.strip()}" for what, how_much in rows(figures, ports)[:-1])
+    """The rows in one line for a pipe, without the addresses, which do not change."""
+    return "; ".join(f"{label}: {text.strip()}" for label, text in rows(figures, ports)[:-1])
 
 
 def _number(value: int | None) -> str:

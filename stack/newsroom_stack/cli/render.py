@@ -1,4 +1,4 @@
-"""How the command line shows things: colour and one living line on a terminal, plain lines in a pipe."""
+"""The consoles and the table of `newsroom ps`: coloured on a terminal, plain in a pipe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STATE_STYLE = {
 
 
 def instances_table(instances: Sequence[Instance]) -> Table:
-    """The table of `newsroom ps`, with the memory of all in its last line."""
+    """The table of `newsroom ps`, with the total memory in its last line."""
     table = Table(box=None, pad_edge=False, show_footer=True)
     total = sum(instance.memory_bytes for instance in instances)
     table.add_column("NAME", footer="total")
@@ -60,12 +60,13 @@ def instances_table(instances: Sequence[Instance]) -> Table:
 
 
 def plain_instances(instances: Sequence[Instance]) -> list[str]:
-    """The same for a pipe: one line an instance, columns of fixed order, no colour, nothing cut off."""
+    """The same table for a pipe, without colour and without cutting anything off."""
     lines = [f"{'NAME':<20} {'ROLE':<9} {'PID':>7} {'STATE':<9} {'READY':<5} {'RESTARTS':>8} {'MEMORY':>10} ADDRESS"]
     lines += [
-        f"{each.name:<20} {each.role:<9} {each.pid or '-':>7} {each.state.value:<9} "
-        f"{'yes' if each.ready else 'no':<5} {each.restarts:>8} {each.memory_bytes / MIB:>6.0f} MiB {each.address}"
-        for each in instances
+        f"{instance.name:<20} {instance.role:<9} {instance.pid or '-':>7} {instance.state.value:<9} "
+        f"{'yes' if instance.ready else 'no':<5} {instance.restarts:>8} "
+        f"{instance.memory_bytes / MIB:>6.0f} MiB {instance.address}"
+        for instance in instances
     ]
-    lines.append(f"total memory {sum(each.memory_bytes for each in instances) / MIB:.0f} MiB")
+    lines.append(f"total memory {sum(instance.memory_bytes for instance in instances) / MIB:.0f} MiB")
     return lines

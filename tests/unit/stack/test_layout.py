@@ -68,8 +68,8 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5s", "5 days"])
-def test_what_is_no_duration_is_named(text: str) -> None:
-    with pytest.raises(StackError, match="is no duration"):
+def test_a_text_that_is_not_a_duration_is_named(text: str) -> None:
+    with pytest.raises(StackError, match="is not a duration"):
         parse_duration(text)
 
 
