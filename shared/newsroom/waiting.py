@@ -75,8 +75,13 @@ class Deadline:
         return self.left() == 0.0
 
 
-def do_nothing() -> None:
+def do_nothing(*_: object) -> None:
     """The default of what is done between two attempts."""
+
+
+def log_missing(missing: str) -> None:
+    """Log what is waited for."""
+    log.info("waiting", missing=missing)
 
 
 @dataclass(frozen=True)
@@ -89,18 +94,20 @@ class Wait:
     """Called before each pause: the loop still turns."""
     first_pause: float = FIRST_PAUSE_SECONDS
     longest_pause: float = LONGEST_PAUSE_SECONDS
+    report: Callable[[str], None] = log_missing
+    """Called with what is missing whenever that changes."""
 
     def until(self, attempt: Callable[[], T], late: Callable[[str], Exception]) -> T:
         """Call `attempt` until it raises no `TransientError`, and return its result.
 
-        What is missing is logged whenever it changes. `late` makes the error of a wait that lasted too long, from what
+        `late` makes the error of a wait that lasted too long, from what
         was last missing. The attempt that the deadline interrupts is followed by a last one.
 
         Raises:
             Stopped: a signal came meanwhile.
             Exception: what `late` made, or whatever else `attempt` raised.
         """
-        logged, pause = "", self.first_pause
+        reported, pause = "", self.first_pause
         while True:
             try:
                 return attempt()
@@ -110,9 +117,9 @@ class Wait:
                     raise Stopped(missing) from error
                 if self.deadline.passed():
                     raise late(missing) from error
-            if missing != logged:
-                logged = missing
-                log.info("waiting", missing=missing)
+            if missing != reported:
+                reported = missing
+                self.report(missing)
             self.tick()
             if self.stop.wait(min(pause, self.deadline.left())):
                 raise Stopped(missing)

@@ -12,12 +12,14 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 from typing_extensions import override
 
+from newsroom.waiting import need
 from newsroom_stack.catalogue import SERVICES, service_kind
 from newsroom_stack.containers.compose import Compose
 from newsroom_stack.containers.logs import Follower, lines_of
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent
 from newsroom_stack.ports import Ports
+from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -217,15 +219,19 @@ class ContainerStack(Stack):
         return found
 
     def _wait(self, container: Container, done: Callable[[Container], bool], what: str) -> None:
-        end = time.monotonic() + READY_SECONDS
-        with _told_as(name_of(container)):
+        name = name_of(container)
+
+        def attempt() -> None:
             container.reload()
-            while not done(container):
-                if time.monotonic() > end:
-                    seen = f"{container.status}, {_health(container) or 'no health check'}"
-                    raise StackError(f"waited {READY_SECONDS:.0f} s for {name_of(container)} {what}: it is {seen}")
-                time.sleep(POLL_SECONDS)
-                container.reload()
+            need(None if done(container) else f"it is {container.status}, {_health(container) or 'no health check'}")
+
+        with _told_as(name):
+            wait_until(
+                attempt,
+                READY_SECONDS,
+                lambda missing: StackError(f"waited {READY_SECONDS:.0f} s for {name} {what}: {missing}"),
+                pause=POLL_SECONDS,
+            )
 
     def _engine(self) -> docker.DockerClient:
         if self._client is None:

@@ -13,13 +13,15 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     IsolationLevel,
-    KafkaError,
     KafkaException,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from newsroom.errors import NotYet
+from newsroom.kafka_errors import is_unreachable, reason_of
 from newsroom_stack.errors import StackError
+from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -30,9 +32,6 @@ ADMIN_SECONDS = 10.0
 
 POLL_SECONDS = 0.2
 READ_SECONDS = 30.0
-
-TRANSIENT_CODES = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})  # noqa: SLF001
-"""librdkafka's own codes of lost connections, which it does not call retriable."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +70,20 @@ class Observer:
         Raises:
             StackError: the leaders did not tell within `READ_SECONDS`.
         """
-        end = time.monotonic() + READ_SECONDS
-        while True:
+
+        def attempt() -> dict[int, int]:
             try:
                 return self._end_offsets(topic)
             except (KafkaException, TimeoutError, StackError) as error:
-                # While a leader moves, its successor may not know yet; nor does every broker of a new topic.
-                if time.monotonic() > end:
-                    raise StackError(f"topic {topic}: no end offsets within {READ_SECONDS:g} s ({error})") from error
-                time.sleep(POLL_SECONDS)
+                # While a leader moves, its successor may not know yet; nor does every broker know a new topic.
+                raise NotYet(reason_of(error)) from error
+
+        return wait_until(
+            attempt,
+            READ_SECONDS,
+            lambda missing: StackError(f"topic {topic}: no end offsets within {READ_SECONDS:g} s ({missing})"),
+            pause=POLL_SECONDS,
+        )
 
     def _end_offsets(self, topic: str) -> dict[int, int]:
         wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
@@ -202,7 +206,7 @@ def _read_to(consumer: Consumer, topic: str, ends: Mapping[int, int], seconds: f
         for message in consumer.consume(1000, POLL_SECONDS):
             if message.error():
                 # A broker that went away is the client's business: it finds the next leader by itself.
-                if not (message.error().retriable() or message.error().code() in TRANSIENT_CODES):
+                if not is_unreachable(message.error()):
                     raise StackError(f"topic {topic}: {message.error().str()}")
             elif message.offset() < ends[message.partition()]:
                 yield _record(message)

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from newsroom.errors import NotYet
+from newsroom.waiting import need
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.pipeline.observe import Observer
+from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,32 +77,27 @@ class Story:
             StageFailed: the message names the stage, and what was seen instead.
         """
         # A stack that runs already may still be starting.
-        self._stage("everything ready", lambda: not self._unready(), lambda: f"not ready: {', '.join(self._unready())}")
-        self._stage("headlines", lambda: self._total("news") > 0, lambda: f"{self._total('news')} records in news")
+        self._stage("everything ready", self._unready)
+        self._stage("headlines", lambda: None if self._total("news") else "0 records in news")
         headlines = self._total("news")
-        self._stage("consumed", lambda: self._consumed() >= headlines, lambda: f"{self._consumed()} of {headlines}")
+        self._stage("consumed", lambda: _short(self._consumed(), headlines))
         # Before the rounds: the counts of earlier runs must be complete, or six more would be six more than some.
         self._wait_for_group("wordcount-stream", "mytopic")
         self._wait_for_group("wordcount-stream", "word-deltas")
         before = self._observer.counts()
         self._produce("--rounds", str(ROUNDS))
         wanted = {f"value{i}": before.get(f"value{i}", 0) + ROUNDS for i in range(KEYS)}
-        self._stage("word count", lambda: self._has(wanted), lambda: self._difference(wanted))
+        self._stage("word count", lambda: self._difference(wanted))
         self._wait_for_group("join-service", "word-counts")
         before_join = self._observer.end_offsets("words-joined")
         self._produce(
             "--topic", "word", "--source", "-", "--input-format", "jsonl", stdin={"key": WORD, "value": LABEL}
         )
         result = (WORD, wanted[WORD], LABEL)
-        self._stage(
-            "join", lambda: result in self._observer.joined(before_join), lambda: f"no {result} in words-joined"
-        )
+        missing = f"no {result} in words-joined"
+        self._stage("join", lambda: None if result in self._observer.joined(before_join) else missing)
         strings = self._total("mytopic")
-        self._stage(
-            "connector",
-            lambda: self._stack.sink_lines() >= strings,
-            lambda: f"{self._stack.sink_lines()} of {strings} lines",
-        )
+        self._stage("connector", lambda: _short(self._stack.sink_lines(), strings, " lines"))
         return Seen(
             headlines=self._total("news"),
             consumed=self._consumed(),
@@ -109,28 +107,38 @@ class Story:
             seconds=time.monotonic() - self._started,
         )
 
-    def _stage(self, name: str, seen: Callable[[], bool], instead: Callable[[], str]) -> None:
-        end = time.monotonic() + STAGE_SECONDS
-        while (missing := _missing(seen, instead)) is not None:
-            if time.monotonic() > end:
-                raise StageFailed(f"stage '{name}' was not seen within {STAGE_SECONDS:.0f} s: {missing}")
-            time.sleep(POLL_SECONDS)
+    def _stage(self, name: str, missing: Callable[[], str | None]) -> None:
+        """Wait until nothing is missing; a question without an answer is something missing, too."""
+
+        def attempt() -> None:
+            try:
+                need(missing())
+            except StackError as error:
+                raise NotYet(str(error)) from error
+
+        wait_until(
+            attempt,
+            STAGE_SECONDS,
+            lambda missing: StageFailed(f"stage '{name}' was not seen within {STAGE_SECONDS:.0f} s: {missing}"),
+            pause=POLL_SECONDS,
+        )
         self._show(f"{name}: seen")
 
     def _wait_for_group(self, group: str, topic: str) -> None:
         ends: dict[int, int] = {}
 
-        def passed() -> bool:
+        def missing() -> str | None:
             # The end as it was first: headlines go on being counted, so the end itself moves.
             ends.update({} if ends else self._observer.end_offsets(topic))
-            return self._observer.passed(group, topic, ends)
+            if self._observer.passed(group, topic, ends):
+                return None
+            return f"committed {self._observer.committed(group, topic)} of {ends}"
 
-        self._stage(
-            f"{group} past {topic}", passed, lambda: f"committed {self._observer.committed(group, topic)} of {ends}"
-        )
+        self._stage(f"{group} past {topic}", missing)
 
-    def _unready(self) -> list[str]:
-        return [each.name for each in self._stack.ps() if not each.ready]
+    def _unready(self) -> str | None:
+        names = [instance.name for instance in self._stack.ps() if not instance.ready]
+        return f"not ready: {', '.join(names)}" if names else None
 
     def _produce(self, *options: str, stdin: dict[str, str] | None = None) -> None:
         command = [str(Path(sys.executable).parent / "news-producer"), "--format", "string", *options]
@@ -160,22 +168,13 @@ class Story:
     def _consumed(self) -> int:
         return sum(self._observer.committed("avro-consumer", "news").values())
 
-    def _has(self, wanted: dict[str, int]) -> bool:
-        return not self._missing(wanted)
-
-    def _missing(self, wanted: dict[str, int]) -> dict[str, int]:
+    def _difference(self, wanted: dict[str, int]) -> str | None:
         counts = self._observer.counts()
-        return {word: counts.get(word, 0) for word, count in wanted.items() if counts.get(word, 0) != count}
-
-    def _difference(self, wanted: dict[str, int]) -> str:
-        missing = self._missing(wanted)
-        word = next(iter(missing), WORD)
-        return f"{word} is {missing.get(word)} instead of {wanted[word]} ({len(missing)} words differ)"
+        missing = {word: counts.get(word, 0) for word, count in wanted.items() if counts.get(word, 0) != count}
+        for word, count in missing.items():
+            return f"{word} is {count} instead of {wanted[word]} ({len(missing)} words differ)"
+        return None
 
 
-def _missing(seen: Callable[[], bool], instead: Callable[[], str]) -> str | None:
-    """None when it is seen, otherwise what is there instead; a question without an answer is that, too."""
-    try:
-        return None if seen() else instead()
-    except StackError as error:
-        return str(error)
+def _short(number: int, wanted: int, unit: str = "") -> str | None:
+    return None if number >= wanted else f"{number} of {wanted}{unit}"

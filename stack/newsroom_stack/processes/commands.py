@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+from newsroom.waiting import Stopped
 from newsroom_stack.catalogue import service_kind
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
@@ -36,6 +37,9 @@ class Commands:
         except StackError as error:
             request.answer.put({"error": str(error)})
             return []
+        except Stopped:
+            request.answer.put({"error": "the stack is being stopped"})
+            raise
         request.answer.put({"lines": lines})
         return lines
 

@@ -6,16 +6,18 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from newsroom.waiting import need
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
 from newsroom_stack.processes.child import Child
 from newsroom_stack.processes.logfiles import cut
 from newsroom_stack.processes.runfile import END_SECONDS
+from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
+    from newsroom.waiting import StopFlag
     from newsroom_stack.layout import Layout
     from newsroom_stack.processes.plan import Member
 
@@ -51,7 +53,7 @@ class Crew:
     """
 
     def __init__(
-        self, layout: Layout, stopping: threading.Event, *, say: Callable[[str], None], changed: Callable[[], None]
+        self, layout: Layout, stopping: StopFlag, *, say: Callable[[str], None], changed: Callable[[], None]
     ) -> None:
         self.children: list[Child] = []
         self._layout = layout
@@ -101,47 +103,40 @@ class Crew:
         """Wait until each of them is ready; `tell` gets the name of the one that is waited for.
 
         Raises:
-            StackError: one died, or was not ready within its deadline; or the stack is to stop.
+            StackError: one died, or was not ready within its deadline.
+            Stopped: the stack is to stop.
         """
         for child in children:
             tell(child.name)
-            last = "not asked yet"
-
-            def ready(child: Child = child) -> bool:
-                nonlocal last
-                missing = child.member.probe.missing()
-                last = missing or last
-                return missing is None
-
-            self.wait(ready, child.member.deadline, child.name, lambda: last, children)  # noqa: B023 - called within the turn
+            self.wait(child.member.probe.missing, child.member.deadline, child.name, children)
             child.state = State.RUNNING
             self._say(f"{child.name}: ready in {time.monotonic() - child.started_at:.1f} s, {child.member.address}")
             self._changed()
 
     def wait(
-        self,
-        done: Callable[[], bool],
-        seconds: float,
-        what: str,
-        seen: Callable[[], str],
-        children: Sequence[Child] = (),
+        self, missing: Callable[[], str | None], seconds: float, what: str, children: Sequence[Child] = ()
     ) -> None:
-        """Wait until `done`, at most so many seconds; what was `seen` instead is in the message.
+        """Look after everything until nothing is missing, at most so many seconds.
 
         Raises:
-            StackError: it was not done in time, one of `children` died, or the stack is to stop.
+            StackError: something is still missing, or one of `children` died.
+            Stopped: the stack is to stop.
         """
-        end = time.monotonic() + seconds
-        while not done():
-            if self._stopping.is_set():
-                raise StackError("stopped while starting")
+
+        def attempt() -> None:
             for child in children:
                 if self._cannot_start(child):
                     raise StackError(f"{child.name} {child.describe_end()} while starting:\n{child.last_lines()}")
             self.look_after()
-            if time.monotonic() > end:
-                raise StackError(f"{what} was not ready within {seconds:.0f} s: {seen()}")
-            self._stopping.wait(PROBE_INTERVAL_SECONDS)
+            need(missing())
+
+        wait_until(
+            attempt,
+            seconds,
+            lambda missing: StackError(f"{what} was not ready within {seconds:.0f} s: {missing}"),
+            pause=PROBE_INTERVAL_SECONDS,
+            stop=self._stopping,
+        )
 
     def _cannot_start(self, child: Child) -> bool:
         deaths = self._deaths.get(child.name, 0)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from newsroom.waiting import StopFlag, Stopped
 from newsroom_stack.catalogue import BROKERS, SERVICES
 from newsroom_stack.errors import StackError
 from newsroom_stack.jvm.artifacts import ensure_artifacts
@@ -57,7 +58,7 @@ class Supervisor:
         self.plan = plan
         self.run_file = plan.layout.run / "stack.json"
         self.run = Run(os.getpid(), mark_of(os.getpid()), port_offset=plan.settings.port_offset)
-        self.stopping = threading.Event()
+        self.stopping = StopFlag()
         self.crew = Crew(plan.layout, self.stopping, say=say, changed=self._save)
         self.commands = Commands(self.crew, plan)
         self._run_for = run_for
@@ -82,8 +83,10 @@ class Supervisor:
                 try:
                     self._start_everything()
                     self._serve(control)
+                except Stopped:
+                    pass  # asked to, while something was still starting
                 except StackError as error:
-                    code = 0 if self.stopping.is_set() else 1
+                    code = 0 if self.stopping else 1
                     if code:
                         self._phase("failed", str(error))
                 finally:
@@ -154,8 +157,8 @@ class Supervisor:
                 stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         try:
-            self.crew.wait(lambda: job.poll() is not None, seconds, launch.name, lambda: "it still runs")
-        except StackError:
+            self.crew.wait(lambda: "it still runs" if job.poll() is None else None, seconds, launch.name)
+        except (StackError, Stopped):
             job.kill()
             job.wait()
             raise
@@ -168,7 +171,7 @@ class Supervisor:
 
     def _serve(self, control: ControlServer) -> None:
         end = time.monotonic() + self._run_for if self._run_for is not None else None
-        while not self.stopping.is_set():
+        while not self.stopping:
             self.crew.look_after()
             with contextlib.suppress(queue.Empty):
                 for line in self.commands.answer(control.requests.get(timeout=POLL_SECONDS)):

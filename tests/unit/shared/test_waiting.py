@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from typing_extensions import override
 
 from newsroom.errors import ClusterUnavailable, NotYet, RegistryUnavailable
 from newsroom.waiting import Deadline, StopFlag, Stopped, Wait, need
@@ -16,6 +17,7 @@ class Pauses(StopFlag):
         self.seconds: list[float] = []
         self._ends_after = ends_after
 
+    @override
     def wait(self, seconds: float) -> bool:
         self.seconds.append(seconds)
         if len(self.seconds) == self._ends_after:

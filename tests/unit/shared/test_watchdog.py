@@ -54,7 +54,7 @@ def test_a_close_in_time_is_left_alone_though_the_loop_stands(monkeypatch: pytes
     assert not ended.wait(0.1)
 
 
-def test_the_process_ends_with_one_and_says_why() -> None:
+def test_the_process_ends_with_one_and_says_why_and_where_it_hangs() -> None:
     code = (
         "import time; from newsroom.health import Health; from newsroom.streams.watchdog import Watchdog\n"
         "with Watchdog(Health(), close_seconds=0.0) as dog:\n"
@@ -63,6 +63,7 @@ def test_the_process_ends_with_one_and_says_why() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert "did not close within 0 s: ended by force" in done.stdout
+    assert 'File "<string>", line 3 in <module>' in done.stderr
 
 
 STUCK = """

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import psutil
 import pytest
 from typing_extensions import override
 
+from newsroom.waiting import StopFlag, Stopped
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
 from newsroom_stack.jvm.launch import Launch
@@ -59,7 +59,7 @@ class Ship:
     """A crew with everything around it."""
 
     folder: Path
-    stopping: threading.Event = field(default_factory=threading.Event)
+    stopping: StopFlag = field(default_factory=StopFlag)
     said: list[str] = field(default_factory=list)
     saves: int = 0
 
@@ -142,7 +142,7 @@ def test_a_member_that_is_never_ready_is_named_with_what_was_seen(ship: Ship) ->
 def test_a_stop_ends_the_wait(ship: Ship) -> None:
     child = ship.crew.add(ship.member("a-1", "import time; time.sleep(60)"))
     ship.stopping.set()
-    with pytest.raises(StackError, match="stopped while starting"):
+    with pytest.raises(Stopped):
         ship.crew.wait_ready([child])
 
 

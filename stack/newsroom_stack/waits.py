@@ -1,0 +1,32 @@
+"""How the stack waits: as the services do, but silently, and with a steady pause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from newsroom.waiting import Deadline, StopFlag, Wait, do_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from newsroom_stack.errors import StackError
+
+T = TypeVar("T")
+
+
+def wait_until(
+    attempt: Callable[[], T],
+    seconds: float,
+    late: Callable[[str], StackError],
+    *,
+    pause: float,
+    stop: StopFlag | None = None,
+) -> T:
+    """Call `attempt` every `pause` seconds until it does not raise `NotYet`, and return its result.
+
+    Raises:
+        StackError: what `late` made of what was still missing after so many seconds.
+        Stopped: `stop` was set.
+    """
+    wait = Wait(Deadline(seconds), stop or StopFlag(), first_pause=pause, longest_pause=pause, report=do_nothing)
+    return wait.until(attempt, late)
