@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter
-from quixstreams.context import message_context
 
 from join_service.join import Count, Joined, Label, decode_count, join, joined_line
 from newsroom.logs import get_logger
-from newsroom.streams.decoding import Decoder, Poison, decode_text
+from newsroom.streams.decoding import Decoder, Poison, decode_text, log_skipped
 from newsroom.topics import WORD, WORD_COUNTS, WORDS_JOINED
 
 if TYPE_CHECKING:
@@ -78,10 +77,7 @@ def side_reader(
         messages.inc()
         if isinstance(value, Poison):
             undecodable.inc()
-            at = message_context()
-            log.warning(
-                "undecodable record skipped", topic=topic, partition=at.partition, offset=at.offset, reason=value.reason
-            )
+            log_skipped(value)
             return None
         if key is None:
             without_key.inc()

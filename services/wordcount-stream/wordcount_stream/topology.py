@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter
-from quixstreams.context import message_context
 
 from newsroom.logs import get_logger
-from newsroom.streams.decoding import Decoder, Poison, decode_text
+from newsroom.streams.decoding import Decoder, Poison, decode_text, log_skipped
 from newsroom.topics import MYTOPIC, NEWS, WORD_COUNTS, WORD_DELTAS
 from wordcount_stream import deltas
 from wordcount_stream.combiner import Combiner
-from wordcount_stream.words import MAX_WORD_CHARACTERS, without_giants, words_of
+from wordcount_stream.words import MAX_WORD_CHARACTERS, without_overlong, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +36,7 @@ log = get_logger(__name__)
 MESSAGES = Counter("newsroom_wordcount_messages", "Records read, by topic.", ["topic"])
 FILTERED = Counter("newsroom_wordcount_filtered", "Records dropped because they contain 'filter'.")
 WORDS = Counter("newsroom_wordcount_words", "Words counted.")
-GIANTS = Counter("newsroom_wordcount_giants", "Words dropped because they are too long to be any.")
+OVERLONG = Counter("newsroom_wordcount_giants", "Words dropped because they exceed the length limit.")
 UNDECODABLE = Counter("newsroom_wordcount_undecodable", "Poison records skipped, by topic.", ["topic"])
 COUNTS_PRODUCED = Counter("newsroom_wordcount_counts_produced", "New counts produced to word-counts.")
 
@@ -94,15 +93,15 @@ def word_reader(topic: str, text_of: Callable[[Any], str | Poison]) -> Callable[
             return []
         text = value if isinstance(value, Poison) else text_of(value)
         if isinstance(text, Poison):
-            skip(text)
+            skip(topic, text)
             return []
         words = words_of(text)
         if words is None:
             FILTERED.inc()
             return []
         if len(text) > MAX_WORD_CHARACTERS:
-            kept = without_giants(words)
-            GIANTS.inc(len(words) - len(kept))
+            kept = without_overlong(words)
+            OVERLONG.inc(len(words) - len(kept))
             words = kept
         WORDS.inc(len(words))
         return words
@@ -110,13 +109,10 @@ def word_reader(topic: str, text_of: Callable[[Any], str | Poison]) -> Callable[
     return read
 
 
-def skip(poison: Poison) -> None:
-    """Count and report a poison record; its offset is committed with the rest."""
-    at = message_context()
-    UNDECODABLE.labels(at.topic).inc()
-    log.warning(
-        "undecodable record skipped", topic=at.topic, partition=at.partition, offset=at.offset, reason=poison.reason
-    )
+def skip(topic: str, poison: Poison) -> None:
+    """Count and log a poison record; its offset is committed with the others."""
+    UNDECODABLE.labels(topic).inc()
+    log_skipped(poison)
 
 
 class CountKeeper:
@@ -136,7 +132,7 @@ class CountKeeper:
     ) -> None:
         """Process one delta record; the counts carry its `timestamp` (ms)."""
         if not isinstance(value, dict):
-            skip(value or Poison("no value"))
+            skip(WORD_DELTAS.name, value or Poison("no value"))
             return
         produce = self._frame.processing_context.producer.produce
         for word, delta in value.items():

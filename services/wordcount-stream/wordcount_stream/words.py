@@ -22,6 +22,6 @@ def words_of(text: str) -> list[str] | None:
     return words
 
 
-def without_giants(words: list[str]) -> list[str]:
-    """The words without those that are too long to be any."""
+def without_overlong(words: list[str]) -> list[str]:
+    """The words that do not exceed the length limit."""
     return [word for word in words if len(word) <= MAX_WORD_CHARACTERS]

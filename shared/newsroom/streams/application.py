@@ -77,11 +77,18 @@ class StreamApplication(Application):
     Quix has no hook for the three rebalance callbacks; they are overridden (a test holds their names fast).
     """
 
-    def __init__(self, health: Health, stop: StopFlag, **options: Any) -> None:  # noqa: ANN401 - Quix's own options
+    def __init__(
+        self,
+        health: Health,
+        stop: StopFlag,
+        *,
+        consumer_extra_config: dict[str, Any],
+        **options: Any,  # noqa: ANN401 - Quix's own options
+    ) -> None:
         self._health = health
         self._asked_to_stop = stop
         self._watchdog: Watchdog | None = None
-        super().__init__(**options)
+        super().__init__(consumer_extra_config=consumer_extra_config | {"stats_cb": self.on_statistics}, **options)
 
     def on_statistics(self, _: str) -> None:
         """Called by librdkafka inside poll(), once a second: the loop turns."""
@@ -167,12 +174,7 @@ def build_application(
     `consumer_poll_timeout` (seconds) bounds how late a due commit and a stop request are noticed.
     """
     name = identity(settings, slot)
-    app: StreamApplication
-
-    def on_statistics(statistics: str) -> None:
-        app.on_statistics(statistics)
-
-    app = StreamApplication(
+    return StreamApplication(
         health,
         stop,
         broker_address=ConnectionConfig.from_librdkafka_dict(settings.client_config(name), ignore_extras=True),
@@ -181,7 +183,7 @@ def build_application(
         auto_offset_reset="earliest",
         commit_interval=settings.commit_interval,
         consumer_poll_timeout=consumer_poll_timeout,
-        consumer_extra_config=_consumer_extra(settings, name) | {"stats_cb": on_statistics},
+        consumer_extra_config=_consumer_extra(settings, name),
         producer_extra_config=_producer_extra(name),
         state_dir=folder,
         rocksdb_options=RocksDBOptions(
@@ -199,7 +201,6 @@ def build_application(
         on_processing_error=_leave_to_caller,
         on_producer_error=_leave_to_caller,
     )
-    return app
 
 
 FETCH_WAIT_MS = 50

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from newsroom.errors import DecodeError
+from newsroom.logs import get_logger
 
 with warnings.catch_warnings(record=True):
     # As in newsroom.schemas.registry: a library below announces a rename that no reader of our logs can act on.
+    from quixstreams.context import message_context
     from quixstreams.models import Deserializer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,18 @@ class Decoder(Deserializer):
             return self._decode(value)
         except DecodeError as error:
             return Poison(str(error))
+
+
+def log_skipped(poison: Poison) -> None:
+    """Log that the service skips the record it is processing, with the record's place."""
+    place = message_context()
+    log.warning(
+        "undecodable record skipped",
+        topic=place.topic,
+        partition=place.partition,
+        offset=place.offset,
+        reason=poison.reason,
+    )
 
 
 def decode_text(data: bytes) -> str:

@@ -111,7 +111,7 @@ def test_filtered_records_are_not_counted(running: Running) -> None:
     assert _metric("filtered") == before + 1
 
 
-def test_words_too_long_to_be_any_are_dropped_and_counted(running: Running) -> None:
+def test_overlong_words_are_dropped_and_counted(running: Running) -> None:
     before = _metric("giants")
     running.feed("mytopic", b"small " + b"x" * (MAX_WORD_CHARACTERS + 1))
     assert running.checkpoint() == {"small": 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wordcount_stream.words import MAX_WORD_CHARACTERS, without_giants, words_of
+from wordcount_stream.words import MAX_WORD_CHARACTERS, without_overlong, words_of
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_filter_is_looked_for_before_lower_casing() -> None:
 
 def test_a_word_too_long_for_a_key_is_left_out_alone() -> None:
     longest = "x" * MAX_WORD_CHARACTERS
-    assert without_giants(["a", longest, f"{longest}x", "b"]) == ["a", longest, "b"]
+    assert without_overlong(["a", longest, f"{longest}x", "b"]) == ["a", longest, "b"]
