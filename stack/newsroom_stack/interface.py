@@ -1,4 +1,4 @@
-"""What can be done with a stack, whichever way it runs. The command line, tests, lab and faults use only this."""
+"""What can be done with a stack, whichever way it runs. The command line and the tests use only this."""
 
 from __future__ import annotations
 
@@ -121,5 +121,9 @@ class Stack(ABC):
         """Stop the instance if it runs, start it and wait until it is ready."""
 
     @abstractmethod
-    def sink_lines(self) -> int:
-        """Lines in the file that the connector writes."""
+    def execute(self, name: str, *command: str) -> str:
+        """Run a command where an instance runs, in its folder, and return what it wrote.
+
+        Raises:
+            StackError: there is no such instance, or the command failed.
+        """

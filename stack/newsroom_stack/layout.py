@@ -13,6 +13,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 """The clone: the stack runs the services, schemas and Connect configurations of its own checkout."""
 
 
+SINK_FILE = "test.sink.txt"
+"""The file the connector writes, under the lab's name, in Connect's folder."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """The folders of one stack, all below its home."""
@@ -36,8 +40,8 @@ class Layout:
 
     @property
     def sink_file(self) -> Path:
-        """The file the connector writes, under the lab's name."""
-        return self.data / "connect" / "test.sink.txt"
+        """The file the connector writes."""
+        return self.data / "connect" / SINK_FILE
 
     @property
     def consumed(self) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.pipeline.story import sink_lines
 from pipeline import wait_for
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def test_the_connectors_file_holds_the_topics_values(pipeline: ContainerPipeline
         return Counter(pipeline.execute("connect", "cat", "test.sink.txt").output.splitlines())
 
     wait_for("the connector's file", lambda: written() == values)
-    assert pipeline.stack.sink_lines() == sum(values.values())
+    assert sink_lines(pipeline.stack) == sum(values.values())
 
 
 def docker(*command: str) -> str:

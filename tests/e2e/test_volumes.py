@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from newsroom_stack.errors import StackError
+from newsroom_stack.pipeline.story import sink_lines
 from pipeline import KEYS, wait_for
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def value_counts(pipeline: ContainerPipeline) -> dict[str, int]:
 
 def test_down_and_up_keeps_data_and_down_with_volumes_forgets_it(pipeline: ContainerPipeline) -> None:
     wanted = pipeline.count_rounds_and_join_all(2)
-    lines = pipeline.stack.sink_lines()
+    lines = sink_lines(pipeline.stack)
     subjects = pipeline.ask("http://registry:8080/apis/ccompat/v7/subjects").json()
 
     def consumed() -> int:
@@ -44,7 +45,7 @@ def test_down_and_up_keeps_data_and_down_with_volumes_forgets_it(pipeline: Conta
     pipeline.connect()
     assert value_counts(pipeline) == wanted
     assert pipeline.ask("http://registry:8080/apis/ccompat/v7/subjects").json() == subjects
-    assert pipeline.stack.sink_lines() >= lines
+    assert sink_lines(pipeline.stack) >= lines
     # While leaders move back, a coordinator may not answer.
     wait_for("its commits are kept", lambda: consumed() >= before)
     pipeline.count_rounds_and_join_all(1)

@@ -46,9 +46,6 @@ POLL_SECONDS = 0.25
 KILLED = 128 + 9
 """The exit code of a process that SIGKILL ended."""
 
-SINK_FILE = "test.sink.txt"
-"""Below Connect's working directory."""
-
 LABEL = "com.docker.compose."
 INSIDE_PORT = 8000
 """Where each of our services answers inside the network."""
@@ -187,11 +184,14 @@ class ContainerStack(Stack):
         return [f"{name_of(each)}: restarted and ready" for each in found]
 
     @override
-    def sink_lines(self) -> int:
-        (connect,) = self.find("connect")
-        with _told_as("connect"):
-            code, output = connect.exec_run(["wc", "-l", SINK_FILE])
-        return int(output.split()[0]) if code == 0 and isinstance(output, bytes) else 0
+    def execute(self, name: str, *command: str) -> str:
+        container, *_ = self.find(name)
+        with _told_as(name):
+            code, output = container.exec_run(list(command))
+        text = output.decode(errors="replace") if isinstance(output, bytes) else ""
+        if code != 0:
+            raise StackError(f"{name}: '{' '.join(command)}' failed: {text.strip()}")
+        return text
 
     def close(self) -> None:
         """Close the connection to the engine; the next call opens it again."""

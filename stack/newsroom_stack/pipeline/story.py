@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from newsroom.errors import NotYet
 from newsroom.waiting import need
 from newsroom_stack.errors import StackError
-from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.layout import REPOSITORY, SINK_FILE
 from newsroom_stack.pipeline.observe import Observer
 from newsroom_stack.waits import wait_until
 
@@ -97,13 +97,13 @@ class Story:
         missing = f"no {result} in words-joined"
         self._stage("join", lambda: None if result in self._observer.joined(before_join) else missing)
         strings = self._total("mytopic")
-        self._stage("connector", lambda: _short(self._stack.sink_lines(), strings, " lines"))
+        self._stage("connector", lambda: _short(sink_lines(self._stack), strings, " lines"))
         return Seen(
             headlines=self._total("news"),
             consumed=self._consumed(),
             count=wanted[WORD],
             words=sum(self._observer.counts().values()),
-            connector_lines=self._stack.sink_lines(),
+            connector_lines=sink_lines(self._stack),
             seconds=time.monotonic() - self._started,
         )
 
@@ -174,6 +174,15 @@ class Story:
         for word, count in missing.items():
             return f"{word} is {count} instead of {wanted[word]} ({len(missing)} words differ)"
         return None
+
+
+def sink_lines(stack: Stack) -> int:
+    """Lines in the file that the connector writes.
+
+    Raises:
+        StackError: the file is not there (yet), or Connect's container does not answer.
+    """
+    return int(stack.execute("connect", "wc", "-l", SINK_FILE).split()[0])
 
 
 def _short(number: int, wanted: int, unit: str = "") -> str | None:

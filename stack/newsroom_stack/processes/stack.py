@@ -41,6 +41,7 @@ START_SECONDS = 300.0
 """The sum of the members' own deadlines is never reached before one of them fails; this bounds a hung supervisor."""
 
 STOP_SECONDS = 30.0
+EXECUTE_SECONDS = 30.0
 SUPERVISOR = "supervisor"
 
 
@@ -183,18 +184,28 @@ class ProcessStack(Stack):
         return self._ask("restart", name=name)
 
     @override
-    def sink_lines(self) -> int:
+    def execute(self, name: str, *command: str) -> str:
+        folders = {process["name"]: process["folder"] for process in self._running().processes}
+        if name not in folders:
+            raise StackError(f"there is no '{name}' in this stack: {', '.join(folders)}")
         try:
-            with self.layout.sink_file.open("rb") as lines:
-                return sum(1 for _ in lines)
-        except FileNotFoundError:
-            return 0
+            done = subprocess.run(
+                command, cwd=folders[name], capture_output=True, text=True, timeout=EXECUTE_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StackError(f"{name}: '{' '.join(command)}' failed: {error}") from error
+        if done.returncode != 0:
+            raise StackError(f"{name}: '{' '.join(command)}' failed: {done.stderr.strip()}")
+        return done.stdout
 
     def _ask(self, action: str, **arguments: Any) -> list[str]:  # noqa: ANN401 - JSON values
+        return ask(Path(self._running().control), action, **arguments)
+
+    def _running(self) -> Run:
         run = self._run()
         if run is None:
             raise StackError(f"no stack runs from {self.layout.home}: start it with 'newsroom up'")
-        return ask(Path(run.control), action, **arguments)
+        return run
 
 
 class ProcessOwner(Owner):

@@ -213,6 +213,7 @@ class Supervisor:
                 "state": child.state.value,
                 "restarts": child.restarts,
                 "log": str(child.log),
+                "folder": str(child.member.launch.cwd),
             }
             for child in self.crew.children
         ]

@@ -173,7 +173,11 @@ def test_what_the_engine_refuses_is_a_sentence(
     there[:] = [FakeContainer("connect", status="paused")]
     for act in ("unpause", "exec_run", "reload"):
         monkeypatch.setattr(there[0], act, refuse, raising=False)
-    for ask in (lambda: stack.resume("connect"), stack.sink_lines, lambda: stack.kill("connect")):
+    for ask in (
+        lambda: stack.resume("connect"),
+        lambda: stack.execute("connect", "true"),
+        lambda: stack.kill("connect"),
+    ):
         with pytest.raises(StackError, match="connect: No such container: abc"):
             ask()
 

@@ -46,8 +46,8 @@ class Pipeline:
             SimpleNamespace(name=name, ready=False) for name in self.unready
         ]
 
-    def sink_lines(self) -> int:
-        return 42 * self.rounds
+    def execute(self, *_: str) -> str:
+        return f"{42 * self.rounds} test.sink.txt\n"
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         return {0: 42 * self.rounds if topic == "mytopic" else 10}
@@ -113,7 +113,7 @@ def test_a_pipeline_that_works_is_told_with_its_figures(pipeline: Pipeline) -> N
         ("passed", lambda *_: False, r"'wordcount-stream past mytopic' was not seen within 0 s: committed \{0: 10\}"),
         ("counts", lambda: {"value0": 1}, r"'word count' was not seen .* value0 is 1 instead of 7 \(21 words differ\)"),
         ("joined", lambda *_: [], r"'join' was not seen .* no \('value10', 6, 'active'\) in words-joined"),
-        ("sink_lines", lambda: 41, "'connector' was not seen within 0 s: 41 of 252 lines"),
+        ("execute", lambda *_: "41 test.sink.txt\n", "'connector' was not seen within 0 s: 41 of 252 lines"),
     ],
 )
 def test_a_stage_that_is_not_seen_is_named_with_what_is_there(
@@ -172,7 +172,7 @@ def test_the_command_says_failed_with_the_stage_and_ends_with_1(
     monkeypatch.setattr(cli, "console", console)
     good = CliRunner().invoke(cli.app, ["demo", "--for", "0s"])
     assert (good.exit_code, "pipeline: ok - " in console.export_text(clear=True)) == (0, True)
-    monkeypatch.setattr(pipeline, "sink_lines", lambda: 0)
+    monkeypatch.setattr(pipeline, "execute", lambda *_: "0 test.sink.txt\n")
     bad = CliRunner().invoke(cli.app, ["demo"])
     said = console.export_text()
     assert bad.exit_code == 1
