@@ -1,4 +1,4 @@
-"""The JSON API: every answer comes from the last snapshot, none asks Kafka."""
+"""The JSON API. Every answer comes from the last snapshot; no request asks Kafka."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
-from status_api.pipeline import Pipeline, Roles, pipeline
+from status_api.pipeline import Pipeline, pipeline
 from status_api.problems import problem
+from status_api.responses import cluster_figures, current_reading, current_roles, tagged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,95 +21,69 @@ if TYPE_CHECKING:
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
 
-def current() -> Reading:
-    """The reading this request answers from."""
-    reading: Reading = current_app.extensions["snapshots"].read()
-    return reading
-
-
-def roles() -> Roles:
-    """Which groups play which part, from the settings."""
-    found: Roles = current_app.extensions["roles"]
-    return found
-
-
-def tagged(response: Response, reading: Reading) -> Response:
-    """Give a response the snapshot's ETag, and turn it into 304 when the client has it already.
-
-    The tag is weak: the age in the body grows while the snapshot stays. It changes when the snapshot goes stale,
-    so that nobody takes an old body for a fresh one.
-    """
-    if reading.snapshot is not None:
-        response.set_etag(reading.snapshot.id + ("-stale" if reading.stale else ""), weak=True)
-    response.headers["Cache-Control"] = "no-cache"
-    response.make_conditional(request)
-    return response
-
-
 @blueprint.get("/cluster")
 def cluster() -> Response:
-    """Sums over the whole cluster."""
-    return _answer(cluster_json)
+    """Answer with the sums over the whole cluster."""
+    return _answer(cluster_figures)
 
 
 @blueprint.get("/brokers")
 def brokers() -> Response:
-    """The living brokers."""
+    """Answer with the brokers that are alive."""
     return _answer(lambda snapshot: {"brokers": [asdict(broker) for broker in snapshot.brokers]})
 
 
 @blueprint.get("/topics")
 def topics() -> Response:
-    """All topics without their partitions."""
+    """Answer with all topics, without their partitions."""
     return _answer(lambda snapshot: {"topics": [topic_json(topic) for topic in snapshot.topics]})
 
 
 @blueprint.get("/topics/<name>")
 def topic(name: str) -> Response:
-    """One topic with its partitions."""
+    """Answer with one topic and its partitions."""
 
     def render(snapshot: Snapshot) -> dict[str, Any] | Response:
-        found = snapshot.topic(name)
-        if found is None:
-            return problem(404, f"No topic is called {name!r}.")
-        return topic_json(found) | {"partitions": [partition_json(item) for item in found.partitions]}
+        topic = snapshot.topic(name)
+        if topic is None:
+            return problem(404, f"There is no topic {name!r}.")
+        return topic_json(topic) | {"partitions": [partition_json(partition) for partition in topic.partitions]}
 
     return _answer(render, internal=True)
 
 
 @blueprint.get("/groups")
 def groups() -> Response:
-    """All groups without their partitions."""
+    """Answer with all groups, without their partitions."""
     return _answer(lambda snapshot: {"groups": [group_json(group) for group in snapshot.groups]})
 
 
 @blueprint.get("/groups/<path:group_id>")
 def group(group_id: str) -> Response:
-    """One group with its members and its progress in each partition."""
+    """Answer with one group, its members and its progress in each partition."""
 
     def render(snapshot: Snapshot) -> dict[str, Any] | Response:
-        found = snapshot.group(group_id)
-        if found is None:
-            return problem(404, f"No group is called {group_id!r}.")
-        partitions = [asdict(row) | {"lag": row.lag} for row in found.partitions]
-        return group_json(found) | {"members": [asdict(item) for item in found.members], "partitions": partitions}
+        group = snapshot.group(group_id)
+        if group is None:
+            return problem(404, f"There is no group {group_id!r}.")
+        partitions = [asdict(row) | {"lag": row.lag} for row in group.partitions]
+        return group_json(group) | {"members": [asdict(member) for member in group.members], "partitions": partitions}
 
     return _answer(render)
 
 
 @blueprint.get("/pipeline")
 def pipeline_figures() -> Response:
-    """The live figures of the pipeline."""
-    return _answer(lambda snapshot: pipeline_json(pipeline(snapshot, roles()), snapshot))
+    """Answer with the live figures of the pipeline."""
+    return _answer(lambda snapshot: pipeline_json(pipeline(snapshot, current_roles()), snapshot))
 
 
 def _answer(render: Callable[[Snapshot], dict[str, Any] | Response], *, internal: bool = False) -> Response:
-    reading = current()
+    reading = current_reading()
     if reading.snapshot is None:
-        why = f" Last attempt: {reading.last_error}" if reading.last_error else ""
-        return problem(503, f"No snapshot of the cluster has been taken yet.{why}")
-    shown = reading.snapshot.visible(internal=internal or request.args.get("internal") == "true")
-    body = render(shown)
+        reason = f" The last attempt failed: {reading.last_error}" if reading.last_error else ""
+        return problem(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
+    body = render(reading.snapshot.visible(internal=internal or request.args.get("internal") == "true"))
     if isinstance(body, Response):
         return body
     text = json.dumps(_envelope(reading, reading.snapshot) | body, ensure_ascii=False)
@@ -125,25 +100,8 @@ def _envelope(reading: Reading, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def cluster_json(snapshot: Snapshot) -> dict[str, Any]:
-    """Sums over the whole cluster."""
-    partitions = [partition for topic in snapshot.topics for partition in topic.partitions]
-    return {
-        "cluster_id": snapshot.cluster_id,
-        "controller_id": snapshot.controller_id,
-        "controller_epoch": snapshot.controller_epoch,
-        "brokers": len(snapshot.brokers),
-        "topics": len(snapshot.topics),
-        "partitions": len(partitions),
-        "groups": len(snapshot.groups),
-        "offline_partitions": sum(partition.leader is None for partition in partitions),
-        "under_replicated_partitions": sum(partition.under_replicated for partition in partitions),
-        "under_min_in_sync_partitions": sum(topic.under_min_in_sync for topic in snapshot.topics),
-    }
-
-
 def topic_json(topic: Topic) -> dict[str, Any]:
-    """A topic in one line."""
+    """Return a topic without its partitions."""
     return {
         "name": topic.name,
         "internal": topic.internal,
@@ -159,7 +117,7 @@ def topic_json(topic: Topic) -> dict[str, Any]:
 
 
 def partition_json(partition: Partition) -> dict[str, Any]:
-    """A partition with what follows from it."""
+    """Return a partition with the values derived from it."""
     fields = asdict(partition)
     number = fields.pop("number")
     derived = {"under_replicated": partition.under_replicated, "records": partition.records}
@@ -167,7 +125,7 @@ def partition_json(partition: Partition) -> dict[str, Any]:
 
 
 def group_json(group: Group) -> dict[str, Any]:
-    """A group in one line."""
+    """Return a group without its members and partitions."""
     return {
         "id": group.id,
         "state": group.state,
@@ -182,7 +140,7 @@ def group_json(group: Group) -> dict[str, Any]:
 
 
 def pipeline_json(figures: Pipeline, snapshot: Snapshot) -> dict[str, Any]:
-    """The figures, flat enough for a shell: topics and groups by name."""
+    """Return the figures with topics and groups by name, flat enough for a shell script."""
     stages = {name: asdict(getattr(figures, name)) for name in ("consumer", "wordcount", "join", "connector")}
     tables = figures.tables
     return {

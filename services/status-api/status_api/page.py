@@ -1,4 +1,4 @@
-"""The page, and the part of it that the browser fetches again each second."""
+"""The HTML page, and the part of it that the browser fetches again each second."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, render_template
 
-from status_api.api import cluster_json, current, roles, tagged
 from status_api.model import UNKNOWN
 from status_api.pipeline import ABSENT, pipeline
+from status_api.responses import cluster_figures, current_reading, current_roles, tagged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,40 +22,41 @@ GOOD_STATES = frozenset({"Stable"})
 
 @blueprint.get("/")
 def index() -> Response:
-    """The whole page; it reads well without its script."""
+    """Answer with the whole page, which is complete without its script."""
     return _rendered("index.html")
 
 
 @blueprint.get("/live")
 def live() -> Response:
-    """The part of the page that changes."""
+    """Answer with the part of the page that changes."""
     return _rendered("live.html")
 
 
 def _rendered(template: str) -> Response:
-    reading = current()
+    reading = current_reading()
     values: dict[str, Any] = {"reading": reading, "snapshot": None}
     if reading.snapshot is not None:
-        shown = reading.snapshot.visible(internal=False)
-        values |= {"snapshot": shown, "cluster": cluster_json(shown), "figures": pipeline(shown, roles())}
+        snapshot = reading.snapshot.visible(internal=False)
+        figures = pipeline(snapshot, current_roles())
+        values |= {"snapshot": snapshot, "cluster": cluster_figures(snapshot), "figures": figures}
     return tagged(Response(render_template(template, **values), content_type="text/html; charset=utf-8"), reading)
 
 
 @blueprint.app_template_filter("number")
 def number(value: int | None) -> str:
-    """A number with thin spaces between thousands; a dash for what is not known."""
+    """Format a number with narrow spaces between the thousands; None becomes a dash."""
     return "–" if value is None else f"{value:,}".replace(",", "\u202f")  # noqa: RUF001 - the dash is meant
 
 
 @blueprint.app_template_filter("share")
 def share(value: int, of: int) -> str:
-    """The width of a bar in per cent."""
+    """Return the width of a bar in per cent."""
     return f"{100 * value / of:.1f}%" if of else "0%"
 
 
 @blueprint.app_template_filter("state_class")
 def state_class(state: str) -> str:
-    """The colour of a group's state: good, bad, or on the way."""
+    """Return the CSS class of a group's state: good, idle or busy."""
     if state in GOOD_STATES:
         return "good"
     return "idle" if state in BAD_STATES or state == "Empty" else "busy"
@@ -63,13 +64,13 @@ def state_class(state: str) -> str:
 
 @blueprint.app_template_filter("state_text")
 def state_text(state: str) -> str:
-    """A state as people write it; both halves of a classic rebalance are one to the reader."""
+    """Return a state as the page shows it: both phases of a classic rebalance are `Rebalancing`."""
     return "Rebalancing" if state.endswith("Rebalance") else state
 
 
 @blueprint.app_template_filter("clock")
 def clock(timestamp_ms: int | None) -> str:
-    """The time of a record, UTC; nothing for what is no time in milliseconds, as a producer may send it."""
+    """Format a record's timestamp as UTC time; a producer may send one out of range, which becomes an empty text."""
     if timestamp_ms is None:
         return ""
     try:
@@ -80,5 +81,5 @@ def clock(timestamp_ms: int | None) -> str:
 
 @blueprint.app_template_filter("zip")
 def zipped(left: Iterable[Any], right: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """Pairs of two sequences of the same length."""
+    """Pair the items of two sequences of the same length."""
     return zip(left, right, strict=True)

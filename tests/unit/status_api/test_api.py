@@ -94,7 +94,7 @@ def test_errors_are_problems(live_site: Site, method: str, path: str, status: in
         assert response.headers["Allow"] == "GET, HEAD"
 
 
-def test_a_fault_is_a_500_problem_without_its_inside(live_site: Site) -> None:
+def test_a_fault_is_a_500_problem_without_its_details(live_site: Site) -> None:
     live_site.app.extensions["snapshots"] = None
     response = live_site.client.get("/api/v1/cluster")
     assert (response.status_code, response.content_type) == (500, "application/problem+json")
@@ -143,13 +143,13 @@ def test_the_page_is_complete_without_script_and_escapes_words(live_site: Site) 
     assert "unsafe-inline" not in response.headers["Content-Security-Policy"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     for name in ("page.css", "page.js", "icon.svg"):
-        with live_site.client.get(f"/static/{name}") as found:
-            assert found.status_code == 200
+        with live_site.client.get(f"/static/{name}") as file:
+            assert file.status_code == 200
             assert f"/static/{name}" in response.text
 
 
 @pytest.mark.parametrize("timestamp", [1_764_000_000_000_000, 2**63 - 1, -(2**63)])
-def test_a_time_that_is_none_is_left_out_and_breaks_nothing(live_site: Site, timestamp: int) -> None:
+def test_a_timestamp_out_of_range_is_left_out_and_breaks_nothing(live_site: Site, timestamp: int) -> None:
     snapshot = a_snapshot(2)
     joined = replace(snapshot.tables.joined[0], word="oddtime", timestamp_ms=timestamp)
     live_site.store.succeeded(replace(snapshot, tables=replace(snapshot.tables, joined=(joined,))))
