@@ -1,4 +1,4 @@
-"""From the AdminClient's answers to a snapshot. Every call has a deadline; one bad item spoils only itself."""
+"""Builds a snapshot from the cluster's answers. Every call has a deadline; a bad answer affects only its own item."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 from newsroom.errors import ClusterUnavailable
 from newsroom.waiting import Deadline
 from status_api.groups import FoundGroup
-from status_api.model import Broker, Group, Key, Partition, Snapshot, Topic, by_key, joined, progress
+from status_api.model import Broker, Group, Key, Partition, Reason, Snapshot, Topic, by_key, group_rows, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,27 +22,31 @@ if TYPE_CHECKING:
 
     from newsroom.admin.quorum import Quorum
     from newsroom.settings import KafkaSettings
+    from status_api.groups import GroupsByBroker
     from status_api.model import Tables
 
+    OffsetFutures = tuple[dict[TopicPartition, Future[Any]], ...]
+
 CONFIG_SECONDS = 30.0
-"""min.insync.replicas hardly ever changes: it is asked for this seldom."""
+"""How often min.insync.replicas is read; it hardly ever changes."""
 
 ANSWER_MARGIN_SECONDS = 0.5
-"""librdkafka ends a request itself after its timeout; its answer gets this much longer to arrive."""
+"""librdkafka itself ends a request after its timeout; this is how much longer its answer may take to arrive."""
 
 METADATA_TRIES = 2
-"""librdkafka asks any broker that it is connected with for metadata, also one that has just stopped answering."""
+"""librdkafka asks any connected broker for metadata, even one that has just stopped answering."""
 
 MILLISECONDS = 1000
 
-Answer = tuple[Any, str | None]
-"""A result, or the sentence why there is none."""
+Answer = tuple[Any, Reason | None]
+"""A result, or None and the reason."""
+Offsets = dict[Key, Answer]
 
 
 def admin_client(settings: KafkaSettings, timeout_seconds: float) -> AdminClient:
-    """A client for `Collector`."""
-    # A connection that is refused is news for the page, not a line of log each second. A broker that lets a request
-    # wait is not asked again until it has answered on a new connection.
+    """Make the client for `Collector`."""
+    # The page shows a refused connection; the log must not repeat it each second. After a socket timeout librdkafka
+    # uses a broker again only on a new connection.
     limits = {"log_level": 2, "socket.timeout.ms": round(timeout_seconds * MILLISECONDS)}
     return AdminClient(settings.client_config("newsroom-status") | limits)
 
@@ -57,7 +61,7 @@ class Collector:
         timeout_seconds: float,
         *,
         quorum: Callable[[], Future[Quorum]],
-        groups: Callable[[Sequence[int]], Future[dict[int, list[FoundGroup] | str]]],
+        groups: Callable[[Sequence[int]], Future[GroupsByBroker]],
         tables: Callable[[], Tables],
     ) -> None:
         self._admin = admin
@@ -67,14 +71,14 @@ class Collector:
         self._timeout = timeout_seconds
         self._tables = tables
         self._min_in_sync: dict[str, int] = {}
-        self._configs_asked = -CONFIG_SECONDS
+        self._configs_read_at = -CONFIG_SECONDS
         self._coordinators: dict[str, int | None] = {}
-        """Each group that is known, and its coordinator when it was last listed."""
+        """Each known group, and its coordinator when a broker last listed it."""
         self._boot = f"{time.time_ns() // 1_000_000:x}"
         self._number = 0
 
     def collect(self) -> Snapshot:
-        """Take a snapshot: commits first, ends second, so that no group seems to be ahead of its topic.
+        """Take a snapshot. Commits are read before end offsets, so that a group never seems ahead of its topic.
 
         Raises:
             ClusterUnavailable: no broker answered before the deadline.
@@ -83,12 +87,14 @@ class Collector:
         cluster_future = self._admin.describe_cluster(**limit)
         metadata = self._metadata()
         groups_future = self._groups(sorted(metadata.brokers))
-        # Asked apart: the cluster's description names any living broker as the controller.
+        # The cluster's description names any living broker as the controller; only the quorum knows the real one.
         quorum_future = self._quorum()
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
-        listed, listing_error = answer(groups_future, deadline)
-        groups = self._heard(listed or {}, listing_error)
-        topics = self._topics(metadata)
+        listing, listing_error = answer(groups_future, deadline)
+        groups = self._known_groups(listing or {}, listing_error)
+        offset_futures = self._ask_offsets(metadata)
+        self._read_configs(list(metadata.topics))
+        topics = self._topics(metadata, offset_futures)
         partitions = by_key(topics)
         cluster, cluster_error = answer(cluster_future, deadline)
         quorum, quorum_error = answer(quorum_future, deadline)
@@ -101,13 +107,13 @@ class Collector:
             controller_epoch=quorum.epoch if quorum else None,
             brokers=_brokers(cluster, metadata),
             topics=tuple(topics),
-            groups=tuple(_with_progress(found, partitions) for found in groups),
+            groups=tuple(_with_rows(group, partitions) for group in groups),
             tables=self._tables(),
-            error=joined(
-                _during("describing the cluster", cluster_error),
+            error=one_line(
+                f"describing the cluster: {cluster_error}" if cluster_error else None,
                 quorum_error,
                 listing_error,
-                *_silent(listed or {}),
+                *_listing_errors(listing or {}),
             ),
         )
 
@@ -123,57 +129,59 @@ class Collector:
             f"are the brokers running?"
         ) from errors[-1]
 
-    def _heard(self, answers: dict[int, list[FoundGroup] | str], error: str | None) -> list[FoundGroup]:
-        """The groups, sorted. Those of a broker that does not answer are shown as known, with the reason."""
-        silent: dict[int | None, str] = {each: text for each, text in answers.items() if isinstance(text, str)}
-        lists = (found for found in answers.values() if not isinstance(found, str))
-        heard = {found.group.id: found for found in chain.from_iterable(lists)}
-        seen = {group_id: found.group.coordinator for group_id, found in heard.items()}
-        # While a broker is silent nobody knows whether a group that is not listed is gone or about to move.
-        self._coordinators = self._coordinators | seen if silent or error else seen
+    def _known_groups(self, listing: GroupsByBroker, error: Reason | None) -> list[FoundGroup]:
+        """Sort the listed groups, and add with the reason the known groups of brokers that did not answer."""
+        silent: dict[int | None, Reason] = {broker: text for broker, text in listing.items() if isinstance(text, str)}
+        lists = (groups for groups in listing.values() if not isinstance(groups, str))
+        by_id = {listed.group.id: listed for listed in chain.from_iterable(lists)}
+        coordinators = {group_id: listed.group.coordinator for group_id, listed in by_id.items()}
+        # While a broker is silent, a group that no broker lists may be gone or about to move.
+        self._coordinators = self._coordinators | coordinators if silent or error else coordinators
         for group_id, broker in self._coordinators.items():
-            why = error or silent.get(broker, "no broker lists it now")
-            heard.setdefault(group_id, FoundGroup(Group(group_id, coordinator=broker, error=why)))
-        return [heard[group_id] for group_id in sorted(heard)]
+            reason = error or silent.get(broker, "no broker lists the group now")
+            by_id.setdefault(group_id, FoundGroup(Group(group_id, coordinator=broker, error=reason)))
+        return [by_id[group_id] for group_id in sorted(by_id)]
 
-    def _topics(self, metadata: Any) -> list[Topic]:  # noqa: ANN401
-        found = metadata.topics.values()
-        # A partition without leader cannot answer, and waiting for it would hold up all others.
-        asked = [
-            TopicPartition(topic.topic, number)
-            for topic in found
+    def _ask_offsets(self, metadata: Any) -> OffsetFutures:  # noqa: ANN401
+        """Ask for the end and the oldest offset of every partition."""
+        # A partition without a leader cannot answer, and waiting for it would delay all others.
+        partitions = [
+            TopicPartition(name, number)
+            for name, topic in metadata.topics.items()
             for number, partition in topic.partitions.items()
             if partition.leader >= 0
         ]
-        # The high watermark, as kafka-consumer-groups shows it: not the last stable offset of read_committed.
+        if not partitions:
+            return {}, {}
+        # The high watermark, as kafka-consumer-groups shows it, and not the last stable offset of read_committed.
         limit = {"isolation_level": IsolationLevel.READ_UNCOMMITTED, "request_timeout": self._timeout}
-        latest = self._admin.list_offsets({item: OffsetSpec.latest() for item in asked}, **limit) if asked else {}
-        earliest = self._admin.list_offsets({item: OffsetSpec.earliest() for item in asked}, **limit) if asked else {}
-        self._read_configs([topic.topic for topic in found])
+        specs = (OffsetSpec.latest(), OffsetSpec.earliest())
+        return tuple(self._admin.list_offsets(dict.fromkeys(partitions, spec), **limit) for spec in specs)
+
+    def _topics(self, metadata: Any, futures: OffsetFutures) -> list[Topic]:  # noqa: ANN401
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
-        ends = {(item.topic, item.partition): answer(future, deadline) for item, future in latest.items()}
-        lows = {(item.topic, item.partition): answer(future, deadline) for item, future in earliest.items()}
+        ends, lows = (
+            {(key.topic, key.partition): answer(future, deadline) for key, future in answers.items()}
+            for answers in futures
+        )
         return [
             Topic(
-                name=topic.topic,
-                partitions=tuple(
-                    _partition(topic.topic, part, ends, lows) for _, part in sorted(topic.partitions.items())
-                ),
-                min_in_sync=self._min_in_sync.get(topic.topic),
+                name=name,
+                partitions=tuple(_partition(name, part, ends, lows) for _, part in sorted(topic.partitions.items())),
+                min_in_sync=self._min_in_sync.get(name),
                 error=topic.error.str() if topic.error else None,
             )
-            for topic in sorted(found, key=lambda topic: topic.topic)
+            for name, topic in sorted(metadata.topics.items())
         ]
 
     def _read_configs(self, names: list[str]) -> None:
-        due = time.monotonic() - self._configs_asked >= CONFIG_SECONDS
-        wanted = names if due else [name for name in names if name not in self._min_in_sync]
-        if not wanted or (not due and time.monotonic() - self._configs_asked < self._timeout):
+        age = time.monotonic() - self._configs_read_at
+        topics = names if age >= CONFIG_SECONDS else [name for name in names if name not in self._min_in_sync]
+        if not topics or age < self._timeout:
             return
-        self._configs_asked = time.monotonic()
-        futures = self._admin.describe_configs(
-            [ConfigResource(ConfigResource.Type.TOPIC, name) for name in wanted], request_timeout=self._timeout
-        )
+        self._configs_read_at = time.monotonic()
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in topics]
+        futures = self._admin.describe_configs(resources, request_timeout=self._timeout)
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         for resource, future in futures.items():
             configs, _ = answer(future, deadline)
@@ -182,7 +190,7 @@ class Collector:
 
 
 def answer(future: Future[Any], deadline: Deadline) -> Answer:
-    """Wait for one answer of the cluster until the deadline."""
+    """Wait for one answer of the cluster, at most until the deadline."""
     try:
         return future.result(timeout=deadline.left()), None
     except KafkaException as error:
@@ -194,51 +202,41 @@ def answer(future: Future[Any], deadline: Deadline) -> Answer:
 
 
 def sentence(error: KafkaException) -> str:
-    """The text of a Kafka error, without the wrapping."""
+    """Return the text of a Kafka error, without its code and class."""
     inner = error.args[0] if error.args else error
     return str(inner.str()) if hasattr(inner, "str") else str(inner)
 
 
 def _brokers(cluster: Any, metadata: Any) -> tuple[Broker, ...]:  # noqa: ANN401
     if cluster is None:
-        # Not every principal may describe the cluster; the metadata names the brokers without their racks.
+        # Not every user may describe the cluster; the metadata names the brokers, but not their racks.
         return tuple(Broker(node.id, node.host, node.port) for _, node in sorted(metadata.brokers.items()))
     nodes = sorted(cluster.nodes, key=lambda node: node.id)
     return tuple(Broker(node.id, node.host, node.port, node.rack) for node in nodes)
 
 
-def _partition(topic: str, found: Any, ends: dict[Key, Answer], lows: dict[Key, Answer]) -> Partition:  # noqa: ANN401
-    if found.leader < 0:
-        return Partition(found.id, None, tuple(found.replicas), tuple(found.isrs), error="the partition has no leader")
-    end, end_error = _offset(ends.get((topic, found.id)), found.leader)
-    low, low_error = _offset(lows.get((topic, found.id)), found.leader)
-    return Partition(
-        number=found.id,
-        leader=found.leader,
-        replicas=tuple(found.replicas),
-        in_sync=tuple(found.isrs),
-        low=low,
-        end=end,
-        error=end_error or low_error,
-    )
+def _partition(topic: str, metadata: Any, ends: Offsets, lows: Offsets) -> Partition:  # noqa: ANN401
+    number, leader = metadata.id, metadata.leader
+    replicas, in_sync = tuple(metadata.replicas), tuple(metadata.isrs)
+    if leader < 0:
+        return Partition(number, None, replicas, in_sync, error="the partition has no leader")
+    end, end_error = _offset(ends.get((topic, number)), leader)
+    low, low_error = _offset(lows.get((topic, number)), leader)
+    return Partition(number, leader, replicas, in_sync, low, end, end_error or low_error)
 
 
-def _offset(answer: Answer | None, leader: int) -> tuple[int | None, str | None]:
-    """An offset that a leader told. Of one that went away under the question librdkafka gives -1001, and no error."""
-    found, error = answer or (None, None)
-    if found is None or found.offset >= 0:
-        return (found.offset if found else None), error
-    return None, f"its leader, broker {leader}, did not answer"
+def _offset(answer: Answer | None, leader: int) -> tuple[int | None, Reason | None]:
+    """Extract the offset. If the leader vanished during the request, librdkafka returns -1001 and no error."""
+    result, error = answer or (None, None)
+    if result is None or result.offset >= 0:
+        return (result.offset if result else None), error
+    return None, f"the partition's leader, broker {leader}, did not answer"
 
 
-def _silent(answers: dict[int, list[FoundGroup] | str]) -> list[str]:
-    return [f"listing the groups of broker {each}: {text}" for each, text in answers.items() if isinstance(text, str)]
+def _listing_errors(listing: GroupsByBroker) -> list[Reason]:
+    return [f"listing the groups of broker {id_}: {text}" for id_, text in listing.items() if isinstance(text, str)]
 
 
-def _with_progress(found: FoundGroup, partitions: dict[Key, Partition]) -> Group:
-    rows = progress(found.committed or {}, found.group.members, partitions)
-    return replace(found.group, partitions=tuple(rows))
-
-
-def _during(step: str, error: str | None) -> str | None:
-    return f"{step}: {error}" if error else None
+def _with_rows(listed: FoundGroup, partitions: dict[Key, Partition]) -> Group:
+    rows = group_rows(listed.committed or {}, listed.group.members, partitions)
+    return replace(listed.group, partitions=tuple(rows))

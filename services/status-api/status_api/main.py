@@ -1,4 +1,4 @@
-"""Starts the status API: gunicorn with one worker, and in it the threads that read the cluster."""
+"""Starts the status API: gunicorn with one worker, which also runs the threads that read the cluster."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from newsroom.health import Health
 from newsroom.lifecycle import run_service
 from newsroom.logs import get_logger
 from status_api.app import create_app
-from status_api.background import Background
 from status_api.pipeline import Roles
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
+from status_api.threads import ReaderThreads
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 THREADS = 8
-"""Requests never wait for Kafka, so few threads serve many readers."""
+"""Requests never wait for Kafka, so few threads serve many clients."""
 GRACE_SECONDS = 3
-"""For requests under way at a stop; with the threads' five seconds it stays under ten."""
+"""How long a stop waits for running requests; with the threads' five seconds it takes less than ten."""
 BACKLOG = 128
 
 
 class _Logs(GunicornLogger):  # type: ignore[misc]
-    """Sends gunicorn's own records through our logging."""
+    """Sends gunicorn's log records through our logging."""
 
     @override
     def setup(self, cfg: Any) -> None:
@@ -47,18 +47,18 @@ class _Logs(GunicornLogger):  # type: ignore[misc]
 
 
 class StatusServer(BaseApplication):  # type: ignore[misc]
-    """gunicorn around the Flask application. Clients and threads are made in the worker, after the fork."""
+    """gunicorn around the Flask application. The worker makes clients and threads, after the fork."""
 
     def __init__(self, settings: StatusSettings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
-        self._background: Background | None = None
+        self._threads: ReaderThreads | None = None
         super().__init__()
 
     @override
     def load_config(self) -> None:
         values: dict[str, Any] = {
-            # The descriptor, not the address: the port was taken before, with an error of our own.
+            # `listen` has already opened the socket, so that a taken port ends in our own error.
             "bind": f"fd://{self._listener.fileno()}",
             "worker_class": "gthread",
             "workers": 1,
@@ -75,8 +75,8 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         settings = self._settings
         store, health = SnapshotStore(settings.refresh), Health()
-        self._background = Background(settings, store, health)
-        self._background.start()
+        self._threads = ReaderThreads(settings, store, health)
+        self._threads.start()
         roles = Roles(
             consumer=settings.news_group,
             wordcount=settings.wordcount_group,
@@ -87,32 +87,32 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
 
     def _worker_exit(self, _: object, __: object) -> None:
         # gunicorn calls this in the worker and again in its parent, which has no threads to stop.
-        if self._background is not None:
-            self._background.stop()
+        if self._threads is not None:
+            self._threads.stop()
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Listen on an address.
 
     Raises:
-        SettingsError: the address is taken or is none of this machine.
+        SettingsError: the address is taken or does not belong to this machine.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise SettingsError(
-            f"{host}:{port} cannot be listened on ({error.strerror}): free it, or choose another --http-port"
+            f"cannot listen on {host}:{port} ({error.strerror}): free the port or choose another --http-port"
         ) from error
 
 
 def run(settings: StatusSettings, _: StopFlag) -> None:
-    """Serve until SIGTERM; gunicorn handles the signals from here and ends the process with 0."""
+    """Serve until SIGTERM. From here on gunicorn handles the signals and ends the process with 0."""
     listener = listen(settings.http_host, settings.http_port)
     log.info("status page, API and metrics", address=f"http://{settings.http_host}:{listener.getsockname()[1]}")
     StatusServer(settings, listener).run()
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the service."""
     sys.exit(run_service("status-api", StatusSettings, run))

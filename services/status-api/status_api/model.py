@@ -1,4 +1,4 @@
-"""What a snapshot of a cluster is, and the rules of lag. Knows no Kafka client."""
+"""What a snapshot of a cluster is, and the rules of lag. This module does not use a Kafka client."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ UNKNOWN = "Unknown"
 """The state and the protocol of a group whose coordinator does not answer."""
 
 INTERNAL_PREFIXES = ("_", "changelog__", "repartition__", "kafkasql-", "registry-events")
-"""Topics of the brokers and of Connect, of Quix's state, and of the schema registry."""
+"""Prefixes of the topics of the brokers, Connect, Quix's state and the schema registry."""
+
+Key = tuple[str, int]
+"""A topic's name and a partition's number."""
+
+Reason = str
+"""A sentence that says why a value is missing."""
 
 
 @dataclass(frozen=True)
 class Broker:
-    """A living broker."""
+    """A broker that is alive."""
 
     id: int
     host: str
@@ -29,7 +35,7 @@ class Broker:
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition. `low` is the oldest offset kept, `end` the offset the next record takes (high watermark)."""
+    """A partition. `low` is the oldest offset kept; `end` is the high watermark, the next record's offset."""
 
     number: int
     leader: int | None
@@ -46,7 +52,7 @@ class Partition:
 
     @property
     def records(self) -> int | None:
-        """Offsets kept: records, and the markers of transactions; compaction leaves gaps."""
+        """The number of offsets kept. It includes transaction markers and the gaps that compaction leaves."""
         return None if self.low is None or self.end is None else self.end - self.low
 
 
@@ -61,49 +67,49 @@ class Topic:
 
     @property
     def internal(self) -> bool:
-        """Whether the topic belongs to Kafka's machinery, not to its users."""
+        """Whether the topic belongs to Kafka or a library, not to the users."""
         return self.name.startswith(INTERNAL_PREFIXES)
 
     @property
     def replication_factor(self) -> int:
-        """Replicas of the least replicated partition."""
+        """The number of replicas of the least replicated partition."""
         return min((len(partition.replicas) for partition in self.partitions), default=0)
 
     @property
     def under_replicated(self) -> int:
-        """Partitions with a replica that is not in sync."""
+        """The number of partitions with a replica that is not in sync."""
         return sum(partition.under_replicated for partition in self.partitions)
 
     @property
     def under_min_in_sync(self) -> int:
-        """Partitions that refuse writes with acks=all."""
+        """The number of partitions that refuse writes with acks=all."""
         return sum(len(partition.in_sync) < (self.min_in_sync or 0) for partition in self.partitions)
 
     @property
     def records(self) -> int | None:
-        """Offsets kept in all partitions; None when one of them is not known."""
+        """The number of offsets kept in all partitions; None if one of them is not known."""
         return sum_known(partition.records for partition in self.partitions)
 
     @property
     def produced(self) -> int | None:
-        """Offsets ever given out in all partitions; None when one of them is not known."""
+        """The number of offsets ever assigned in all partitions; None if one of them is not known."""
         return sum_known(partition.end for partition in self.partitions)
 
 
 @dataclass(frozen=True)
 class Member:
-    """A member of a group. `assignment` holds (topic, partition)."""
+    """A member of a group. `assignment` holds the partitions assigned to it."""
 
     id: str
     client_id: str
     host: str
     instance_id: str | None = None
-    assignment: tuple[tuple[str, int], ...] = ()
+    assignment: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True)
 class GroupPartition:
-    """What a group has read of a partition. None means not known, or never committed; never zero."""
+    """A group's progress in one partition. None means not known or never committed, which is not zero."""
 
     topic: str
     partition: int
@@ -115,9 +121,9 @@ class GroupPartition:
 
     @property
     def lag(self) -> int | None:
-        """Records between the commit and the end, as kafka-consumer-groups shows them.
+        """The end offset minus the committed offset, as kafka-consumer-groups shows it.
 
-        None without a commit, without an end, and for a commit beyond the end: of a topic created anew or cut.
+        It is None if either is not known, and if the commit is beyond the end of a recreated or truncated topic.
         """
         if self.committed is None or self.end is None or self.committed > self.end:
             return None
@@ -130,7 +136,7 @@ class Group:
 
     id: str
     state: str = UNKNOWN
-    """As Kafka names it: Stable, PreparingRebalance, Empty and so on."""
+    """Kafka's own name for the state: Stable, PreparingRebalance, Empty and so on."""
     protocol: str = UNKNOWN
     """`classic` or `consumer` (KIP-848)."""
     assignor: str | None = None
@@ -141,16 +147,16 @@ class Group:
 
     @property
     def lag(self) -> int | None:
-        """Sum of the lags that are known; None when none is."""
+        """The sum of the known lags; None if no lag is known."""
         return sum_some(partition.lag for partition in self.partitions)
 
     @property
     def committed(self) -> int | None:
-        """Sum of the committed offsets; None without any commit."""
+        """The sum of the committed offsets; None if the group has never committed."""
         return sum_some(partition.committed for partition in self.partitions)
 
     def by_topic(self) -> list[tuple[str, list[GroupPartition]]]:
-        """The partitions, topic by topic."""
+        """Return the partitions, topic by topic."""
         return [(topic, list(rows)) for topic, rows in groupby(self.partitions, key=lambda row: row.topic)]
 
 
@@ -165,16 +171,16 @@ class Joined:
 
 @dataclass(frozen=True)
 class Tables:
-    """What was read from word-counts and words-joined."""
+    """The figures read from word-counts and words-joined."""
 
     top_words: tuple[tuple[str, int], ...] = ()
     distinct_words: int = 0
     words_counted: int = 0
     joined: tuple[Joined, ...] = ()
-    """The last ones, newest first."""
+    """The last records, newest first."""
     joined_total: int = 0
     complete: bool = True
-    """False when there were more words than may be kept."""
+    """False if the topic has more words than the reader may keep."""
     error: str | None = None
 
 
@@ -189,30 +195,30 @@ class Snapshot:
     collected_at: datetime
     cluster_id: str | None
     controller_id: int | None
-    """The leader of the metadata quorum; with controllers of their own it is none of the brokers."""
+    """The leader of the metadata quorum. It is not a broker if the controllers are separate nodes."""
     controller_epoch: int | None = None
-    """Grows with every election of a controller."""
+    """A number that grows with every election of a controller."""
     brokers: tuple[Broker, ...] = ()
     topics: tuple[Topic, ...] = ()
     groups: tuple[Group, ...] = ()
     tables: Tables = NO_TABLES
     error: str | None = None
-    """What is missing in this snapshot, when a part of the cluster did not answer."""
+    """What is missing in this snapshot, because a part of the cluster did not answer."""
 
     def topic(self, name: str) -> Topic | None:
-        """The topic of this name."""
+        """Return the topic with this name."""
         return next((topic for topic in self.topics if topic.name == name), None)
 
     def group(self, group_id: str) -> Group | None:
-        """The group of this id."""
+        """Return the group with this id."""
         return next((group for group in self.groups if group.id == group_id), None)
 
     def leads(self, broker_id: int) -> int:
-        """Partitions that a broker leads."""
+        """Return the number of partitions that a broker leads."""
         return sum(partition.leader == broker_id for topic in self.topics for partition in topic.partitions)
 
     def visible(self, *, internal: bool) -> Snapshot:
-        """The snapshot with or without internal topics, also in the groups' partitions."""
+        """Return the snapshot with or without internal topics, also in the groups' partitions."""
         if internal:
             return self
         groups = (
@@ -225,54 +231,46 @@ class Snapshot:
         return replace(self, topics=tuple(topic for topic in self.topics if not topic.internal), groups=tuple(groups))
 
 
-Key = tuple[str, int]
-"""Topic and partition."""
-
-
 def by_key(topics: Iterable[Topic]) -> dict[Key, Partition]:
-    """All partitions of the topics: made once for a snapshot, whose groups have a row for each."""
+    """Index all partitions of the topics, once for each snapshot, so that a group's row is one look-up."""
     return {(topic.name, partition.number): partition for topic in topics for partition in topic.partitions}
 
 
-def progress(
+def group_rows(
     committed: dict[Key, int], members: tuple[Member, ...], partitions: dict[Key, Partition]
 ) -> list[GroupPartition]:
-    """A group's rows: every committed partition and every assigned one, with the newest offsets known."""
+    """Return a row for every committed and every assigned partition of a group, with the partition's offsets."""
     owners = {key: member.id for member in members for key in member.assignment}
     rows = []
     for topic, number in sorted(committed.keys() | owners.keys()):
-        found = partitions.get((topic, number))
+        partition = partitions.get((topic, number))
         row = GroupPartition(
             topic=topic,
             partition=number,
             committed=committed.get((topic, number)),
-            low=found.low if found else None,
-            end=found.end if found else None,
+            low=partition.low if partition else None,
+            end=partition.end if partition else None,
             member_id=owners.get((topic, number)),
-            error=found.error if found else "the topic or partition does not exist any more",
+            error=partition.error if partition else "the topic or partition no longer exists",
         )
         if row.committed is not None and row.end is not None and row.committed > row.end:
-            row = replace(row, error=f"the commit lies beyond the end {row.end}: the topic was created anew or cut")
+            row = replace(row, error=f"the commit is beyond the end {row.end}: the topic was recreated or truncated")
         rows.append(row)
     return rows
 
 
-def joined(*errors: str | None) -> str | None:
-    """Several errors as one line, each once; None when there is none."""
+def one_line(*errors: Reason | None) -> Reason | None:
+    """Join the distinct errors to one line; None if there is no error."""
     return "; ".join(dict.fromkeys(error for error in errors if error)) or None
 
 
 def sum_some(values: Iterable[int | None]) -> int | None:
-    """The sum of the values that are known; None when none is."""
+    """Return the sum of the known values; None if no value is known."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
 def sum_known(values: Iterable[int | None]) -> int | None:
-    """The sum of the values; None when one of them is not known."""
-    total = 0
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total
+    """Return the sum of the values; None if one of them is not known."""
+    addends = list(values)
+    return None if None in addends else sum_some([0, *addends])

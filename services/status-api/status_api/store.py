@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from status_api.model import Snapshot
 
 STALE_AFTER_INTERVALS = 3
-"""One late snapshot is no news; three missing ones are."""
+"""One late snapshot is normal; three missing ones are a failure."""
 
 STALE_AT_LEAST_SECONDS = 5.0
-"""An election of a new leader or controller takes a few seconds and shall not make the page unready."""
+"""The election of a leader or controller takes a few seconds, during which the page must stay ready."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class Reading:
 
 
 class SnapshotSource(Protocol):
-    """Where requests get snapshots from."""
+    """The source from which requests get snapshots."""
 
     def read(self) -> Reading:
-        """The newest snapshot with its age."""
+        """Return the newest snapshot with its age."""
         ...
 
 
 class SnapshotStore:
-    """Keeps the last good snapshot, however long the cluster is gone."""
+    """Keeps the last good snapshot, however long the cluster is unavailable."""
 
     def __init__(
         self,
@@ -61,21 +61,21 @@ class SnapshotStore:
         self._failures = 0
 
     def succeeded(self, snapshot: Snapshot) -> None:
-        """A new snapshot was taken."""
+        """Keep a new snapshot."""
         with self._lock:
             self._snapshot, self._error = snapshot, None
             self._taken, self._last_success = self._monotonic(), self._wall()
 
-    def failed(self, why: str) -> bool:
-        """No snapshot could be taken; true when the attempt before succeeded."""
+    def failed(self, reason: str) -> bool:
+        """Record a failed attempt; return whether it is the first since a success or the start."""
         with self._lock:
             first = self._error is None
-            self._error = why
+            self._error = reason
             self._failures += 1
             return first
 
     def read(self) -> Reading:
-        """The newest snapshot with its age."""
+        """Return the newest snapshot with its age."""
         with self._lock:
             age = None if self._snapshot is None else self._monotonic() - self._taken
             return Reading(

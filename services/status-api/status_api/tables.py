@@ -1,4 +1,4 @@
-"""Reads word-counts and words-joined from their beginning, without a group's commits."""
+"""Reads word-counts and words-joined from the beginning, without joining a group or committing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from newsroom.logs import get_logger
 from newsroom.topics import WORD_COUNTS, WORDS_JOINED
-from status_api.model import NO_TABLES, Tables, joined
+from status_api.model import NO_TABLES, Tables, one_line
 from status_api.wordtable import JoinedLog, WordTable, view
 
 if TYPE_CHECKING:
@@ -20,22 +20,22 @@ log = get_logger(__name__)
 
 TOPICS = (WORD_COUNTS.name, WORDS_JOINED.name)
 METADATA_SECONDS = 5.0
-"""How soon a topic that is created, deleted or grows is noticed."""
+"""How often the reader looks for created, deleted and grown topics."""
 METADATA_TIMEOUT_SECONDS = 1.0
-"""A stop waits for the question under way, so it may not take long; asked again, librdkafka is connected by then."""
+"""Short, because a stop waits for the request. A request that is too early succeeds at the next attempt."""
 BATCH_RECORDS = 2000
-"""Few enough that a stop is noticed within milliseconds."""
+"""Few enough that the thread notices a stop within milliseconds."""
 BATCH_SECONDS = 0.2
 VIEW_SECONDS = 0.5
-"""The page looks each second; sorting the words more often is waste."""
+"""The page asks once a second; sorting the words much more often would be wasted."""
 
 
 def table_consumer(settings: KafkaSettings) -> Consumer:
-    """A consumer for `TableReader`. The group only names it: it never joins and never commits."""
+    """Make the consumer for `TableReader`. The group is only a name: the consumer never joins or commits."""
     overrides: dict[str, Any] = {
         "isolation_level": "read_committed",
         "enable_auto_offset_store": False,
-        # Both topics may not exist yet, and reading must not create them with default partitions.
+        # Reading a topic that does not exist yet must not create it with the default number of partitions.
         "allow_auto_create_topics": False,
     }
     config = settings.consumer_config("newsroom-status-tables", "newsroom-status-tables", **overrides)
@@ -43,7 +43,7 @@ def table_consumer(settings: KafkaSettings) -> Consumer:
 
 
 class TableReader:
-    """Follows both topics and publishes a view of them. `turn` belongs to one thread, `tables` to all."""
+    """Follows both topics and publishes a view of them. One thread calls `turn`; any thread may call `tables`."""
 
     def __init__(self, consumer: Consumer, max_words: int) -> None:
         self._consumer = consumer
@@ -60,12 +60,12 @@ class TableReader:
         self._lock = threading.Lock()
 
     def tables(self) -> Tables:
-        """The newest view."""
+        """Return the newest view."""
         with self._lock:
             return self._tables
 
     def turn(self) -> None:
-        """Look for partitions when due, take a batch of records, publish a view when due."""
+        """Look for partitions if due, apply a batch of records, and publish a view if due."""
         now = time.monotonic()
         if now >= self._metadata_due:
             self._metadata_due = now + METADATA_SECONDS
@@ -78,12 +78,12 @@ class TableReader:
             self._view_due = now + VIEW_SECONDS
             self._publish()
 
-    def failed(self, why: str) -> bool:
-        """A turn failed: the view says why until one succeeds; true when it did not say so before."""
-        news = self._failure != why
-        self._failure = why
+    def failed(self, reason: str) -> bool:
+        """Show the reason in the view until a turn succeeds; return whether the view did not show it before."""
+        changed = self._failure != reason
+        self._failure = reason
         self._publish()
-        return news
+        return changed
 
     def close(self) -> None:
         """Close the consumer."""
@@ -91,14 +91,14 @@ class TableReader:
 
     def _publish(self) -> None:
         self._changed = False
-        tables = view(self._words, self._joined, joined(self._failure, self._error, self._unread))
+        tables = view(self._words, self._joined, one_line(self._failure, self._error, self._unread))
         with self._lock:
             self._tables = tables
 
     def _take(self, message: Any) -> None:  # noqa: ANN401 - confluent-kafka is untyped
         self._changed = True
         if message.error():
-            # A topic that is deleted while it is read: the next look at the metadata drops it.
+            # The topic was deleted while it was read: the next look at the metadata drops it.
             if message.error().code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 self._metadata_due = 0.0
             self._error = message.error().str()
@@ -107,10 +107,10 @@ class TableReader:
         try:
             self._apply(message)
         except Exception as error:
-            # The rest of the batch is not read again: one record must not take it along.
-            at = f"{message.topic()}[{message.partition()}] offset {message.offset()}"
-            self._unread = f"a record could not be shown ({at}: {type(error).__name__})"
-            log.exception("a record could not be shown", at=at)
+            # The consumer does not read the batch again, so one bad record must not lose the rest.
+            record = f"{message.topic()}[{message.partition()}] offset {message.offset()}"
+            self._unread = f"the record {record} cannot be shown ({type(error).__name__}); see the log"
+            log.exception("a record cannot be shown", record=record)
 
     def _apply(self, message: Any) -> None:  # noqa: ANN401
         partition, offset, key, value = message.partition(), message.offset(), message.key(), message.value()
@@ -122,7 +122,7 @@ class TableReader:
 
     def _follow_partitions(self) -> None:
         try:
-            found = self._partitions()
+            partitions = self._partitions()
         except KafkaException as error:
             self._changed = self._changed or self._error is None
             self._error = f"word-counts and words-joined cannot be read: {error.args[0].str()}"
@@ -130,21 +130,21 @@ class TableReader:
             return
         if self._error is not None:
             self._error, self._changed = None, True
-        gone = {topic for topic, _ in self._assigned} - {topic for topic, _ in found}
+        gone = {topic for topic, _ in self._assigned} - {topic for topic, _ in partitions}
         if WORD_COUNTS.name in gone:
             self._words.clear()
         if WORDS_JOINED.name in gone:
             self._joined.clear()
         self._changed = self._changed or bool(gone)
-        removed, added = self._assigned - found, found - self._assigned
+        removed, added = self._assigned - partitions, partitions - self._assigned
         if removed:
             self._consumer.incremental_unassign([TopicPartition(*key) for key in sorted(removed)])
         if added:
             self._consumer.incremental_assign([TopicPartition(*key, OFFSET_BEGINNING) for key in sorted(added)])
             log.info("reading tables", partitions=[f"{topic}[{number}]" for topic, number in sorted(added)])
-        self._assigned = found
+        self._assigned = partitions
 
     def _partitions(self) -> set[tuple[str, int]]:
-        # All topics: asking for one by name makes librdkafka wait for a topic that may never come.
+        # Ask for all topics: librdkafka would wait for a named topic, which may never exist.
         topics = self._consumer.list_topics(timeout=METADATA_TIMEOUT_SECONDS).topics
         return {(name, number) for name in TOPICS if name in topics for number in topics[name].partitions}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from newsroom.health import Health
 from status_api.app import create_app
-from status_api.model import Broker, Group, Joined, Member, Partition, Snapshot, Tables, Topic, by_key, progress
+from status_api.model import Broker, Group, Joined, Member, Partition, Snapshot, Tables, Topic, by_key, group_rows
 from status_api.store import SnapshotStore
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ def a_snapshot(number: int = 1) -> Snapshot:
             "range",
             1,
             (member,),
-            tuple(progress(committed, (member,), partitions)),
+            tuple(group_rows(committed, (member,), partitions)),
         ),
-        Group("connect-local-file-sink", "Empty", partitions=tuple(progress({("mytopic", 0): 90}, (), partitions))),
+        Group("connect-local-file-sink", "Empty", partitions=tuple(group_rows({("mytopic", 0): 90}, (), partitions))),
         Group("forbidden", error="Group authorization failed"),
     )
     tables = Tables(

@@ -1,4 +1,4 @@
-"""The collector over librdkafka's mock cluster, which knows no groups, and over a fake AdminClient, which does."""
+"""The collector with librdkafka's mock cluster, which has no groups, and with a fake AdminClient, which has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
 from status_api.collector import Collector
-from status_api.groups import FoundGroup
+from status_api.groups import FoundGroup, GroupsByBroker
 from status_api.model import NO_TABLES, Group, Member
 from unit.futures import done
 
@@ -28,18 +28,19 @@ def refused() -> KafkaException:
 
 
 class FakeAdmin:
-    """Two groups on one topic of three partitions: one healthy, one that may not be read; partition 2 is dead."""
+    """One topic of three partitions, the last without a leader, and two groups, one of which may not be read."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.unanswered: set[int] = set()
+        self.leaders_gone: set[int] = set()
+        self.listing_error: ClusterUnavailable | None = None
         member = Member("m", "c", "10.0.0.1", assignment=(("t", 0), ("t", 1)))
-        self.found: list[FoundGroup] | str = [
+        self.listing: list[FoundGroup] | str = [
             FoundGroup(Group("good", "Stable", "classic", "range", 1, (member,)), {("t", 0): 4}),
             FoundGroup(Group("bad", "Stable", "classic", error="the cluster does not let this user read the group")),
         ]
         self.node = SimpleNamespace(id=1, host="b1", port=9092, rack="r")
-        # Under KRaft a broker names any living broker as the controller: not what the page may show.
+        # Under KRaft a broker names any living broker as the controller; the page must not show it.
         self.cluster: object = SimpleNamespace(controller=self.node, nodes=[self.node])
 
     def describe_cluster(self, **_: object) -> Future[Any]:
@@ -50,30 +51,30 @@ class FakeAdmin:
         topic = SimpleNamespace(topic="t", partitions=partitions, error=None)
         return SimpleNamespace(topics={"t": topic}, brokers={1: self.node}, cluster_id="c")
 
-    def groups(self, brokers: Sequence[int]) -> Future[dict[int, list[FoundGroup] | str]]:
-        """What `GroupsReader.ask` answers."""
+    def groups(self, brokers: Sequence[int]) -> Future[GroupsByBroker]:
+        """Stands in for `GroupsReader.ask`."""
         self.calls.append("commits")
         assert list(brokers) == [1]
-        return done({1: self.found})
+        return done(self.listing_error or {1: self.listing})
 
-    def list_offsets(self, asked: dict[Any, Any], **_: object) -> dict[Any, Future[Any]]:
+    def list_offsets(self, specs: dict[Any, Any], **_: object) -> dict[Any, Future[Any]]:
         self.calls.append("ends")
-        assert {item.partition for item in asked} == {0, 1}
-        latest = type(next(iter(asked.values()))).__name__ == "LatestSpec"
+        assert {key.partition for key in specs} == {0, 1}
+        latest = type(next(iter(specs.values()))).__name__ == "LatestSpec"
         offset = 10 if latest else 2
         return {
-            # What librdkafka says of a leader that goes away under the question.
-            item: done(SimpleNamespace(offset=OFFSET_INVALID if item.partition in self.unanswered else offset))
-            for item in asked
+            # librdkafka's answer if the leader vanishes during the request.
+            key: done(SimpleNamespace(offset=OFFSET_INVALID if key.partition in self.leaders_gone else offset))
+            for key in specs
         }
 
     def describe_configs(self, resources: list[Any], **_: object) -> dict[Any, Future[Any]]:
         self.calls.append("configs")
-        return {item: done({"min.insync.replicas": SimpleNamespace(value="2")}) for item in resources}
+        return {resource: done({"min.insync.replicas": SimpleNamespace(value="2")}) for resource in resources}
 
 
-def unasked(_: object) -> Future[Any]:
-    return done(ClusterUnavailable("not asked"))
+def unavailable(_: object) -> Future[Any]:
+    return done(ClusterUnavailable("not available"))
 
 
 def collector(
@@ -92,10 +93,10 @@ def collector(
 
 
 def blind_collector(addresses: str, timeout: float = 20.0) -> Collector:
-    """A collector over librdkafka alone."""
+    """A collector that has librdkafka only."""
     admin = AdminClient({"bootstrap.servers": addresses, **QUIET})
     return Collector(
-        admin, addresses, timeout, quorum=lambda: unasked("quorum"), groups=unasked, tables=lambda: NO_TABLES
+        admin, addresses, timeout, quorum=lambda: unavailable("quorum"), groups=unavailable, tables=lambda: NO_TABLES
     )
 
 
@@ -129,38 +130,38 @@ def test_groups_of_a_broker_that_does_not_answer_stay_with_an_error() -> None:
     admin = FakeAdmin()
     source = collector(admin)
     source.collect()
-    admin.found = "no answer within 1 s"
+    admin.listing = "no answer within 1 s"
     snapshot = source.collect()
     assert [(group.id, group.state, group.coordinator, group.error) for group in snapshot.groups] == [
-        ("bad", "Unknown", None, "no broker lists it now"),
+        ("bad", "Unknown", None, "no broker lists the group now"),
         ("good", "Unknown", 1, "no answer within 1 s"),
     ]
     assert snapshot.error == "listing the groups of broker 1: no answer within 1 s"
-    admin.found = []
+    admin.listing = []
     assert source.collect().groups == ()
 
 
-def test_when_nobody_can_be_asked_for_groups_they_stay_with_the_reason() -> None:
+def test_when_no_broker_lists_groups_they_stay_with_the_reason() -> None:
     admin = FakeAdmin()
     source = collector(admin)
     source.collect()
-    why = "b1:9092 listed no groups: no answer within 1 s"
-    source._groups = lambda _: done(ClusterUnavailable(why))
+    reason = "b1:9092 listed no groups: no answer within 1 s"
+    admin.listing_error = ClusterUnavailable(reason)
     snapshot = source.collect()
     assert [(group.id, group.lag, group.error) for group in snapshot.groups] == [
-        ("bad", None, why),
-        ("good", None, why),
+        ("bad", None, reason),
+        ("good", None, reason),
     ]
-    assert snapshot.error == why
+    assert snapshot.error == reason
 
 
-def test_an_offset_that_a_leader_did_not_tell_is_not_known() -> None:
+def test_an_offset_is_not_known_if_the_leader_did_not_answer() -> None:
     admin = FakeAdmin()
-    admin.unanswered = {1}
+    admin.leaders_gone = {1}
     topic = collector(admin).collect().topic("t")
     assert topic is not None
     assert [(part.low, part.end) for part in topic.partitions] == [(2, 10), (None, None), (None, None)]
-    assert topic.partitions[1].error == "its leader, broker 1, did not answer"
+    assert topic.partitions[1].error == "the partition's leader, broker 1, did not answer"
     assert (topic.records, topic.produced) == (None, None)
 
 

@@ -1,4 +1,4 @@
-"""Groups through a stand-in of kafka-python's client: both protocols, refusals, brokers that hang."""
+"""Groups read through a fake of kafka-python's client: both protocols, refusals, brokers that hang."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GONE = NotCoordinatorError.errno
 FORBIDDEN = GroupAuthorizationFailedError.errno
 
 
-def listed(group_id: str, kind: str = "classic", protocol: str = "consumer") -> dict[str, Any]:
+def entry(group_id: str, kind: str = "classic", protocol: str = "consumer") -> dict[str, Any]:
     return {"group_id": group_id, "protocol_type": protocol, "group_state": "Stable", "group_type": kind}
 
 
@@ -35,8 +35,8 @@ class FakeClient:
 
     def __init__(self) -> None:
         self.listing = {
-            1: [listed("old"), listed("new", "consumer"), listed("workers", protocol="connect")],
-            2: [listed("other")],
+            1: [entry("old"), entry("new", "consumer"), entry("workers", protocol="connect")],
+            2: [entry("other")],
         }
         self.errors: dict[int, Exception] = {}
         self.refused: dict[str, int] = {}
@@ -59,7 +59,7 @@ class FakeClient:
         return self.listing[broker]
 
     def describe_groups(self, ids: list[str], group_coordinator_id: int) -> dict[str, Any]:
-        assert {each["group_id"] for each in self.listing[group_coordinator_id]} >= set(ids)
+        assert {group["group_id"] for group in self.listing[group_coordinator_id]} >= set(ids)
         partitions = [{"topic": "t", "partitions": [1, 0]}]
         member = {
             "member_id": "m",
@@ -69,8 +69,8 @@ class FakeClient:
             "member_assignment": {"assigned_partitions": partitions, "user_data": None},
         }
         joining = member | {"member_id": "joining", "member_assignment": b""}
-        described = {"group_state": "Stable", "protocol_data": "range", "members": [member, joining], "error": None}
-        return dict.fromkeys(ids, described)
+        description = {"group_state": "Stable", "protocol_data": "range", "members": [member, joining], "error": None}
+        return dict.fromkeys(ids, description)
 
     def run(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
         coroutine = ask()
@@ -82,7 +82,7 @@ class FakeClient:
 
     async def send(self, request: Any, node_id: int) -> Any:  # noqa: ANN401
         if isinstance(request, ConsumerGroupDescribeRequest):
-            answer, version = self.described(request.group_ids), 1
+            answer, version = self.descriptions(request.group_ids), 1
         else:
             assert isinstance(request, OffsetFetchRequest)
             answer, version = self.commits([group.group_id for group in request.groups]), 8
@@ -90,7 +90,7 @@ class FakeClient:
         request.encode(version=version)
         return type(answer).decode(answer.encode(version=version), version=version)
 
-    def described(self, ids: list[str]) -> ConsumerGroupDescribeResponse:
+    def descriptions(self, ids: list[str]) -> ConsumerGroupDescribeResponse:
         response = ConsumerGroupDescribeResponse
         topics = [response.DescribedGroup.Member.Assignment.TopicPartitions(topic_name="t", partitions=[2])]
         member = response.DescribedGroup.Member(
@@ -133,29 +133,29 @@ class FakeClient:
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
-    found = FakeClient()
-    monkeypatch.setattr(inquiry, "KafkaAdminClient", found)
-    return found
+    client = FakeClient()
+    monkeypatch.setattr(inquiry, "KafkaAdminClient", client)
+    return client
 
 
 @pytest.fixture
 def reader(client: FakeClient) -> Iterator[GroupsReader]:
     assert client.made == 0
-    with GroupsReader(SETTINGS, 20.0) as found:
-        yield found
+    with GroupsReader(SETTINGS, 20.0) as reader:
+        yield reader
 
 
-def found(answer: list[FoundGroup] | str) -> dict[str, FoundGroup]:
+def by_id(answer: list[FoundGroup] | str) -> dict[str, FoundGroup]:
     assert not isinstance(answer, str), answer
-    return {each.group.id: each for each in answer}
+    return {group.group.id: group for group in answer}
 
 
 def test_groups_of_both_protocols_over_one_connection(client: FakeClient, reader: GroupsReader) -> None:
     for _ in range(2):
         answer = reader.ask([1, 2]).result(30)
     assert client.made == 1
-    assert sorted(found(answer[2])) == ["other"]
-    first = found(answer[1])
+    assert sorted(by_id(answer[2])) == ["other"]
+    first = by_id(answer[1])
     assert sorted(first) == ["new", "old"]
     classic = Member("m", "c", "10.0.0.1", "i", (("t", 0), ("t", 1)))
     joining = Member("joining", "c", "10.0.0.1", "i")
@@ -167,7 +167,7 @@ def test_groups_of_both_protocols_over_one_connection(client: FakeClient, reader
 
 def test_what_is_refused_spoils_only_itself(client: FakeClient, reader: GroupsReader) -> None:
     client.refused = {"new": FORBIDDEN, "t": GONE}
-    first = found(reader.ask([1]).result(30)[1])
+    first = by_id(reader.ask([1]).result(30)[1])
     assert first["new"].committed is None
     assert "does not let this user read the group" in str(first["new"].group.error)
     assert first["new"].group.members
@@ -181,10 +181,10 @@ def test_a_broker_that_fails_leaves_the_others_and_the_connection(
 ) -> None:
     client.errors[1] = error
     answer = reader.ask([1, 2]).result(30)
-    assert sorted(found(answer[2])) == ["other"]
+    assert sorted(by_id(answer[2])) == ["other"]
     assert isinstance(answer[1], str)
     client.errors.clear()
-    assert sorted(found(reader.ask([1, 2]).result(30)[1])) == ["new", "old"]
+    assert sorted(by_id(reader.ask([1, 2]).result(30)[1])) == ["new", "old"]
     assert client.made == 1
 
 
@@ -195,7 +195,7 @@ def test_after_no_broker_answered_another_client_is_made(client: FakeClient, rea
         2: "no connection (KafkaConnectionError: refused)",
     }
     client.errors.clear()
-    assert sorted(found(reader.ask([2]).result(30)[2])) == ["other"]
+    assert sorted(by_id(reader.ask([2]).result(30)[2])) == ["other"]
     assert client.made == 2
 
 
@@ -204,10 +204,10 @@ def test_a_broker_that_hangs_holds_up_its_own_groups_alone(client: FakeClient) -
     with GroupsReader(SETTINGS, 1.0) as reader:
         answer = reader.ask([1, 2]).result(20)
     assert answer[1] == "no answer within 1 s"
-    assert sorted(found(answer[2])) == ["other"]
+    assert sorted(by_id(answer[2])) == ["other"]
 
 
-def test_no_connection_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_connection_the_error_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(**_: object) -> None:
         raise KafkaConnectionError("no broker")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from status_api.model import GroupPartition, Member, Partition, Topic, by_key, progress
+from status_api.model import GroupPartition, Member, Partition, Topic, by_key, group_rows
 from status_api.pipeline import Roles, pipeline
 from unit.status_api.fakes import a_snapshot, a_topic
 
@@ -19,16 +19,16 @@ def test_lag_is_unknown_not_zero_without_commit_or_end() -> None:
     assert GroupPartition("t", 0, committed=4, end=None).lag is None
 
 
-def test_commit_beyond_the_end_is_no_negative_lag_and_says_why() -> None:
-    (row,) = progress({("t", 0): 11}, (), by_key([a_topic("t", [5])]))
+def test_a_commit_beyond_the_end_has_no_lag_but_an_error() -> None:
+    (row,) = group_rows({("t", 0): 11}, (), by_key([a_topic("t", [5])]))
     assert row.lag is None
     assert row.error is not None
     assert "beyond the end 5" in row.error
 
 
-def test_progress_has_committed_and_assigned_partitions_with_owners() -> None:
+def test_rows_are_the_committed_and_assigned_partitions_with_their_owners() -> None:
     member = Member("m", "client", "host", assignment=(("t", 1),))
-    rows = progress({("t", 0): 3}, (member,), by_key([a_topic("t", [5, 6])]))
+    rows = group_rows({("t", 0): 3}, (member,), by_key([a_topic("t", [5, 6])]))
     assert [(row.partition, row.committed, row.end, row.lag, row.member_id) for row in rows] == [
         (0, 3, 5, 2, None),
         (1, None, 6, None, "m"),
@@ -36,25 +36,25 @@ def test_progress_has_committed_and_assigned_partitions_with_owners() -> None:
 
 
 def test_a_row_costs_the_same_however_many_partitions_a_topic_has() -> None:
-    looked_at: list[int] = []
+    lookups: list[int] = []
 
     class Watched(Partition):
         @override
         def __getattribute__(self, name: str) -> Any:
             if name == "number":
-                looked_at.append(1)
+                lookups.append(1)
             return super().__getattribute__(name)
 
     partitions = by_key([Topic("t", tuple(Watched(i, 1, (1,), (1,), 0, 9) for i in range(100)))])
-    rows = progress({("t", i): i % 9 for i in range(100)}, (), partitions)
+    rows = group_rows({("t", i): i % 9 for i in range(100)}, (), partitions)
     assert [row.end for row in rows] == [9] * 100
-    assert len(looked_at) == 100
+    assert len(lookups) == 100
 
 
-def test_progress_names_a_topic_that_is_gone() -> None:
-    (row,) = progress({("gone", 0): 3}, (), {})
+def test_a_row_of_a_deleted_topic_has_an_error() -> None:
+    (row,) = group_rows({("gone", 0): 3}, (), {})
     assert row.lag is None
-    assert row.error == "the topic or partition does not exist any more"
+    assert row.error == "the topic or partition no longer exists"
 
 
 def test_sums_of_a_group_leave_out_what_is_unknown() -> None:
@@ -75,9 +75,9 @@ def test_a_topic_counts_partitions_out_of_sync_and_below_the_minimum() -> None:
 
 
 def test_internal_topics_are_hidden_also_in_groups() -> None:
-    shown = a_snapshot().visible(internal=False)
-    assert "__consumer_offsets" not in {topic.name for topic in shown.topics}
-    assert {row.topic for group in shown.groups for row in group.partitions} == {"news", "mytopic"}
+    snapshot = a_snapshot().visible(internal=False)
+    assert "__consumer_offsets" not in {topic.name for topic in snapshot.topics}
+    assert {row.topic for group in snapshot.groups for row in group.partitions} == {"news", "mytopic"}
     assert a_snapshot().visible(internal=True).topic("__consumer_offsets") is not None
 
 

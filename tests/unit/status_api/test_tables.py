@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from confluent_kafka import Producer
 
 from newsroom.settings import KafkaSettings
+from newsroom.waiting import Deadline, Wait, need
 from status_api import tables, wordtable
 from status_api.tables import TableReader, table_consumer
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 
 def turn_until(reader: TableReader, condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, f"not within 20 s: {reader.tables()}"
+    def attempt() -> None:
         reader.turn()
+        need(None if condition() else f"the tables are {reader.tables()}")
+
+    Wait(Deadline(20), first_pause=0.0).until(attempt, AssertionError)
 
 
 def test_tables_are_read_from_the_beginning_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "METADATA_SECONDS", 0.1)  # how long the topic that appears later takes to be found
+    monkeypatch.setattr(tables, "METADATA_SECONDS", 0.1)  # so that the reader soon finds the topic that appears later
     producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})
     (broker,) = producer.list_topics(timeout=5).brokers.values()
     for key, value in (("kafka", "1"), ("value10", "4"), ("kafka", "6")):
@@ -48,7 +49,7 @@ def test_tables_are_read_from_the_beginning_and_followed(monkeypatch: pytest.Mon
 
 
 class Message:
-    """A record as librdkafka gives it."""
+    """A record with librdkafka's methods."""
 
     def __init__(self, offset: int, value: bytes) -> None:
         self._offset, self._value = offset, value
@@ -73,7 +74,7 @@ class Message:
 
 
 class FakeConsumer:
-    """A consumer that gives one batch."""
+    """A consumer that returns one batch."""
 
     def __init__(self, batch: list[Message]) -> None:
         self._batch = batch
@@ -85,7 +86,7 @@ class FakeConsumer:
         return [self._batch.pop(0) for _ in range(len(self._batch))]
 
 
-def test_a_record_nobody_expected_does_not_take_its_batch_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_record_does_not_lose_the_rest_of_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(value: bytes) -> int:
         if value == b"?":
             raise RuntimeError
@@ -96,13 +97,13 @@ def test_a_record_nobody_expected_does_not_take_its_batch_along(monkeypatch: pyt
     reader = TableReader(cast("Consumer", FakeConsumer(batch)), 100)
     reader.turn()
     assert reader.tables().words_counted == 5
-    assert reader.tables().error == "a record could not be shown (word-counts[0] offset 1: RuntimeError)"
+    assert reader.tables().error == "the record word-counts[0] offset 1 cannot be shown (RuntimeError); see the log"
 
 
 def test_a_failed_turn_is_shown_until_one_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "VIEW_SECONDS", 0.0)
     reader = TableReader(cast("Consumer", FakeConsumer([])), 100)
-    assert [reader.failed("why"), reader.failed("why")] == [True, False]
-    assert reader.tables().error == "why"
+    assert [reader.failed("reason"), reader.failed("reason")] == [True, False]
+    assert reader.tables().error == "reason"
     reader.turn()
     assert reader.tables().error is None

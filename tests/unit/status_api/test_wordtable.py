@@ -28,18 +28,18 @@ def test_top_words_are_sorted_by_count_then_name_and_bounded() -> None:
     assert len(table.top()) == 20
 
 
-def test_an_offset_that_goes_back_starts_the_partition_afresh() -> None:
+def test_an_offset_that_goes_back_starts_the_partition_again() -> None:
     table = filled((0, 0, b"a", b"4"), (0, 1, b"b", b"4"), (1, 0, b"c", b"2"), (0, 0, b"d", b"1"))
     assert (dict(table.top()), table.total) == ({"c": 2, "d": 1}, 3)
 
 
-def test_more_words_than_allowed_are_left_out_and_said() -> None:
+def test_more_words_than_allowed_are_left_out_and_reported() -> None:
     table = filled((0, 0, b"a", b"1"), (0, 1, b"b", b"1"), (0, 2, b"c", b"1"), (0, 3, b"a", b"5"), max_words=2)
     assert (table.distinct, table.total, table.complete) == (2, 6, False)
 
 
 def test_null_keys_and_broken_counts_do_no_harm() -> None:
-    table = filled((0, 0, None, b"1"), (0, 1, b"a", b"no number"), (0, 2, b"\xff", b"2"))
+    table = filled((0, 0, None, b"1"), (0, 1, b"a", b"not a number"), (0, 2, b"\xff", b"2"))
     assert table.top() == (("\ufffd", 2),)
 
 
@@ -84,8 +84,8 @@ def test_the_joined_log_counts_all_and_keeps_the_newest() -> None:
     assert (tables.joined_total, len(tables.joined), tables.joined[0].word) == (60, LAST_JOINED, "w59")
 
 
-def test_a_recreated_joined_topic_starts_afresh() -> None:
+def test_a_recreated_joined_topic_starts_again() -> None:
     log = JoinedLog()
     log.apply(0, 5, b"old", b"x", 1)
     log.apply(0, 0, b"new", b"x", 2)
-    assert (log.total, [item.word for item in log.newest_first()]) == (1, ["new"])
+    assert (log.total, [joined.word for joined in log.newest_first()]) == (1, ["new"])

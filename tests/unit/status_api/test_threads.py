@@ -1,4 +1,4 @@
-"""The worker's threads go on, whatever one of their turns raises."""
+"""The threads continue, whatever one of their turns raises."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing_extensions import override
 
 from newsroom.health import Health
 from newsroom.logs import configure_logging
-from status_api import background
-from status_api.background import Background
+from status_api import threads
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
+from status_api.threads import ReaderThreads
 from unit.status_api.fakes import a_snapshot
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class FakeReader:
 
     def __init__(self, *_: object) -> None:
         self.errors = list(ERRORS)
-        self.shown: list[str] = []
+        self.reasons: list[str] = []
         self.recovered = threading.Event()
 
     def tables(self) -> None:
@@ -42,8 +42,8 @@ class FakeReader:
             raise self.errors.pop(0)
         self.recovered.set()
 
-    def failed(self, why: str) -> bool:
-        self.shown.append(why)
+    def failed(self, reason: str) -> bool:
+        self.reasons.append(reason)
         return True
 
     def close(self) -> None:
@@ -65,16 +65,16 @@ class FakeCollector:
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
     reader = FakeReader()
-    monkeypatch.setattr(background, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(background, "TableReader", lambda *_: reader)
-    monkeypatch.setattr(background, "table_consumer", lambda _: None)
-    monkeypatch.setattr(background, "admin_client", lambda *_: None)
-    monkeypatch.setattr(background, "Collector", FakeCollector)
+    monkeypatch.setattr(threads, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(threads, "TableReader", lambda *_: reader)
+    monkeypatch.setattr(threads, "table_consumer", lambda _: None)
+    monkeypatch.setattr(threads, "admin_client", lambda *_: None)
+    monkeypatch.setattr(threads, "Collector", FakeCollector)
     return reader
 
 
 class WatchedStore(SnapshotStore):
-    """A store that remembers why attempts failed, and says when one succeeded."""
+    """A store that remembers why attempts failed, and sets an event when one succeeds."""
 
     def __init__(self) -> None:
         super().__init__(1.0)
@@ -82,9 +82,9 @@ class WatchedStore(SnapshotStore):
         self.recovered = threading.Event()
 
     @override
-    def failed(self, why: str) -> bool:
-        self.reasons.append(why)
-        return super().failed(why)
+    def failed(self, reason: str) -> bool:
+        self.reasons.append(reason)
+        return super().failed(reason)
 
     @override
     def succeeded(self, snapshot: Snapshot) -> None:
@@ -94,21 +94,21 @@ class WatchedStore(SnapshotStore):
 
 @pytest.fixture
 def store(reader: FakeReader, capsys: pytest.CaptureFixture[str]) -> Iterator[WatchedStore]:
-    capsys.readouterr()  # asked for first: logging keeps the output that it finds
+    capsys.readouterr()  # capsys must replace stdout before logging takes it
     configure_logging("status-api")
     store = WatchedStore()
-    threads = Background(StatusSettings(refresh=0.2), store, Health())
-    threads.start()
+    reader_threads = ReaderThreads(StatusSettings(refresh=0.2), store, Health())
+    reader_threads.start()
     assert store.recovered.wait(SECONDS)
     assert reader.recovered.wait(SECONDS)
     yield store
-    threads.stop()
+    reader_threads.stop()
 
 
-def test_snapshots_go_on_and_each_reason_is_shown(store: WatchedStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_snapshots_continue_and_each_reason_is_kept(store: WatchedStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert store.reasons == [
-        "no snapshot: RecursionError inside the status API; its log says more",
-        "no snapshot: KeyError inside the status API; its log says more",
+        "the snapshot could not be taken: RecursionError in the status API; see its log",
+        "the snapshot could not be taken: KeyError in the status API; see its log",
         ERRORS[2].args[0].str(),
     ]
     out = capsys.readouterr().out
@@ -116,10 +116,10 @@ def test_snapshots_go_on_and_each_reason_is_shown(store: WatchedStore, capsys: p
     assert "unexpected" in out
 
 
-def test_tables_go_on_and_each_reason_is_shown(store: WatchedStore, reader: FakeReader) -> None:
+def test_tables_continue_and_each_reason_is_kept(store: WatchedStore, reader: FakeReader) -> None:
     assert store.read().snapshot is not None
-    assert [why.partition(": ")[2] for why in reader.shown] == [
-        "RecursionError inside the status API; its log says more",
-        "KeyError inside the status API; its log says more",
+    assert [reason.partition(": ")[2] for reason in reader.reasons] == [
+        "RecursionError in the status API; see its log",
+        "KeyError in the status API; see its log",
         ERRORS[2].args[0].str(),
     ]

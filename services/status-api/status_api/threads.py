@@ -1,4 +1,4 @@
-"""The two threads of the worker: one takes snapshots, one follows the tables."""
+"""The two threads of gunicorn's worker that read the cluster: one takes snapshots, one follows the tables."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 STOP_SECONDS = 5.0
-"""The longest step of a thread is one request timeout of at most four seconds."""
+"""Longer than a thread's longest step, which is one request timeout of at most four seconds."""
+NOT_TAKEN = "the snapshot could not be taken"
 NOT_READ = "word-counts and words-joined cannot be read"
 PAUSE_SECONDS = 1.0
-"""After a turn of the tables that failed: what is wrong rarely passes sooner, and the log stays readable."""
+"""The pause after a failed turn of the tables: the cause rarely passes sooner, and the log stays readable."""
 
 
-class Background:
-    """Keeps a store up to date from `start` to `stop`. Makes its clients itself: they do not survive a fork."""
+class ReaderThreads:
+    """Keep a store up to date from `start` to `stop`. They make their own clients, which do not survive a fork."""
 
     def __init__(self, settings: StatusSettings, store: SnapshotStore, health: Health) -> None:
         self._settings = settings
@@ -80,23 +81,22 @@ class Background:
         try:
             snapshot = collector.collect()
         except (NewsroomError, KafkaException) as error:
-            why = sentence(error) if isinstance(error, KafkaException) else str(error)
-            if self._store.failed(why):
-                log.warning("no snapshot", why=why)
+            reason = sentence(error) if isinstance(error, KafkaException) else str(error)
+            if self._store.failed(reason):
+                log.warning(NOT_TAKEN, reason=reason)
             return
         except Exception as error:
-            # A thread that ended would leave a page that looks alive and never changes.
-            why = _fault("no snapshot", error)
-            if self._store.read().last_error != why:
-                log.exception("no snapshot")
-            self._store.failed(why)
+            # If the thread ended, the page would look alive and never change.
+            reason = _fault(NOT_TAKEN, error)
+            if self._store.read().last_error != reason:
+                log.exception(NOT_TAKEN)
+            self._store.failed(reason)
             return
         before = self._store.read()
         self._store.succeeded(snapshot)
         if before.snapshot is None or before.last_error is not None:
-            log.info(
-                "snapshots", brokers=len(snapshot.brokers), topics=len(snapshot.topics), groups=len(snapshot.groups)
-            )
+            brokers, topics, groups = (len(items) for items in (snapshot.brokers, snapshot.topics, snapshot.groups))
+            log.info("snapshots", brokers=brokers, topics=topics, groups=groups)
 
     def _tables(self, reader: TableReader) -> None:
         try:
@@ -110,7 +110,7 @@ class Background:
             reader.turn()
         except KafkaException as error:
             if reader.failed(f"{NOT_READ}: {sentence(error)}"):
-                log.warning(NOT_READ, why=sentence(error))
+                log.warning(NOT_READ, reason=sentence(error))
             self._stop.wait(PAUSE_SECONDS)
         except Exception as error:
             if reader.failed(_fault(NOT_READ, error)):
@@ -118,5 +118,5 @@ class Background:
             self._stop.wait(PAUSE_SECONDS)
 
 
-def _fault(what: str, error: Exception) -> str:
-    return f"{what}: {type(error).__name__} inside the status API; its log says more"
+def _fault(failure: str, error: Exception) -> str:
+    return f"{failure}: {type(error).__name__} in the status API; see its log"
