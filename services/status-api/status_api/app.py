@@ -1,4 +1,4 @@
-"""The Flask application. Importing or creating it starts nothing."""
+"""The Flask application. Importing or creating it starts no thread and opens no connection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ METHODS = ["GET", "HEAD"]
 
 
 def create_app(source: SnapshotSource, health: Health, roles: Roles | None = None) -> Flask:
-    """An application that serves the snapshots of `source`."""
+    """Create the application that serves the snapshots of `source`."""
     app = Flask(__name__)
     app.extensions["snapshots"] = source
     app.extensions["roles"] = roles or Roles()

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the last snapshot, under the names that Kafka dashboards know (kafka_exporter's)."""
+"""Prometheus metrics of the last snapshot, with kafka_exporter's names, which Kafka dashboards use."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ GROUP_PARTITION = ["consumergroup", "topic", "partition"]
 
 
 class SnapshotMetrics(Collector):
-    """Turns the newest snapshot into metrics at each scrape; asks Kafka nothing.
+    """Turns the newest snapshot into metrics at each scrape, without a request to Kafka.
 
-    What is not known has no series: a group that never committed is not at offset -1 or 0.
+    An unknown value has no series: a group that has never committed is not at offset -1 or 0.
     """
 
     def __init__(self, source: SnapshotSource) -> None:
@@ -35,20 +35,15 @@ class SnapshotMetrics(Collector):
     @override
     def collect(self) -> Iterable[Metric]:
         reading = self._source.read()
-        yield _gauge(
-            "newsroom_status_up", "Whether the last snapshot is fresh: 1, or 0 when it is stale.", not reading.stale
-        )
+        yield _gauge("newsroom_status_up", "1 if the last snapshot is fresh, 0 if it is stale.", not reading.stale)
         yield CounterMetricFamily(
-            "newsroom_status_refresh_failures_total", "Snapshots that could not be taken.", value=reading.failures
+            "newsroom_status_refresh_failures_total", "Attempts to take a snapshot that failed.", value=reading.failures
         )
         if reading.snapshot is None:
             return
-        yield _gauge("newsroom_status_snapshot_age_seconds", "Age of the snapshot served.", reading.age_seconds or 0.0)
-        yield _gauge(
-            "newsroom_status_last_success_timestamp_seconds",
-            "When the last snapshot was taken.",
-            reading.last_success or 0.0,
-        )
+        yield _gauge("newsroom_status_snapshot_age_seconds", "Age of the last snapshot.", reading.age_seconds or 0.0)
+        time_name = "newsroom_status_last_success_timestamp_seconds"
+        yield _gauge(time_name, "When the last snapshot was taken.", reading.last_success or 0.0)
         yield from _cluster(reading.snapshot)
         yield from _partitions(reading.snapshot.topics)
         yield from _groups(reading.snapshot.groups)
@@ -60,12 +55,12 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("kafka_brokers", "Number of brokers in the cluster.", len(snapshot.brokers))
-    info = GaugeMetricFamily("kafka_broker_info", "A broker and its address.", labels=["id", "address"])
+    info = GaugeMetricFamily("kafka_broker_info", "Id and address of a broker; always 1.", labels=["id", "address"])
     for broker in snapshot.brokers:
         info.add_metric([str(broker.id), f"{broker.host}:{broker.port}"], 1)
     yield info
     if snapshot.controller_id is not None:
-        yield _gauge("newsroom_status_controller_id", "The active controller's node.", snapshot.controller_id)
+        yield _gauge("newsroom_status_controller_id", "Node id of the active controller.", snapshot.controller_id)
     partitions = GaugeMetricFamily("kafka_topic_partitions", "Number of partitions of a topic.", labels=["topic"])
     for topic in snapshot.topics:
         partitions.add_metric([topic.name], len(topic.partitions))
@@ -75,12 +70,12 @@ def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
 def _partitions(topics: tuple[Topic, ...]) -> Iterator[Metric]:
     texts = {
         "current_offset": "End offset of a partition.",
-        "oldest_offset": "Oldest offset kept of a partition.",
-        "leader": "Leader of a partition.",
-        "leader_is_preferred": "Whether the preferred replica leads.",
-        "replicas": "Replicas of a partition.",
-        "in_sync_replica": "Replicas in sync.",
-        "under_replicated_partition": "Whether a replica is not in sync.",
+        "oldest_offset": "Oldest offset that a partition keeps.",
+        "leader": "Node id of a partition's leader.",
+        "leader_is_preferred": "1 if the preferred replica is the leader, 0 otherwise.",
+        "replicas": "Number of replicas of a partition.",
+        "in_sync_replica": "Number of in-sync replicas of a partition.",
+        "under_replicated_partition": "1 if a replica of the partition is not in sync, 0 otherwise.",
     }
     families = {
         name: GaugeMetricFamily(f"kafka_topic_partition_{name}", text, labels=PARTITION) for name, text in texts.items()
@@ -109,10 +104,12 @@ def _partition_values(partition: Partition) -> dict[str, float | None]:
 def _groups(groups: tuple[Group, ...]) -> Iterator[Metric]:
     name = "kafka_consumergroup"
     offset = GaugeMetricFamily(f"{name}_current_offset", "Committed offset of a group.", labels=GROUP_PARTITION)
-    offsets = GaugeMetricFamily(f"{name}_current_offset_sum", "Committed offsets of a topic.", labels=GROUP_TOPIC)
-    lag = GaugeMetricFamily(f"{name}_lag", "Records a group is behind.", labels=GROUP_PARTITION)
-    lags = GaugeMetricFamily(f"{name}_lag_sum", "Records a group is behind in a topic.", labels=GROUP_TOPIC)
-    members = GaugeMetricFamily(f"{name}_members", "Members of a group.", labels=["consumergroup"])
+    offsets = GaugeMetricFamily(
+        f"{name}_current_offset_sum", "Sum of committed offsets in a topic.", labels=GROUP_TOPIC
+    )
+    lag = GaugeMetricFamily(f"{name}_lag", "Records by which a group is behind in a partition.", labels=GROUP_PARTITION)
+    lags = GaugeMetricFamily(f"{name}_lag_sum", "Records by which a group is behind in a topic.", labels=GROUP_TOPIC)
+    members = GaugeMetricFamily(f"{name}_members", "Number of members of a group.", labels=["consumergroup"])
     for group in groups:
         if group.state != UNKNOWN:
             members.add_metric([group.id], len(group.members))
@@ -126,7 +123,7 @@ def _groups(groups: tuple[Group, ...]) -> Iterator[Metric]:
             committed = [row.committed for row in rows if row.committed is not None]
             if committed:
                 offsets.add_metric([group.id, topic], sum(committed))
-            known = [row.lag for row in rows if row.lag is not None]
-            if known:
-                lags.add_metric([group.id, topic], sum(known))
+            known_lags = [row.lag for row in rows if row.lag is not None]
+            if known_lags:
+                lags.add_metric([group.id, topic], sum(known_lags))
     yield from (offset, offsets, lag, lags, members)

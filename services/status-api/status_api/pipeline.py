@@ -1,4 +1,4 @@
-"""The figures of the pipeline: how far news, words and joins have come."""
+"""The figures of the pipeline: how far each stage has read and what it has produced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN_TOPICS = (NEWS, MYTOPIC, NEWS_DLQ, WORD_COUNTS, WORD, WORDS_JOINED)
 
 @dataclass(frozen=True)
 class Roles:
-    """Which consumer group plays which part."""
+    """Which consumer group plays which role."""
 
     consumer: str = "avro-consumer"
     wordcount: str = "wordcount-stream"
@@ -25,12 +25,12 @@ class Roles:
 
 
 ABSENT = "Absent"
-"""The state of a stage whose group does not exist (yet)."""
+"""The state of a stage whose group does not exist, or does not exist yet."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A consumer group in the pipeline. None means that it has never committed."""
+    """A consumer group in the pipeline. None means that the group has never committed."""
 
     group: str
     state: str
@@ -42,7 +42,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The live figures. None means not known: the topic is missing, or a group never committed."""
+    """The live figures. None means not known: the topic is missing, or the group has never committed."""
 
     records: dict[str, int | None]
     produced: dict[str, int | None]
@@ -56,12 +56,12 @@ class Pipeline:
 
     @property
     def connector_lines(self) -> int | None:
-        """Lines the connector has written and committed."""
+        """The number of lines that the connector has written and committed."""
         return self.connector.consumed
 
 
 def pipeline(snapshot: Snapshot, roles: Roles) -> Pipeline:
-    """The pipeline's figures in a snapshot."""
+    """Compute the pipeline's figures from a snapshot."""
     topics = {topic.name: snapshot.topic(topic.name) for topic in SHOWN_TOPICS}
     records = {name: topic.records if topic else None for name, topic in topics.items()}
     produced = {name: topic.produced if topic else None for name, topic in topics.items()}
@@ -82,7 +82,7 @@ def _stage(snapshot: Snapshot, group_id: str) -> Stage:
     group = snapshot.group(group_id)
     state = group.state if group else ABSENT
     group = group or Group(group_id)
-    # The word count's own intermediate topic and state are no input of the pipeline.
+    # The word count's intermediate topic and its state topics are not input of the pipeline.
     consumed = sum_some(
         row.committed
         for row in group.partitions

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details."""
+"""Error responses as RFC 9457 problem details."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 def problem(status: int, detail: str) -> Response:
-    """An error response: the status's own title, and a sentence about this occurrence."""
+    """Make an error response: the title of its status, and a sentence about this occurrence."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -32,12 +32,12 @@ def problem(status: int, detail: str) -> Response:
 
 
 def install_problems(app: Flask) -> None:
-    """Answer every error of the application as a problem."""
+    """Make the application answer every error with problem details."""
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         response = problem(error.code or 500, error.description or "")
-        # Such as Allow with 405.
+        # For example, a 405 response must carry the header Allow.
         for name, value in error.get_headers():
             if name.lower() not in {"content-type", "content-length"}:
                 response.headers[name] = value
@@ -46,4 +46,4 @@ def install_problems(app: Flask) -> None:
     @app.errorhandler(Exception)
     def fault(error: Exception) -> Response:
         log.error("request failed", path=request.path, exc_info=error)
-        return problem(500, "The request failed inside the status API; its log says more.")
+        return problem(500, "The request failed because of an error in the status API; see its log.")

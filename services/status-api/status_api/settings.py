@@ -8,25 +8,25 @@ from newsroom.settings import ServiceSettings
 
 
 class StatusSettings(ServiceSettings):
-    """What the status API reads, how often, and where it listens."""
+    """What the status API reads, how often it reads, and where it listens."""
 
     http_host: str = Field(default="127.0.0.1", description="address of the page, the API and the metrics")
-    http_port: int = Field(default=8000, ge=0, le=65535, description="their port; 0 takes a free one")
+    http_port: int = Field(default=8000, ge=0, le=65535, description="port on that address; 0 takes a free one")
     refresh: float = Field(default=1.0, ge=0.2, le=60.0, description="seconds between two snapshots of the cluster")
     request_timeout: float = Field(
-        # Three steps of a snapshot wait for a broker that has died just now, after a second since the last snapshot;
-        # it is stale after five seconds, and one dead broker must not make it so.
+        # Three steps of a snapshot wait for a broker that has just died, up to a second after the last snapshot.
+        # That must take less than the five seconds after which the snapshot is stale.
         default=1.2,
         ge=0.2,
         le=4.0,
-        description="seconds the cluster may take to answer one step of a snapshot",
+        description="seconds that the cluster may take to answer one step of a snapshot",
     )
     max_words: int = Field(
-        default=200_000, ge=100, description="words kept in memory; further words are not counted, and the API says so"
+        default=200_000, ge=100, description="words kept in memory; the API reports that further words are not counted"
     )
     news_group: str = Field(default="avro-consumer", description="group shown as the consumer of news")
     wordcount_group: str = Field(default="wordcount-stream", description="group shown as the word count")
     join_group: str = Field(default="join-service", description="group shown as the join")
     connector_group: str = Field(
-        default="connect-local-file-sink", description="group of the FileStream sink; its commits are the lines written"
+        default="connect-local-file-sink", description="the FileStream sink's group; its commits count as lines written"
     )

@@ -1,37 +1,39 @@
-"""The tables behind the page: newest count of each word, and the last joins. Knows no Kafka client."""
+"""The tables of the page: the newest count of each word, and the last joined records. Uses no Kafka client."""
 
 from __future__ import annotations
 
 import heapq
 import json
 from collections import deque
+from itertools import chain
 
 from status_api.model import Joined, Tables
 
 TOP_WORDS = 20
 LAST_JOINED = 50
 MAX_TEXT = 200
-"""Characters of a word or a joined value that are kept: memory is bounded whatever the topics hold."""
-MOST = 2**63 - 1
-"""The greatest count, as a 64-bit integer of Java holds it. Python's have no end, and cannot be written beyond 4,300
-digits."""
+"""How many characters of a word or a joined value are kept, so that memory is bounded for any input."""
+MAX_COUNT = 2**63 - 1
+"""The greatest count: a 64-bit integer in Java. Python parses longer integers, but writes at most 4,300 digits."""
 
 
 class WordTable:
-    """The newest value of every key of word-counts, partition by partition."""
+    """The newest count of every word in word-counts, by partition."""
 
     def __init__(self, max_words: int) -> None:
         self._max_words = max_words
         self._counts: dict[int, dict[str, int]] = {}
         self._last_offset: dict[int, int] = {}
-        self._distinct = 0
-        self._total = 0
+        self.distinct = 0
+        """The number of words that have a count."""
+        self.total = 0
+        """The sum of the newest counts."""
         self.complete = True
 
     def apply(self, partition: int, offset: int, key: bytes | None, value: bytes | None) -> None:
-        """Take one record: a count replaces the one before, a tombstone deletes the word.
+        """Apply one record: a count replaces the previous one, a tombstone deletes the word.
 
-        An offset that does not grow means that the topic was created anew: the partition starts afresh.
+        An offset that does not grow means that the topic was recreated, so the partition starts again.
         """
         if offset <= self._last_offset.get(partition, -1):
             self.forget(partition)
@@ -43,50 +45,40 @@ class WordTable:
         count = None if value is None else parse_count(value)
         if count is None:
             if word in counts:
-                self._total -= counts.pop(word)
-                self._distinct -= 1
+                self.total -= counts.pop(word)
+                self.distinct -= 1
             return
         if word in counts:
-            self._total += count - counts[word]
-        elif self._distinct >= self._max_words:
+            self.total += count - counts[word]
+        elif self.distinct >= self._max_words:
             self.complete = False
             return
         else:
-            self._total += count
-            self._distinct += 1
+            self.total += count
+            self.distinct += 1
         counts[word] = count
 
     def forget(self, partition: int) -> None:
-        """Drop what a partition held."""
+        """Drop the words of a partition."""
         counts = self._counts.pop(partition, {})
-        self._total -= sum(counts.values())
-        self._distinct -= len(counts)
+        self.total -= sum(counts.values())
+        self.distinct -= len(counts)
         self._last_offset.pop(partition, None)
 
     def clear(self) -> None:
-        """Drop everything: the topic is gone."""
+        """Drop everything, because the topic is gone."""
         for partition in list(self._last_offset):
             self.forget(partition)
         self.complete = True
 
     def top(self) -> tuple[tuple[str, int], ...]:
-        """The most frequent words, alphabetically among equals."""
-        everything = ((word, count) for counts in self._counts.values() for word, count in counts.items())
-        return tuple(heapq.nsmallest(TOP_WORDS, everything, key=lambda item: (-item[1], item[0])))
-
-    @property
-    def distinct(self) -> int:
-        """Words with a count."""
-        return self._distinct
-
-    @property
-    def total(self) -> int:
-        """Sum of the newest counts: words counted."""
-        return self._total
+        """Return the most frequent words; words with the same count are in alphabetical order."""
+        counts = chain.from_iterable(counts.items() for counts in self._counts.values())
+        return tuple(heapq.nsmallest(TOP_WORDS, counts, key=lambda pair: (-pair[1], pair[0])))
 
 
 class JoinedLog:
-    """The last records of words-joined and their number."""
+    """The last records of words-joined, and the number of all records."""
 
     def __init__(self) -> None:
         self._last: deque[Joined] = deque(maxlen=LAST_JOINED)
@@ -96,7 +88,7 @@ class JoinedLog:
     def apply(
         self, partition: int, offset: int, key: bytes | None, value: bytes | None, timestamp_ms: int | None
     ) -> None:
-        """Take one record. An offset that does not grow means a topic created anew: the log starts afresh."""
+        """Add one record. An offset that does not grow means that the topic was recreated: start again."""
         if offset <= self._last_offset.get(partition, -1):
             self.clear()
         self._last_offset[partition] = offset
@@ -104,20 +96,20 @@ class JoinedLog:
         self._last.append(Joined(_text(key or b""), joined_text(value), timestamp_ms))
 
     def clear(self) -> None:
-        """Drop everything: the topic is gone."""
+        """Drop everything, because the topic is gone."""
         self._last.clear()
         self._last_offset.clear()
         self.total = 0
 
     def newest_first(self) -> tuple[Joined, ...]:
-        """The last records by their time, the newest first."""
-        arrived = list(self._last)
-        arrived.reverse()  # sorting is stable: among equal times the later arrival stays first
-        return tuple(sorted(arrived, key=lambda joined: -(joined.timestamp_ms or 0)))
+        """Return the last records by timestamp, newest first."""
+        # Sorting is stable: of records with the same timestamp, the later arrival stays first.
+        arrivals = list(reversed(self._last))
+        return tuple(sorted(arrivals, key=lambda joined: -(joined.timestamp_ms or 0)))
 
 
 def view(words: WordTable, joined: JoinedLog, error: str | None = None) -> Tables:
-    """What the page shows of both tables."""
+    """Return the figures of both tables that the page shows."""
     return Tables(
         top_words=words.top(),
         distinct_words=words.distinct,
@@ -130,18 +122,18 @@ def view(words: WordTable, joined: JoinedLog, error: str | None = None) -> Table
 
 
 def parse_count(value: bytes) -> int | None:
-    """A count as JSON writes it: a number, or an object with `count`. None when it is neither."""
+    """Parse a count in JSON, a number or an object with `count`; return None for anything else."""
     try:
         parsed = json.loads(value)
-    except (ValueError, RecursionError):  # the latter of a value nested a thousand times
+    except (ValueError, RecursionError):  # a value nested a thousand times raises RecursionError
         return None
     if isinstance(parsed, dict):
         parsed = parsed.get("count")
-    return parsed if isinstance(parsed, int) and not isinstance(parsed, bool) and abs(parsed) <= MOST else None
+    return parsed if isinstance(parsed, int) and not isinstance(parsed, bool) and abs(parsed) <= MAX_COUNT else None
 
 
 def joined_text(value: bytes | None) -> str:
-    """A joined value in the lab's form, `(6, active)`; any other text as it is."""
+    """Return a joined value in the lab's form, `(6, active)`; return any other text unchanged."""
     if value is None:
         return ""
     try:
@@ -150,7 +142,7 @@ def joined_text(value: bytes | None) -> str:
         text = f"({', '.join(str(part) for part in parts)})" if isinstance(parts, list) else str(parsed)
     except (ValueError, RecursionError):
         return _text(value)
-    # JSON may escape half a character, which no answer can be encoded with.
+    # JSON can escape half of a surrogate pair, which cannot be encoded in a response.
     return text[:MAX_TEXT].encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""Messages of Kafka's protocol that kafka-python does not bring, in the form in which it reads them.
+"""The messages of Kafka's protocol that kafka-python lacks, in the form in which it reads messages.
 
-Field by field as Kafka's protocol guide has them (KIP-848): https://kafka.apache.org/protocol
+Their fields follow Kafka's protocol guide (KIP-848): https://kafka.apache.org/protocol
 """

@@ -1,10 +1,10 @@
-// Keeps the page live: fetches the part that changes and changes only what differs, so that open groups,
+// Keeps the page live: fetches the part that changes and updates only the nodes that differ, so that open groups,
 // focus, scroll positions and selected text stay.
 "use strict";
 
 const INTERVAL_MS = 1000;
 const TIMEOUT_MS = 4000; // a request that takes longer counts as failed
-const GONE_AFTER_MS = 3000; // one lost request is no news
+const GONE_AFTER_MS = 3000; // one lost request is normal
 
 const live = document.getElementById("live");
 const gone = document.getElementById("gone");
@@ -36,15 +36,15 @@ function morph(to, from) {
 }
 
 function morphChildren(to, from) {
-  const wanted = [...from.childNodes];
-  const present = [...to.childNodes];
-  wanted.forEach((node, i) => {
-    const old = present[i];
+  const newNodes = [...from.childNodes];
+  const oldNodes = [...to.childNodes];
+  newNodes.forEach((node, i) => {
+    const old = oldNodes[i];
     if (!old) to.append(document.importNode(node, true));
     else if (sameKind(old, node)) morph(old, node);
     else old.replaceWith(document.importNode(node, true));
   });
-  present.slice(wanted.length).forEach((node) => node.remove());
+  oldNodes.slice(newNodes.length).forEach((node) => node.remove());
 }
 
 async function refresh() {
@@ -76,7 +76,7 @@ async function turn() {
     try {
       await refresh();
     } catch {
-      // showAge says so once it lasts.
+      // showAge shows the banner if the failure lasts.
     }
     showAge();
   }
