@@ -55,7 +55,7 @@ class Source(Protocol):
         """Commit what is done."""
 
 
-class PoisonExit(Protocol):
+class DeadLetterSink(Protocol):
     """Where poison records go: `avro_consumer.dead_letters.DeadLetters`."""
 
     def put(self, record: Record, error: Exception) -> None:
@@ -74,7 +74,7 @@ class Loop:
         *,
         source: Source,
         form: Format,
-        poison: PoisonExit,
+        poison: DeadLetterSink,
         sink: JsonLinesSink | None,
         patience: Patience,
         health: Health,
@@ -89,7 +89,7 @@ class Loop:
         self._health = health
         self._stop = stop
         self._processed = 0
-        self._quiet_since = self._told_at = time.monotonic()
+        self._quiet_since = self._reported_at = time.monotonic()
         self._was_member = False
 
     def run(self) -> None:
@@ -100,15 +100,17 @@ class Loop:
         """
         count = self._settings.count
         while not self._stop and not (count and self._processed >= count) and not self._idle_for_long():
+            self._check_joining()
             self._health.tick()
             limit = self._settings.batch_size
             records = self._source.take(min(limit, count - self._processed) if count else limit)
             if records:
                 self._take_effect(records)
-                self._quiet_since = self._told_at = time.monotonic()
+                self._quiet_since = self._reported_at = time.monotonic()
             # Also without records: offsets that an earlier commit could not place wait for this one.
             self._source.commit()
-            self._tell_silence()
+            self._note_joining()
+            self._report_silence()
         log.info("finished", processed=self._processed)
 
     def _take_effect(self, records: Sequence[Record]) -> None:
@@ -159,26 +161,29 @@ class Loop:
             for reading in readings:
                 log.info(self._format.show(reading))
 
-    def _tell_silence(self) -> None:
-        now = time.monotonic()
+    def _note_joining(self) -> None:
         if self._source.joined and not self._was_member:
             # Silence counts from the moment records could come.
             self._was_member = True
-            self._quiet_since = self._told_at = now
-        if now - self._told_at >= SILENCE_SECONDS:
-            self._told_at = now
+            self._quiet_since = self._reported_at = time.monotonic()
+
+    def _report_silence(self) -> None:
+        now = time.monotonic()
+        if now - self._reported_at >= SILENCE_SECONDS:
+            self._reported_at = now
             log.info(SILENCE)
 
     def _idle_for_long(self) -> bool:
         limit = self._settings.idle_exit
-        if limit is None:
-            return False
+        return limit is not None and self._was_member and time.monotonic() - self._quiet_since >= limit
+
+    def _check_joining(self) -> None:
+        limit = self._settings.idle_exit
+        if limit is None or self._was_member:
+            return
         quiet = time.monotonic() - self._quiet_since
-        if self._was_member:
-            return quiet >= limit
         if quiet >= limit + self._settings.start_timeout:
             raise ClusterUnavailable(
                 f"group {self._settings.group_id} did not take this member in within {quiet:.0f} s: see its other "
                 "members"
             )
-        return False

@@ -12,10 +12,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from avro_consumer import metrics
 from avro_consumer.background import in_background
+from avro_consumer.commits import CommitResult, classify
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.records import Record
 from newsroom.errors import ClusterUnavailable, NotYet, SettingsError
-from newsroom.kafka_errors import FENCED, REBALANCING, UNREACHABLE, kafka_error, reason_of
+from newsroom.kafka_errors import UNREACHABLE, kafka_error, reason_of
 from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
 from newsroom.waiting import Deadline, Wait, need
@@ -54,6 +55,21 @@ within this time after the coordinator is found."""
 
 EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "lost": "partitions lost"}
 """What a rebalance did, and what is logged about it."""
+
+LABELS = {
+    CommitResult.OK: "ok",
+    CommitResult.REBALANCED: "rebalanced",
+    CommitResult.UNREACHABLE: "unreachable",
+    CommitResult.FENCED: "refused",
+    CommitResult.REFUSED: "refused",
+}
+"""A commit's result as a label of the metric."""
+
+RETRIES = {
+    CommitResult.REBALANCED: "commit refused, the group rebalances; a new owner reads again",
+    CommitResult.UNREACHABLE: "commit not accepted now, tried again with the next",
+}
+"""A commit's result, and what is logged when the member goes on."""
 
 
 class Member:
@@ -196,31 +212,22 @@ class Member:
     def _commit_hangs(self) -> bool:
         return self._committing is not None and not self._committing.done()
 
-    def _judge(self, errors: dict[int, Any]) -> None:
-        codes = {error.code() for error in errors.values()}
-        self._unreachable = bool(codes & UNREACHABLE)
-        if not codes:
-            metrics.COMMITS.labels("ok").inc()
+    def _judge(self, errors: dict[int, KafkaError]) -> None:
+        self._unreachable = any(error.code() in UNREACHABLE for error in errors.values())
+        result = classify(errors)
+        metrics.COMMITS.labels(LABELS[result]).inc()
+        if result is CommitResult.OK:
             return
         text = next(iter(errors.values())).str()
         partitions = sorted(errors)
-        if codes <= REBALANCING:
-            metrics.COMMITS.labels("rebalanced").inc()
-            log.warning(
-                "commit refused, the group rebalances; a new owner reads again", partitions=partitions, why=text
-            )
-        elif codes <= REBALANCING | UNREACHABLE or all(error.retriable() for error in errors.values()):
-            metrics.COMMITS.labels("unreachable").inc()
-            log.warning("commit not accepted now, tried again with the next", partitions=partitions, why=text)
-        elif codes & FENCED:
-            metrics.COMMITS.labels("refused").inc()
+        if result is CommitResult.FENCED:
             raise _fenced(text)
-        else:
-            metrics.COMMITS.labels("refused").inc()
+        if result is CommitResult.REFUSED:
             raise CommitRefused(
                 f"the cluster refuses the offsets of {self._topic} partitions {partitions}: {text}; see the group's "
                 "rights and its other members, then start again"
             )
+        log.warning(RETRIES[result], partitions=partitions, why=text)
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # With cooperative rebalancing and KIP-848 these are the new ones, added to those that stay.
