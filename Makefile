@@ -65,11 +65,12 @@ test-integration: $(INSTALLED) ## Integration tests on a real cluster of their o
 test-e2e: $(INSTALLED) ## End-to-end tests of the containers, through the compose network
 	@$(BIN)/pytest tests/e2e
 
-lint: $(INSTALLED) ## Check style, types, Dockerfile, scripts and YAML; changes nothing
+lint: $(INSTALLED) ## Check style, types, imports, Dockerfile, scripts and YAML; changes nothing
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy tests scripts/*.py docker/*.py
+	@$(BIN)/mypy --explicit-package-bases tests scripts/*.py docker/*.py
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/shellcheck $(SCRIPTS)
