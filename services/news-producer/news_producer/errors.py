@@ -1,4 +1,4 @@
-"""What can go wrong in the producer alone; the rest is in `newsroom.errors`."""
+"""Errors that only the producer raises; `newsroom.errors` has the shared ones."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from newsroom.errors import NewsroomError, TransientError
 
 
 class BadInput(NewsroomError):
-    """A record of a source cannot be sent as it is; the message begins with its file and line."""
+    """The producer cannot send a record of a source. The message begins with the record's file and line."""
 
 
 class FeedUnavailable(TransientError):
-    """A feed did not answer, or answered with something else than a feed."""
+    """A feed did not answer, or its answer is not a feed."""
 
 
 class TopicMissing(NewsroomError):
-    """The brokers answer, but they do not have the topic."""
+    """The brokers answer, but the topic does not exist."""

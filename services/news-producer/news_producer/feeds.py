@@ -1,4 +1,4 @@
-"""RSS and Atom feeds as sources. Each is read by a thread of its own: a slow server holds up nobody else."""
+"""RSS and Atom feeds as sources. Each feed has its own thread, so a slow server does not delay the others."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 FETCH_SECONDS = 10.0
-"""Longest silence of a feed's server; what takes longer is tried again at the next turn."""
+"""How long a feed's server may stay silent; then the poll fails, and the thread tries again at the next one."""
 
 MAX_FEED_BYTES = 32 << 20
-"""Feeds are a few hundred kilobytes: what is far larger is something else."""
+"""A feed has a few hundred kilobytes, so a far larger answer is not a feed."""
 
 WAITING_ITEMS = 1000
-"""Entries read ahead of the producer, a few feeds' worth."""
+"""Entries that a thread may read ahead of the producer: as many as a few feeds have."""
 
 REMEMBERED_IDS = 20_000
-"""Ids of entries that were sent; a feed shows some hundred at a time, so older ones do not come back."""
+"""Ids to remember per feed. A feed shows some hundred entries at a time, so older entries do not come back."""
 
 
 class FeedReader:
-    """Fetches one feed and gives the entries that it has not given before."""
+    """Fetches one feed and returns the entries that it has not returned before."""
 
     def __init__(self, url: str, client: httpx.Client) -> None:
         self._url = url
         self._client = client
-        self._seen: dict[str | None, None] = {}
+        self._known_ids: dict[str | None, None] = {}
         self._validators: dict[str, str] = {}
 
     def new_items(self) -> list[Item]:
-        """Entries that are new since the last call, oldest first.
+        """Return the entries that are new since the last call, oldest first.
 
         Raises:
-            FeedUnavailable: the server does not answer with a feed.
+            FeedUnavailable: the server does not answer, or its answer is not a feed.
         """
         try:
             answer = self._fetch()
@@ -60,23 +60,23 @@ class FeedReader:
         body, validators = answer
         feed = feedparser.parse(body)
         if not feed.version and not feed.entries:
-            raise FeedUnavailable(f"{self._url} is neither RSS nor Atom")
+            raise FeedUnavailable(f"feed {self._url} is neither RSS nor Atom")
         media = str(feed.feed.get("title") or urlsplit(self._url).hostname)
         items: dict[str | None, Item] = {}
-        # Feeds show the newest entry first.
+        # A feed shows its newest entry first.
         for entry in reversed(feed.entries):
             item = _item(entry, media, self._url)
-            if item.fields["title"] and item.key not in self._seen:
+            if item.fields["title"] and item.key not in self._known_ids:
                 items.setdefault(item.key, item)
-        # Only now: what fails above is wholly read again at the next look.
-        self._seen |= dict.fromkeys(items)
+        # Only after every entry is parsed: if one fails above, the next poll must return all of them.
+        self._known_ids |= dict.fromkeys(items)
         self._validators = validators
-        while len(self._seen) > max(REMEMBERED_IDS, 2 * len(feed.entries)):
-            del self._seen[next(iter(self._seen))]
+        while len(self._known_ids) > max(REMEMBERED_IDS, 2 * len(feed.entries)):
+            del self._known_ids[next(iter(self._known_ids))]
         return list(items.values())
 
     def _fetch(self) -> tuple[bytes, dict[str, str]] | None:
-        """The feed, and the headers with which the next question says what is known; None when it is still that."""
+        """Return the feed and the validators for the next request; None if the feed has not changed."""
         with self._client.stream("GET", self._url, headers=self._validators) as response:
             if response.status_code == httpx.codes.NOT_MODIFIED:
                 return None
@@ -85,9 +85,9 @@ class FeedReader:
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_FEED_BYTES:
-                    raise FeedUnavailable(f"{self._url} is larger than {MAX_FEED_BYTES >> 20} MiB: no feed")
+                    raise FeedUnavailable(f"{self._url} is not a feed: it exceeds {MAX_FEED_BYTES >> 20} MiB")
             names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
-            return bytes(body), {ask: response.headers[got] for got, ask in names.items() if got in response.headers}
+            return bytes(body), {key: response.headers[tag] for tag, key in names.items() if tag in response.headers}
 
 
 def _item(entry: Any, media: str, url: str) -> Item:  # noqa: ANN401 - feedparser's own dictionary
@@ -99,7 +99,7 @@ def _item(entry: Any, media: str, url: str) -> Item:  # noqa: ANN401 - feedparse
 
 
 class FeedSource:
-    """Looks at a feed every `interval` seconds, or once; iterate over `items`."""
+    """Polls a feed every `interval` seconds, or once; `items` yields its entries."""
 
     def __init__(self, url: str, *, interval: float, once: bool, stop: StopFlag) -> None:
         self._url = url
@@ -107,21 +107,21 @@ class FeedSource:
         self._once = once
         self._stop = stop
         self._queue: queue.Queue[Item] = queue.Queue(WAITING_ITEMS)
-        self._ended = threading.Event()
+        self._end = threading.Event()
         self._reader: FeedReader | None = None
         self.problem: str | None = None
-        """Why the last look failed; None when it did not."""
+        """Why the last poll failed; None if it did not fail."""
 
     def items(self) -> Iterator[Item | None]:
-        """New entries as they come; None when there are none yet. Ends after one look with `once`."""
-        # A daemon: a server that never ends its answer must not keep the process.
+        """Yield new entries as they come, and None while there are none. With `once`, end after one poll."""
+        # A daemon thread, because a server that never ends its answer must not keep the process alive.
         threading.Thread(target=self._run, name=f"feed {self._url}", daemon=True).start()
         while True:
-            ended = self._ended.is_set()  # before the queue is looked at: what came before the end is in it
+            at_end = self._end.is_set()  # before the look into the queue, which then holds every last entry
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:
-                if ended:
+                if at_end:
                     return
                 yield None
             else:
@@ -131,22 +131,22 @@ class FeedSource:
         try:
             with ExitStack() as resources:
                 while not self._stop:
-                    self._look(resources)
+                    self._poll(resources)
                     if self._once or self._stop.wait(self._interval):
                         return
         finally:
-            self._ended.set()
+            self._end.set()
 
-    def _look(self, resources: ExitStack) -> None:
+    def _poll(self, resources: ExitStack) -> None:
         try:
             if self._reader is None:
                 client = resources.enter_context(httpx.Client(timeout=FETCH_SECONDS, follow_redirects=True))
                 self._reader = FeedReader(self._url, client)
             items = self._reader.new_items()
-        except Exception as error:  # noqa: BLE001 - a thread that died would look like a feed without news
+        except Exception as error:  # noqa: BLE001 - a dead thread would look like a feed without news
             known = isinstance(error, FeedUnavailable)
             self.problem = str(error) if known else f"feed {self._url} cannot be read: {type(error).__name__}: {error}"
-            log.warning(self.problem if self._once else f"{self.problem}; trying again in {self._interval:g} s")
+            log.warning(self.problem if self._once else f"{self.problem}; the next try is in {self._interval:g} s")
             return
         self.problem = None
         log.info("feed read", feed=self._url, new=len(items))
@@ -156,7 +156,7 @@ class FeedSource:
     def _put(self, item: Item) -> None:
         while not self._stop:
             try:
-                return self._queue.put(item, timeout=0.2)  # the stop flag is looked at between two tries
+                return self._queue.put(item, timeout=0.2)  # short, so that the loop checks the stop flag
             except queue.Full:
                 continue
         return None

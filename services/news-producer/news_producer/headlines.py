@@ -1,4 +1,4 @@
-"""The built-in source: headlines without end, of our own words, whose frequencies fall like those of real text."""
+"""The built-in source: endless headlines, whose word frequencies fall like those of real text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ORIGIN = "generator"
 TABLE_SLOTS = 8192
-"""Entries of a word table: enough that the rarest of a thousand names has one."""
+"""Entries of a word table: enough that even the rarest of a thousand names has one."""
 
 NOUNS = (
     "council city market bridge school river court team train harbour budget report festival hospital museum "
@@ -54,17 +54,17 @@ PATTERNS = (
     "N and N : P V to the N",
     "why the N of P V the N",
 )
-"""Shapes of a headline: N noun, V verb, A adjective, P place; the small words stand for themselves."""
+"""Shapes of a headline: N noun, V verb, A adjective, P place; all other words stay as they are."""
 
 
 def zipf_table(words: list[str] | tuple[str, ...], slots: int = TABLE_SLOTS) -> list[str]:
-    """Words in proportion to 1/rank, so that a uniform draw from the table is a Zipf draw of a word."""
+    """Return a table that repeats each word in proportion to 1/rank, so that a uniform draw is a Zipf draw."""
     harmonic = sum(1 / rank for rank in range(1, len(words) + 1))
     return [word for rank, word in enumerate(words, start=1) for _ in range(max(1, round(slots / (rank * harmonic))))]
 
 
 def headlines(seed: int | None = None) -> Iterator[Item]:
-    """Articles without end: no id comes twice in a run, and with a seed every run is the same."""
+    """Yield articles without end. An id never repeats within a run; with a seed, every run yields the same articles."""
     rng = random.Random(seed)  # noqa: S311 - headlines, not secrets
     names = [head + tail for tail, head in itertools.product(NAME_TAILS.split(), NAME_HEADS.split())]
     slots = {
@@ -77,7 +77,7 @@ def headlines(seed: int | None = None) -> Iterator[Item]:
     media = zipf_table(MEDIA, slots=256)
     run = f"{rng.getrandbits(32):08x}"
     draw = rng.random
-    # int(random() * n) instead of choice(): a third of the time, and this is the hot path.
+    # int(random() * n) takes a third of the time of choice(), and this is the hot path.
     for number in itertools.count():
         pattern = patterns[int(draw() * len(patterns))]
         title = " ".join([words[int(draw() * len(words))] for words in pattern])

@@ -1,6 +1,6 @@
-"""Files and standard input as sources: JSON lines, CSV with a header, or one text a line.
+"""Files and standard input as sources: JSON lines, CSV with a header, or one text per line.
 
-A source yields None when nothing has come yet, so that nobody waits inside of it: a pipe may be silent for hours.
+A source yields None instead of waiting for data, because a pipe may be silent for hours.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 CHUNK_BYTES = 1 << 18
-"""Read at once: large enough that the calls do not count."""
+"""Size of one read: large enough that the cost of the calls does not matter."""
 
 MAX_LINE_BYTES = 16 << 20
-"""Far above the broker's largest record (1 MB): what is longer is no line of text."""
+"""Far above the broker's largest record (1 MB), so anything longer is not a line of text."""
 
 MAX_FIELD_CHARACTERS = csv.field_size_limit()
-"""The csv module's own limit of a field (131,072). A row that grows longer while a quote is open is taken for one with
-a stray quote, and not for the rest of the file."""
+"""The csv module's own limit of a field (131,072). A row that grows longer while a quote is open has a stray quote,
+which must not swallow the rest of the file."""
 
 ENDINGS: dict[str, InputFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
 
 
 class BadLines:
-    """What happens to a record that cannot be sent: an error, or with `skip` a warning and a count."""
+    """Raises the error of a record that cannot be sent; with `skip`, logs and counts the error instead."""
 
     def __init__(self, *, skip: bool) -> None:
         self._skip = skip
         self.skipped = 0
 
     def report(self, error: BadInput) -> None:
-        """Count a bad record, or raise its error."""
+        """Raise the error of a bad record, or log and count it."""
         if not self._skip:
             raise error
         self.skipped += 1
@@ -54,13 +54,13 @@ class BadLines:
 
 
 def read_file(source: str, input_format: InputFormat, kind: str, bad: BadLines) -> Iterator[Item | None]:
-    """The items of a file or of standard input (`-`); the file is opened at once.
+    """Open a file or standard input (`-`) at once, and return an iterator over its items.
 
-    `kind` is avro or string: what a line of plain text, or an object, stands for.
+    `kind` (avro or string) decides how a line of plain text, or an object, becomes an item.
 
     Raises:
         SettingsError: the file cannot be read.
-        BadInput: a line is wrong, unless `bad` skips it; raised by the iterator.
+        BadInput: a line is bad, and `bad` does not skip it; the iterator raises this.
     """
     name = "standard input" if source == STDIN else source
     try:
@@ -68,13 +68,13 @@ def read_file(source: str, input_format: InputFormat, kind: str, bad: BadLines) 
         os.read(descriptor, 0)
     except OSError as error:
         raise SettingsError(f"source {name} cannot be read: {error.strerror}") from error
-    chosen = ENDINGS.get(Path(source).suffix.lower(), "lines") if input_format == "auto" else input_format
+    file_format = ENDINGS.get(Path(source).suffix.lower(), "lines") if input_format == "auto" else input_format
     media = "stdin" if source == STDIN else Path(source).stem
-    # A blank line may be part of a quoted field.
-    lines = read_lines(descriptor, name, bad, close=source != STDIN, blank=chosen == "csv")
-    if chosen == "lines":
+    # In CSV, a blank line may be part of a quoted field.
+    lines = read_lines(descriptor, name, bad, close=source != STDIN, blank=file_format == "csv")
+    if file_format == "lines":
         return _plain_items(lines, name, kind, media)
-    objects = _json_objects(lines, name, bad) if chosen == "jsonl" else _csv_objects(lines, name, bad)
+    objects = _json_objects(lines, name, bad) if file_format == "jsonl" else _csv_objects(lines, name, bad)
     make = _article if kind == "avro" else _string
     return _object_items(objects, name, make, bad)
 
@@ -82,7 +82,7 @@ def read_file(source: str, input_format: InputFormat, kind: str, bad: BadLines) 
 def read_lines(
     descriptor: int, name: str, bad: BadLines, *, close: bool = True, blank: bool = False
 ) -> Iterator[tuple[int, str] | None]:
-    """Numbered lines, those that are blank only if asked for; None when nothing has come yet."""
+    """Yield lines with their numbers, and None while there is no data. `blank` keeps blank lines."""
     number, rest = 0, b""
     try:
         while True:
@@ -98,12 +98,12 @@ def read_lines(
                 try:
                     line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r")
                 except UnicodeDecodeError as error:
-                    bad.report(BadInput(f"{name}, line {number}: no UTF-8 text: {error.reason}"))
+                    bad.report(BadInput(f"{name}, line {number}: not valid UTF-8: {error.reason}"))
                     continue
                 if blank or line.strip():
                     yield number, line
             if len(rest) > MAX_LINE_BYTES:
-                raise BadInput(f"{name}, line {number + 1}: longer than {MAX_LINE_BYTES >> 20} MiB: no text of lines")
+                raise BadInput(f"{name}, line {number + 1}: the line is longer than {MAX_LINE_BYTES >> 20} MiB")
             if not chunk:
                 return
     finally:
@@ -112,7 +112,7 @@ def read_lines(
 
 
 def article_id(media: str, title: str) -> str:
-    """An id for an article that has none: the same article gets the same one, wherever it is read."""
+    """Return an id for an article that has none; the same media and title always give the same id."""
     return hashlib.sha256(f"{media}\0{title}".encode(errors="replace")).hexdigest()[:16]
 
 
@@ -147,14 +147,14 @@ def _object_items(
 
 
 def _article(fields: dict[str, Any], name: str, number: int) -> Item:
-    given = fields.get("id")
-    key = text(given) if given not in (None, "") else article_id(str(fields.get("media")), str(fields.get("title")))
+    own_id = fields.get("id")
+    key = text(own_id) if own_id not in (None, "") else article_id(str(fields.get("media")), str(fields.get("title")))
     return Item(key, fields, name, number)
 
 
 def _string(fields: dict[str, Any], name: str, number: int) -> Item:
     if "value" not in fields:
-        raise BadInput(f"{name}, line {number}: there is no field 'value'; a record has 'key' and 'value'")
+        raise BadInput(f"{name}, line {number}: the field 'value' is missing; a record has 'key' and 'value'")
     key = fields.get("key")
     return Item(None if key is None else text(key), fields, name, number)
 
@@ -170,12 +170,12 @@ def _json_objects(
         try:
             fields = json.loads(line)
         except (ValueError, RecursionError) as error:
-            bad.report(BadInput(f"{name}, line {number}: no JSON: {error}"))
+            bad.report(BadInput(f"{name}, line {number}: not valid JSON: {error}"))
             continue
         if isinstance(fields, dict):
             yield number, fields
         else:
-            bad.report(BadInput(f"{name}, line {number}: a JSON object is needed, got {type(fields).__name__}"))
+            bad.report(BadInput(f"{name}, line {number}: not a JSON object (got {type(fields).__name__})"))
 
 
 def _csv_objects(
@@ -190,7 +190,7 @@ def _csv_objects(
         try:
             columns = next(csv.reader([row], strict=True))
         except csv.Error as error:
-            bad.report(BadInput(f"{name}, line {number}: no CSV: {error}"))
+            bad.report(BadInput(f"{name}, line {number}: not valid CSV: {error}"))
             continue
         if not header:
             header = [column.strip() for column in columns]
@@ -203,7 +203,7 @@ def _csv_objects(
 def _quoted_together(
     lines: Iterator[tuple[int, str] | None], name: str, bad: BadLines
 ) -> Iterator[tuple[int, str] | None]:
-    """Rows of CSV: a quoted field may go over several lines, which leaves an odd number of quotes in between."""
+    """Yield rows of CSV. A line with an odd number of quotes opens or closes a field of several lines."""
     start, characters = 0, 0
     row: list[str] = []
     for entry in lines:
@@ -226,10 +226,10 @@ def _quoted_together(
         elif characters > MAX_FIELD_CHARACTERS:
             bad.report(
                 BadInput(
-                    f"{name}, lines {start} to {number}: a quote is opened and not closed within "
+                    f"{name}, lines {start} to {number}: a quote opens and does not close within "
                     f"{MAX_FIELD_CHARACTERS} characters"
                 )
             )
             row = []
     if row:
-        bad.report(BadInput(f"{name}, line {start}: a quote is opened and never closed"))
+        bad.report(BadInput(f"{name}, line {start}: a quote opens and never closes"))

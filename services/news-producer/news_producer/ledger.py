@@ -1,4 +1,4 @@
-"""The books of a run: what was sent, what the cluster acknowledged and where, what failed and why."""
+"""The account of a run: records sent, delivered (by partition) and failed, with the first reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """Counts of one topic. Every record is sent, and then delivered, failed, or unknown until its report comes."""
+    """Counts of one topic. A sent record is unknown until its delivery report comes; then it is delivered or failed."""
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
@@ -32,27 +32,27 @@ class Ledger:
 
     @property
     def unknown(self) -> int:
-        """Records whose report has not come."""
+        """Records whose delivery report has not come."""
         return self.sent - self.delivered - self.failed
 
     def fail(self, reason: str, records: int = 1) -> None:
-        """Book failed records; the first reason is kept."""
+        """Count failed records, and keep the first reason."""
         self.failed += records
         if self.first_error is None:
             self.first_error = reason
 
     def give_up(self, reason: str) -> None:
-        """Nobody waits any longer: what is unknown has failed."""
+        """Count the unknown records as failed, because the producer waits no longer for their delivery reports."""
         if self.unknown:
             self.fail(reason, self.unknown)
 
     def partitions(self) -> dict[int, int]:
-        """Delivered records by partition, in order."""
+        """Return the number of delivered records by partition, in order of the partitions."""
         return dict(sorted(self.delivered_to.items()))
 
 
 class LedgerMetrics(Collector):
-    """Shows a ledger to Prometheus when it asks, which costs the hot path nothing."""
+    """Reads the ledger only when Prometheus scrapes it, so that the hot path pays nothing."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -64,10 +64,10 @@ class LedgerMetrics(Collector):
         sent = CounterMetricFamily(f"{prefix}_sent", "Records handed to the client.", labels=["topic"])
         sent.add_metric([book.topic], book.sent)
         delivered = CounterMetricFamily(
-            f"{prefix}_delivered", "Records acknowledged by the cluster.", labels=["topic", "partition"]
+            f"{prefix}_delivered", "Records that the cluster acknowledged.", labels=["topic", "partition"]
         )
         for partition, records in list(book.delivered_to.items()):
             delivered.add_metric([book.topic, str(partition)], records)
-        failed = CounterMetricFamily(f"{prefix}_failed", "Records not delivered.", labels=["topic"])
+        failed = CounterMetricFamily(f"{prefix}_failed", "Records that were not delivered.", labels=["topic"])
         failed.add_metric([book.topic], book.failed)
         return [sent, delivered, failed]

@@ -1,4 +1,4 @@
-"""Wiring of news-producer: settings, sources, schema, sender, loop."""
+"""Wires news-producer together: settings, sources, schema, sender and loop."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def run(settings: ProducerSettings, stop: StopFlag) -> int:
-    """Send everything the settings ask for; the exit code is 1 when a record failed."""
+    """Send the records that the settings describe; the exit code is 1 if a record failed."""
     health = Health(NEED)
     bad = BadLines(skip=settings.skip_bad_lines)
     with HealthServer(health, settings.http_host, settings.http_port):
@@ -95,11 +95,11 @@ def _send_all(
             raise FeedUnavailable("; ".join(problems))
     except NewsroomError as error:
         sender.close()
-        # Logged here and not by run_service: the account of the run is the last line.
+        # Log the error here and not in run_service, because the run's account must be the last line.
         log_error(error)
         code = error.exit_code
     except Stopped:
-        log.info("stopped before anything was sent")
+        log.info("the producer stopped before it sent a record")
     _log_account(sender.ledger, bad)
     return code
 

@@ -1,4 +1,4 @@
-"""The loop between sources and sender: order, pace, limit and what happens to bad records. No Kafka here."""
+"""The loop between sources and sender. It keeps order, pace and limit, and reports bad records. No Kafka here."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 IDLE_SECONDS = 0.01
-"""A wait when no source has anything: short, so that a pipe is not slowed, and still only 1 % of a core."""
+"""The wait when no source has an item: too short to slow a pipe, and it uses only 1 % of a core."""
 
 LONGEST_WAIT_SECONDS = 0.1
-"""Pauses of a slow rate are cut into such slices, so that a stop is noticed."""
+"""The longest single wait at a slow rate; after each one the loop checks the stop flag."""
 
 SHORTEST_WAIT_SECONDS = 0.001
-"""The client waits in whole milliseconds; a shorter wait would be a busy loop."""
+"""The client waits in whole milliseconds, so a shorter wait would be a busy loop."""
 
 CATCH_UP_SECONDS = 1.0
-"""After a stall no more than this is made up for, so that the rate stays a rate."""
+"""After a stall, the pace makes up for at most this much time, so that a long stall causes no long burst."""
 
 
 class Output(Protocol):
-    """Where records go: the sender, or a list in tests."""
+    """The destination of records: the sender, or a list in tests."""
 
     def send(self, key: bytes | None, value: bytes | None) -> bool:
-        """Take one record; false when it was not taken because the service is to stop."""
+        """Take one record; return False if the service must stop first."""
 
     def serve(self, seconds: float) -> None:
-        """Do what has to be done while waiting, for at most `seconds`."""
+        """Wait for at most `seconds`, and do the output's own work meanwhile."""
 
     def flush(self) -> None:
-        """Wait until everything is delivered."""
+        """Wait for the delivery of every record."""
 
     def check(self) -> None:
-        """Raise what went wrong with earlier records."""
+        """Raise the error of an earlier record, if one failed."""
 
 
 class Pace:
-    """A rate in records per second; 0 is none."""
+    """A rate in records per second; 0 sets no rate."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = 1 / rate if rate else 0.0
@@ -57,17 +57,17 @@ class Pace:
         self._next = clock()
 
     def left(self) -> float:
-        """Seconds until the next record is due; 0 or less when it is."""
+        """Return the seconds until the next record is due; 0 or less if it is due now."""
         return self._next - self._clock() if self._interval else 0.0
 
     def took_one(self) -> None:
-        """A record was sent."""
+        """Move the due time on, because a record was sent."""
         if self._interval:
             self._next = max(self._next, self._clock() - CATCH_UP_SECONDS) + self._interval
 
 
 def interleave(sources: Iterable[Iterator[T | None]]) -> Iterator[T | None]:
-    """Items of several sources in turn; None when none of them has any."""
+    """Yield the items of several sources in turn, and None when no source has an item."""
     active = list(sources)
     if len(active) == 1:
         yield from active[0]
@@ -88,7 +88,7 @@ def interleave(sources: Iterable[Iterator[T | None]]) -> Iterator[T | None]:
 
 
 def _is_due(pace: Pace, output: Output, stop: StopFlag) -> bool:
-    """Wait until the next record is due; false when the service is to stop first."""
+    """Wait until the next record is due; return False if the service must stop first."""
     while (left := pace.left()) > 0 and not stop:
         output.serve(min(max(left, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS))
     return not stop
@@ -111,7 +111,7 @@ def pump(
     flush_each: bool = False,
     announce: Callable[[Item], None] | None = None,
 ) -> int:
-    """Send items until they end, `limit` is reached (0: never) or the service is to stop; return how many."""
+    """Send items until they end, `limit` is reached (0: never) or the service must stop; return their number."""
     sent = 0
     while not stop and (not limit or sent < limit):
         try:

@@ -1,4 +1,4 @@
-"""What is sent: items as the sources give them, and their keys and values as they go to the topic. No Kafka here."""
+"""Items from the sources, and how an item becomes the key and value of a record. No Kafka here."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
     from newsroom.schemas.avro import AvroEncoder
 
 LAB_LAST_KEY = 20
-"""The lab sends key0 to key20, each twice: 42 records a round."""
+"""The lab sends each of key0 to key20 twice, which makes 42 records per round."""
 
 
 class Item(NamedTuple):
-    """One record of a source: its own key, and its fields (News, or `value` for strings)."""
+    """One entry of a source: its own key and its fields (those of News, or `value` for strings)."""
 
     key: str | None
     fields: Mapping[str, Any]
     origin: str
-    """Where it came from, for error messages: a source, or a file."""
+    """The item's source or file, for error messages."""
     line: int = 0
-    """Its line in a file, from 1; 0 for other sources."""
+    """The item's line in its file, from 1; 0 for other sources."""
 
     def place(self) -> str:
-        """The origin as messages name it."""
+        """Return the origin and the line as error messages show them."""
         return f"{self.origin}, line {self.line}" if self.line else self.origin
 
 
 Encoded = tuple[bytes | None, bytes | None]
-"""Key and value as they are produced; a value of None is a tombstone."""
+"""Key and value of a record as bytes; a record whose value is None is a tombstone."""
 
 
 def lab_items(rounds: int) -> Iterator[Item]:
-    """The lab's strings: for each key `value$i`, then `filter$i`."""
+    """Yield the lab's strings: for each key `value$i`, then `filter$i`."""
     for _ in range(rounds):
         for number in range(LAB_LAST_KEY + 1):
             for word in ("value", "filter"):
@@ -45,7 +45,7 @@ def lab_items(rounds: int) -> Iterator[Item]:
 
 
 def key_policy(choice: str, fixed_key: str) -> Callable[[Item], bytes | None]:
-    """How keys are made: `own`, `none` or `fixed`."""
+    """Return the function that makes a record's key: `own`, `none` or `fixed`."""
     if choice == "none":
         return lambda _: None
     if choice == "fixed":
@@ -59,7 +59,7 @@ def _own_key(item: Item) -> bytes | None:
 
 
 class AvroRecords:
-    """Turns items into Avro records of one schema; fields that the schema lacks are left out."""
+    """Turns items into Avro records of one schema, and drops fields that the schema does not have."""
 
     def __init__(self, schema: Mapping[str, Any], encoder: AvroEncoder, key: Callable[[Item], bytes | None]) -> None:
         self._names = {field["name"] for field in schema["fields"]}
@@ -68,10 +68,10 @@ class AvroRecords:
         self._key = key
 
     def encode(self, item: Item) -> Encoded:
-        """Key and value of an item.
+        """Return key and value of an item.
 
         Raises:
-            BadInput: a field that the schema requires is missing, or one has the wrong type.
+            BadInput: a field that the schema requires is missing, or a field has the wrong type.
         """
         fields = item.fields
         if not fields.keys() <= self._names:
@@ -80,7 +80,7 @@ class AvroRecords:
             return self._key(item), self._encode(fields)
         except (SettingsError, UnicodeEncodeError) as error:
             missing = sorted(self._required - fields.keys())
-            reason = f"the schema requires {', '.join(missing)}, which the source does not give" if missing else error
+            reason = f"the schema requires {', '.join(missing)}, which the record lacks" if missing else error
             raise BadInput(f"{item.place()}: {reason}") from error
 
 
@@ -91,21 +91,21 @@ class StringRecords:
         self._key = key
 
     def encode(self, item: Item) -> Encoded:
-        """Key and value of an item; null is a tombstone.
+        """Return key and value of an item; a null value makes a tombstone.
 
         Raises:
-            BadInput: the item has neither a value nor a title, or it is no valid text.
+            BadInput: the item has neither a value nor a title, or its text is not valid UTF-8.
         """
         fields = item.fields
         try:
             value = fields["value"] if "value" in fields else fields["title"]
             return self._key(item), None if value is None else text(value).encode()
         except KeyError as error:
-            raise BadInput(f"{item.place()}: there is no field 'value'") from error
+            raise BadInput(f"{item.place()}: the field 'value' is missing") from error
         except UnicodeEncodeError as error:
-            raise BadInput(f"{item.place()}: the text cannot be written as UTF-8: {error.reason}") from error
+            raise BadInput(f"{item.place()}: the text cannot be encoded as UTF-8: {error.reason}") from error
 
 
 def text(value: object) -> str:
-    """A value of JSON as text: strings as they are, the rest as JSON."""
+    """Return a string as it is, and any other JSON value as JSON text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The schema's id, from the registry."""
+"""Gets the schema's id from the registry."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ log = get_logger(__name__)
 
 
 def schema_id(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, Any], *, may_register: bool) -> int:
-    """The id of a schema under a subject, which is registered when it may be.
+    """Return the id of a schema under a subject; if `may_register` is true, register the schema.
 
     Raises:
         SchemaRefused: the registry answers 409.
-        SettingsError: the schema is not registered, and may not be.
+        SettingsError: the schema is not registered, and `may_register` is false.
         RegistryUnavailable: the registry does not answer.
     """
-    found = register(registry, subject, schema) if may_register else _look_up(registry, subject, schema)
-    log.info("schema", subject=subject, id=found)
-    return found
+    number = register(registry, subject, schema) if may_register else _look_up(registry, subject, schema)
+    log.info("the schema is registered", subject=subject, id=number)
+    return number
 
 
 def _look_up(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, Any]) -> int:
@@ -44,5 +44,5 @@ def _look_up(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, 
                 f"the schema is not registered under subject {subject}: register it, or leave out --no-register"
             ) from error
         raise RegistryUnavailable(
-            f"the registry could not look up subject {subject} ({error}): see --registry-url and --registry-user"
+            f"the registry could not look up subject {subject} ({error}): check --registry-url and --registry-user"
         ) from error

@@ -1,4 +1,4 @@
-"""The Kafka edge: hands records to librdkafka, books their delivery reports, and never waits without end."""
+"""The Kafka edge: hands records to librdkafka and counts their delivery reports. Every wait has a limit."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SERVE_EVERY = 1000
-"""Records between two looks at the delivery reports: some milliseconds at full speed."""
+"""Records between two checks for delivery reports: some milliseconds at full speed."""
 
 SLICE_SECONDS = 0.1
-"""Longest single wait inside the client, after which the stop flag is looked at."""
+"""The longest single wait inside the client; after each one the sender checks the stop flag."""
 
 START_SECONDS = 60.0
-"""How long brokers and topic are waited for at the start: a stack of three brokers is up in half of that."""
+"""How long the sender waits for brokers and topic at the start; three brokers start in half that time."""
 
 STOP_SECONDS = 7.0
-"""What a flush may take after SIGTERM: the process is to be gone within ten."""
+"""How long a flush may take after SIGTERM, because the process must end within ten seconds."""
 
 REPORT_MARGIN_SECONDS = 5.0
-"""librdkafka looks for timed-out records about once a second; so much later a report is not coming any more."""
+"""librdkafka checks for record timeouts about once a second, so a report may come this long after its timeout."""
 
 PROGRESS_SECONDS = 10.0
-"""Between two lines about the progress of a long run."""
+"""Seconds between two progress lines, and between two warnings that all brokers are down."""
 
 NEED = "cluster metadata"
 """The name of the readiness condition: a broker described the topic."""
 
 
 class Sender:
-    """A producer of one topic with its ledger.
+    """The producer of one topic, with its ledger.
 
     Raises:
         SettingsError: librdkafka refuses the configuration.
@@ -72,7 +72,7 @@ class Sender:
         self._fatal: str | None = None
         self._closed = False
         self._last_outage = float("-inf")
-        self._started = self._last_progress = clock()
+        self._start = self._last_progress = clock()
         callbacks = {"on_delivery": self._on_delivery, "error_cb": self._on_error}
         try:
             self._producer = Producer({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
@@ -84,14 +84,14 @@ class Sender:
 
         Raises:
             ClusterUnavailable: no broker answered in time.
-            TopicMissing: the brokers answer, but do not have the topic.
-            Stopped: a signal came meanwhile.
+            TopicMissing: the brokers answer, but the topic does not exist.
+            Stopped: a signal came first.
         """
         deadline = Deadline(min(START_SECONDS, self._timeout))
-        answered = False
+        reachable = False
 
         def attempt() -> int:
-            nonlocal answered
+            nonlocal reachable
             self._health.tick()
             self._producer.poll(0)
             try:
@@ -99,17 +99,17 @@ class Sender:
                 topic = self._producer.list_topics(self._topic, timeout=seconds).topics[self._topic]
             except KafkaException as error:
                 raise NotYet(f"no broker answers at {self.addresses} ({reason_of(error)})") from error
-            answered = True
+            reachable = True
             need(None if topic.error is None and topic.partitions else f"topic {self._topic} does not exist")
             return len(topic.partitions)
 
         wait = Wait(deadline, self._stop, longest_pause=SLICE_SECONDS)
-        partitions = wait.until(attempt, lambda _: self._start_error(deadline.seconds, answered=answered))
+        partitions = wait.until(attempt, lambda _: self._start_error(deadline.seconds, reachable=reachable))
         self._health.reached(NEED)
         log.info("producing", topic=self._topic, partitions=partitions)
 
-    def _start_error(self, seconds: float, *, answered: bool) -> TopicMissing | ClusterUnavailable:
-        if answered:
+    def _start_error(self, seconds: float, *, reachable: bool) -> TopicMissing | ClusterUnavailable:
+        if reachable:
             return TopicMissing(
                 f"topic {self._topic} does not exist on the brokers at {self.addresses} (waited {seconds:g} s): "
                 "create it with provision, or name another with --topic"
@@ -120,10 +120,10 @@ class Sender:
         )
 
     def send(self, key: bytes | None, value: bytes | None) -> bool:
-        """Hand over one record; a full queue is waited for. False when the service is to stop instead.
+        """Hand over one record, and wait while the queue is full. Return False if the service must stop first.
 
         Raises:
-            BadInput: the record is larger than the client may send.
+            BadInput: the record exceeds the client's size limit.
             DeliveryFailed: an earlier record failed, or the queue stayed full.
         """
         deadline: Deadline | None = None
@@ -137,7 +137,7 @@ class Sender:
                 if deadline.passed():
                     raise DeliveryFailed(
                         f"the queue to {self.addresses} stayed full for {deadline.seconds:g} s: "
-                        "the brokers take nothing"
+                        "the brokers accept no records"
                     ) from None
                 self.serve(SLICE_SECONDS)
             except KafkaException as error:
@@ -151,11 +151,11 @@ class Sender:
 
     def _refusal(self, error: KafkaError, size: int) -> BadInput | DeliveryFailed:
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            return BadInput(f"a record of {size} bytes is larger than a record may be (message.max.bytes)")
-        return DeliveryFailed(f"topic {self._topic} took no more records: {self._fatal or error.str()}")
+            return BadInput(f"a record of {size} bytes exceeds the size limit of a record (message.max.bytes)")
+        return DeliveryFailed(f"the client refuses records for topic {self._topic}: {self._fatal or error.str()}")
 
     def serve(self, seconds: float) -> None:
-        """Take in delivery reports, waiting at most `seconds` for one.
+        """Process delivery reports, and wait at most `seconds` for one.
 
         Raises:
             DeliveryFailed: a record was not delivered.
@@ -169,10 +169,10 @@ class Sender:
         self.check()
 
     def check(self) -> None:
-        """Raise what the reports told.
+        """Raise the error that a delivery report or the client reported.
 
         Raises:
-            DeliveryFailed: a record was not delivered, or the client cannot go on.
+            DeliveryFailed: a record was not delivered, or the client cannot continue.
         """
         book = self.ledger
         if book.first_error is not None:
@@ -181,32 +181,32 @@ class Sender:
                 f"failed: {book.first_error}"
             )
         if self._fatal is not None:
-            raise DeliveryFailed(f"the producer of topic {self._topic} cannot go on: {self._fatal}")
+            raise DeliveryFailed(f"the producer of topic {self._topic} cannot continue: {self._fatal}")
 
     def flush(self) -> None:
-        """Wait for all reports, at most the message timeout, and a few seconds once the service is to stop."""
+        """Wait for all delivery reports: at most the message timeout, or a few seconds once the service must stop."""
         limit = Deadline(self._timeout + REPORT_MARGIN_SECONDS)
-        stopping: Deadline | None = None
+        stop_limit: Deadline | None = None
         while self._producer.flush(SLICE_SECONDS) and not limit.passed():
             self._health.tick()
             if self._stop:
-                stopping = stopping or Deadline(STOP_SECONDS)
-                if stopping.passed():
+                stop_limit = stop_limit or Deadline(STOP_SECONDS)
+                if stop_limit.passed():
                     break
 
     def close(self) -> None:
-        """Flush, then book what is still unknown as failed."""
+        """Flush, then count the records that are still unknown as failed."""
         if self._closed:
             return
         self._closed = True
         before = self._clock()
         self.flush()
-        waited = self._clock() - before
-        self.ledger.give_up(f"no delivery report from {self.addresses} within {waited:.0f} s: perhaps written")
+        seconds = self._clock() - before
+        self.ledger.give_up(f"no delivery report from {self.addresses} within {seconds:.0f} s: records may be written")
 
     def _log_progress(self, now: float) -> None:
         book = self.ledger
-        rate = round(book.delivered / max(now - self._started, 1e-9))
+        rate = round(book.delivered / max(now - self._start, 1e-9))
         log.info("progress", sent=book.sent, delivered=book.delivered, records_per_second=rate)
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
@@ -219,9 +219,9 @@ class Sender:
         if error.fatal():
             self._fatal = error.str()
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own codes have this form
-            # librdkafka says so at every try: once in a while is enough for a reader.
+            # librdkafka reports this at every try, but a reader needs the line only once in a while.
             if self._clock() - self._last_outage >= PROGRESS_SECONDS:
                 self._last_outage = self._clock()
-                log.warning("all brokers are down: waiting for one", addresses=self.addresses)
+                log.warning("all brokers are down: the producer waits for one", addresses=self.addresses)
         else:
-            log.debug("kafka client", reason=error.str())
+            log.debug("the Kafka client reports an error", reason=error.str())

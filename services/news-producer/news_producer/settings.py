@@ -1,4 +1,4 @@
-"""Settings of the producer: what is sent, where it comes from, and how the client is tuned."""
+"""Settings of the producer: what it sends, where the records come from, and how it tunes the client."""
 
 from __future__ import annotations
 
@@ -25,54 +25,54 @@ class ProducerSettings(ServiceSettings):
     model_config = SettingsConfigDict(cli_shortcuts={"schema-path": "schema", "register-schema": "register"})
 
     format: Literal["avro", "string"] = Field(
-        default="avro", description="avro sends News records; string sends text, without a source the lab's rounds"
+        default="avro", description="avro sends News records; string sends text (without --source the lab's rounds)"
     )
-    topic: str = Field(default="", description="topic to write to; by default news (avro) or mytopic (string)")
+    topic: str = Field(default="", description="topic to write to; the default is news (avro) or mytopic (string)")
     source: CommaSeparated = Field(
         default=(),
-        description="where records come from, repeatable or with commas: generator, an RSS or Atom address, a file, "
-        "or - for standard input; by default generator (avro) or the lab's rounds (string)",
+        description="source of records: generator, an RSS or Atom feed's address, a file, or - for standard input; "
+        "repeat the option or use commas; the default is generator (avro) or the lab's rounds (string)",
     )
     input_format: InputFormat = Field(
-        default="auto", description="format of files and standard input; auto goes by the ending, else lines"
+        default="auto", description="format of files and standard input; auto chooses by the file's ending, else lines"
     )
-    skip_bad_lines: bool = Field(default=False, description="log and count bad input lines instead of ending")
-    seed: int | None = Field(default=None, description="makes the generator's headlines and ids repeatable")
-    poll_interval: float = Field(default=60.0, gt=0, description="seconds between two looks at a feed")
-    once: bool = Field(default=False, description="look at each feed once, then end")
-    rounds: int = Field(default=1, ge=1, description="rounds of the lab, 42 records each (string without a source)")
-    rate: float = Field(default=0.0, ge=0, description="records per second; 0 is as fast as possible")
-    count: int = Field(default=0, ge=0, description="records to send; 0 is until the sources end")
+    skip_bad_lines: bool = Field(default=False, description="log, count and skip bad input lines instead of stopping")
+    seed: int | None = Field(default=None, description="number that makes the generator's headlines and ids repeatable")
+    poll_interval: float = Field(default=60.0, gt=0, description="seconds between two polls of a feed")
+    once: bool = Field(default=False, description="poll each feed once, then end")
+    rounds: int = Field(default=1, ge=1, description="lab rounds to send, 42 records each (string without --source)")
+    rate: float = Field(default=0.0, ge=0, description="records per second; 0 sends as fast as possible")
+    count: int = Field(default=0, ge=0, description="records to send; 0 sends until the sources end")
     key: Literal["own", "none", "fixed"] = Field(
-        default="own", description="a record's own key, none at all, or the same for every record (see --fixed-key)"
+        default="own", description="key of a record: its own, none, or the same for every record (see --fixed-key)"
     )
-    fixed_key: str = Field(default="my key", description="the key with --key fixed")
+    fixed_key: str = Field(default="my key", description="key of every record with --key fixed")
     acks: Literal["0", "1", "all"] = Field(
-        default="all", description="brokers that must have a record: none, the leader, all in-sync replicas"
+        default="all", description="who must acknowledge a record: nobody, the leader, or all in-sync replicas"
     )
     idempotence: bool = Field(
         default=True,
-        description="no duplicates by retries; needs acks=all, and is off with other acks unless asked for",
+        description="prevent duplicates after retries; this needs --acks all, and is off by default with other acks",
     )
     linger_ms: float = Field(default=5.0, ge=0, le=900_000, description="milliseconds to wait for a fuller batch")
     batch_size: int = Field(default=1_000_000, ge=1, le=2_147_483_647, description="largest batch in bytes")
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        default="none", description="compression of batches"
+        default="none", description="codec that compresses batches"
     )
     sticky_linger_ms: int | None = Field(
         default=None,
         ge=0,
         le=900_000,
-        description="milliseconds that records without a key stay on one partition; 0 takes a new one for each",
+        description="milliseconds that records without a key stay on one partition; 0 chooses anew for each record",
     )
     message_timeout: float = Field(
-        default=120.0, gt=0, le=86_400, description="seconds in which a record must be delivered (delivery.timeout.ms)"
+        default=120.0, gt=0, le=86_400, description="seconds that a record's delivery may take (delivery.timeout.ms)"
     )
-    flush: Literal["each", "end"] = Field(default="end", description="wait for each record's delivery, or at the end")
-    schema_path: Path = Field(default=Path("schemas/news.avsc"), description="Avro schema of the records")
-    subject: str = Field(default="", description="the schema's name in the registry; by default TOPIC-value")
+    flush: Literal["each", "end"] = Field(default="end", description="wait for delivery per record or at the end")
+    schema_path: Path = Field(default=Path("schemas/news.avsc"), description="file with the records' Avro schema")
+    subject: str = Field(default="", description="subject of the schema in the registry; the default is TOPIC-value")
     register_schema: bool = Field(
-        default=True, description="register the schema; otherwise it must be registered already"
+        default=True, description="register the schema; with --no-register the subject must have it already"
     )
     registry_timeout: float = Field(
         default=60.0, ge=0, description="seconds to keep asking a schema registry that does not answer"
@@ -91,7 +91,7 @@ class ProducerSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _idempotence_needs_all_acks(self) -> Self:
-        # As in Java's client: the default gives way to other acks, an explicit wish does not.
+        # As in the Java client: other acks switch off the default, but contradict an explicit --idempotence.
         if self.acks != "all" and self.idempotence and "idempotence" in self.model_fields_set:
             message = f"idempotence needs acks=all, got acks={self.acks}: use --acks all, or --no-idempotence"
             raise ValueError(message)
@@ -102,21 +102,21 @@ class ProducerSettings(ServiceSettings):
 
     @property
     def topic_name(self) -> str:
-        """The topic that is written to."""
+        """The topic that the producer writes to."""
         return self.topic or (NEWS.name if self.format == "avro" else MYTOPIC.name)
 
     @property
     def subject_name(self) -> str:
-        """The subject that the schema belongs to."""
+        """The subject of the schema."""
         return self.subject or f"{self.topic_name}-value"
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The sources, with the format's default."""
+        """The sources, or the default source of the format."""
         return self.source or ((GENERATOR,) if self.format == "avro" else (LAB,))
 
     def client(self, client_id: str) -> dict[str, Any]:
-        """Parameters of the librdkafka producer."""
+        """Return the configuration of the librdkafka producer."""
         return self.producer_config(
             client_id,
             acks=self.acks,
@@ -130,7 +130,7 @@ class ProducerSettings(ServiceSettings):
 
 
 def _join_repeated(argv: list[str], option: str) -> list[str]:
-    """`--source a --source b` becomes `--source=a,b`: pydantic keeps only the last of several."""
+    """Turn `--source a --source b` into `--source=a,b`, because pydantic keeps only the last value."""
     values: list[str] = []
     rest: list[str] = []
     words = iter(argv)

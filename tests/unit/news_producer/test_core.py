@@ -129,12 +129,12 @@ def test_jsonl_csv_and_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", b'{"value": "x"}\n{oops\n{"value": "y"}\n', "line 2: no JSON"),
-        ("a.jsonl", b'{"value": "x"}\n[1]\n{"value": "y"}\n', "line 2: a JSON object is needed"),
-        ("a.jsonl", b'{"value": "x"}\n{"key": "k"}\n{"value": "y"}\n', "line 2: there is no field 'value'"),
+        ("a.jsonl", b'{"value": "x"}\n{oops\n{"value": "y"}\n', "line 2: not valid JSON"),
+        ("a.jsonl", b'{"value": "x"}\n[1]\n{"value": "y"}\n', "line 2: not a JSON object"),
+        ("a.jsonl", b'{"value": "x"}\n{"key": "k"}\n{"value": "y"}\n', "line 2: the field 'value' is missing"),
         ("a.csv", b"value,b\nx,1\ny\nz,1\n", "line 3: 1 columns, but the header has 2"),
-        ("a.csv", b'value\nx\ny\n"z\n', "line 4: a quote is opened and never closed"),
-        ("a.txt", b"x\n\xff\ny\n", "line 2: no UTF-8"),
+        ("a.csv", b'value\nx\ny\n"z\n', "line 4: a quote opens and never closes"),
+        ("a.txt", b"x\n\xff\ny\n", "line 2: not valid UTF-8"),
     ],
 )
 def test_bad_lines_end_with_their_place_or_are_skipped(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -162,7 +162,7 @@ def test_a_quote_that_is_never_closed_is_found_soon_and_the_rows_after_it_are_re
     rows = [f"k{number},some text of a row\n" for number in range(20_000)]
     path.write_text("key,value\n" + 'open,"never closed\n' + "".join(rows))
     start = time.monotonic()
-    with pytest.raises(BadInput, match=r"lines 2 to \d+: a quote is opened and not closed within 131072 characters"):
+    with pytest.raises(BadInput, match=r"lines 2 to \d+: a quote opens and does not close within 131072 characters"):
         items_of(path, "string")
     items, bad = items_of(path, "string", skip=True)
     assert time.monotonic() - start < 3
