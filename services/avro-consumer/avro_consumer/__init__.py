@@ -1,1 +1,1 @@
-"""Reads news as a group member, commits after the effect, sends poison records to the dead-letter topic."""
+"""Reads news as a member of a consumer group and sends poison records to a dead-letter topic."""

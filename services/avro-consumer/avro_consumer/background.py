@@ -1,4 +1,4 @@
-"""Calls of the Kafka client that may block without end, bounded by waiting for them from outside."""
+"""Bounds calls of the Kafka client that may block forever: the caller waits for a thread, with a timeout."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ T = TypeVar("T")
 
 
 def in_background(call: Callable[[], T]) -> Future[T]:
-    """Run a call in a thread of its own; `result(seconds)` of what comes back waits for it.
+    """Run a call in its own thread; `result(seconds)` of the returned future waits for it.
 
-    The thread is a daemon: a call that never returns does not keep the process alive (an executor's would).
+    The thread is a daemon, so a call that never returns does not keep the process alive. An executor's thread would.
     """
     future: Future[T] = Future()
 
     def run() -> None:
         try:
             future.set_result(call())
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        except Exception as error:  # noqa: BLE001 - the future hands it to the caller
             future.set_exception(error)
 
     threading.Thread(target=run, name="kafka-call", daemon=True).start()

@@ -26,23 +26,22 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 CUT_BYTES = 512 * 1024
-"""What is kept of the value of a dead letter that is too large: half of what any topic takes by default, so that
-key and headers have room, and more than anyone reads."""
+"""How much of its value a dead letter keeps when it is too large. Half of a topic's default limit leaves room for the
+key and the headers."""
 
 SLICE_SECONDS = 0.1
-"""One wait for deliveries, or for the room that they make in the client's queue; then the stop flag is looked at."""
+"""How long to wait before each look at the stop flag, for deliveries or for room in the client's queue."""
 
 STOP_SECONDS = 2.0
-"""What deliveries may take once the service is to stop. A healthy cluster needs milliseconds; the process is to be
-gone within ten seconds, and a call to the registry (3 s), a commit or the leaving of the group (4 s) may come besides.
-What is not delivered is not committed, and read again."""
+"""How long deliveries may take after a stop signal. The process must end within ten seconds, including a call to the
+registry (3 s) and leaving the group (4 s). Records that were not delivered are not committed and are read again."""
 
 REPORT_MARGIN_SECONDS = 1.0
-"""Waited longer than the letters' own timeout, so that its error, which names the cause, comes first."""
+"""How much longer to wait than librdkafka's message timeout. Its error comes first then, and names the cause."""
 
 
 class DeadLetters:
-    """The dead letters of a batch: `put` each, then `deliver` them all before anything is committed."""
+    """The dead letters of a batch: `put` each one, then `deliver` them all before the batch is committed."""
 
     def __init__(
         self,
@@ -64,21 +63,23 @@ class DeadLetters:
         self._seconds = seconds
         self._stop = stop
         self._tick = tick
-        # Made at the first poison record: most members never meet one and need no second connection.
+        # The first poison record creates the producer: most members never need the second connection.
         self._producer: Producer | None = None
         self._failure: str | None = None
         self._waiting = 0
 
     def put(self, record: Record, error: Exception) -> None:
-        """Hand a poison record to the client, as received, with its origin and `error` in headers.
+        """Hand a poison record to the client as received; headers name its origin and the error.
 
-        One that is larger than the dead-letter topic takes goes there with the beginning of its value; its origin
-        still has the whole.
+        A record that is too large for the dead-letter topic keeps only the beginning of its value. The source topic
+        still has the whole record.
 
         Raises:
-            DeliveryFailed: the client refuses it, or its queue stays full.
+            DeliveryFailed: the client refuses the record, or its queue stays full.
         """
-        log.warning("poison record, to the dead-letter topic", at=record.place, error=str(error), to=self._topic)
+        log.warning(
+            "sending a poison record to the dead-letter topic", at=record.place, error=str(error), to=self._topic
+        )
         self._produce(record, dead_letter_headers(record, error, self._group))
         self._waiting += 1
 
@@ -96,8 +97,8 @@ class DeadLetters:
                 )
             except BufferError as full:
                 if self._stop or deadline.passed():
-                    until = "when the service is to stop" if self._stop else f"for {self._seconds:g} s"
-                    raise self._failed(f"the client's queue is full {until}") from full
+                    period = "until the shutdown" if self._stop else f"for {self._seconds:g} s"
+                    raise self._failed(f"the client's queue stayed full {period}") from full
                 producer.poll(SLICE_SECONDS)
                 self._tick()
             except KafkaException as refused:
@@ -116,10 +117,10 @@ class DeadLetters:
         return self._producer
 
     def deliver(self) -> None:
-        """Wait until every dead letter is acknowledged; a signal leaves it a few seconds.
+        """Wait until the brokers acknowledge every dead letter; a stop signal shortens the wait to a few seconds.
 
         Raises:
-            DeliveryFailed: at least one was not, before the deadline.
+            DeliveryFailed: the brokers did not acknowledge at least one of them before the deadline.
         """
         if self._producer is None or not self._waiting:
             return
@@ -132,16 +133,16 @@ class DeadLetters:
                 if stopping.passed():
                     break
         if self._failure is not None or self._waiting:
-            waited = "before the service was to stop" if stopping else f"within {self._seconds:g} s"
-            raise self._failed(self._failure or f"{self._waiting} not acknowledged {waited}")
+            period = "before the shutdown" if stopping else f"within {self._seconds:g} s"
+            raise self._failed(self._failure or f"the brokers did not acknowledge {self._waiting} of them {period}")
 
     def _delivered(self, record: Record, headers: list[Header], error: KafkaError | None, _: object) -> None:
         if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE and _can_be_cut(record):
-            # The topic takes less than the client. `deliver` goes on waiting for this one.
+            # The topic's limit is lower than the client's. `deliver` also waits for the cut record.
             try:
                 self._produce(*_cut(record, headers))
             except DeliveryFailed as failed:
-                # An exception does not leave librdkafka's callback in order: `deliver` raises it.
+                # librdkafka's callback must not raise, so `deliver` raises the error.
                 self._waiting -= 1
                 self._failure = self._failure or str(failed)
             return
@@ -153,8 +154,8 @@ class DeadLetters:
 
     def _failed(self, cause: str) -> DeliveryFailed:
         return DeliveryFailed(
-            f"dead letters could not be delivered to {self._topic} ({cause}); their offsets are not committed: see "
-            "that the topic exists and takes writes, then start again"
+            f"dead letters could not be delivered to {self._topic} ({cause}); their offsets are not committed: check "
+            "that the topic exists and accepts writes, then start again"
         )
 
 
@@ -164,5 +165,5 @@ def _can_be_cut(record: Record) -> bool:
 
 def _cut(record: Record, headers: list[Header]) -> tuple[Record, list[Header]]:
     value = record.value or b""
-    log.warning("the dead letter is too large and is cut", at=record.place, bytes=len(value), kept=CUT_BYTES)
+    log.warning("the dead letter is too large, cutting its value", at=record.place, bytes=len(value), kept=CUT_BYTES)
     return replace(record, value=value[:CUT_BYTES]), [*headers, ("dlq.value.bytes", str(len(value)).encode())]

@@ -1,4 +1,4 @@
-"""What only a group member can meet."""
+"""Errors that only the avro-consumer raises."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from newsroom.errors import NewsroomError
 
 
 class CommitRefused(NewsroomError):
-    """The cluster refuses this group's offsets for a reason that trying again does not change."""
+    """The cluster refuses the group's offsets, and a retry does not change that."""
 
 
 class MemberFenced(NewsroomError):
-    """Another process took this member's identity, or the client is in a fatal state."""
+    """Another process took the member's identity, or the client is in a fatal state."""
 
 
 class SinkFailed(NewsroomError):
-    """Records could not be written to the sink."""
+    """The sink could not write its records."""

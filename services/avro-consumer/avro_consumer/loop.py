@@ -1,4 +1,4 @@
-"""The loop: take records, let them take effect, commit. It knows Kafka only as `Member` and `DeadLetters`."""
+"""Takes records, processes them, and commits their offsets. Kafka is behind `Source` and `DeadLetterSink`."""
 
 from __future__ import annotations
 
@@ -25,48 +25,47 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SILENCE_SECONDS = 3
-"""The lab's wait: so long without a record, and the reader is told."""
+"""After this time without a record the loop logs `SILENCE`. The lab's consumer waits as long."""
 
 READING_SECONDS = 20.0
-"""After this the rest of a batch waits for the next turn. Reading may ask the registry for each record; a member that
-does not ask for more within 300 s loses its partitions, and a turn may also wait 60 s for the registry and 30 s for
-dead letters."""
+"""After this time the rest of a batch waits for the next turn, because each record may need a call to the registry. A
+turn may also wait 60 s for the registry and 30 s for dead letters, and must stay below max.poll.interval.ms (300 s)."""
 
 SILENCE = f"No new messages, waiting {SILENCE_SECONDS} seconds"
 
 
 class Source(Protocol):
-    """Where records come from: `avro_consumer.member.Member`."""
+    """Gives records and commits their offsets: `avro_consumer.member.Member`."""
 
     @property
     def joined(self) -> bool:
-        """Whether the group has taken the member in."""
+        """Whether the member has joined its consumer group."""
 
     def take(self, limit: int) -> list[Record]:
-        """Records, at most `limit`."""
+        """Return at most `limit` records."""
 
     def put_back(self, records: Sequence[Record]) -> None:
-        """Records of the last `take` that were not read: they come again."""
+        """Take back the unread records of the last `take`; the next `take` returns them."""
 
     def done(self, progress: Mapping[int, int]) -> None:
-        """Records have taken effect."""
+        """Note the next offset of each partition after its records have taken effect."""
 
     def commit(self) -> None:
-        """Commit what is done."""
+        """Commit the noted offsets."""
 
 
 class DeadLetterSink(Protocol):
-    """Where poison records go: `avro_consumer.dead_letters.DeadLetters`."""
+    """Sends poison records to the dead-letter topic: `avro_consumer.dead_letters.DeadLetters`."""
 
     def put(self, record: Record, error: Exception) -> None:
-        """Hand one over."""
+        """Hand over one poison record and its error."""
 
     def deliver(self) -> None:
-        """Wait for all of them."""
+        """Wait until every poison record is delivered."""
 
 
 class Loop:
-    """Reads until a signal, `count` records, or `idle_exit` seconds of silence."""
+    """Reads records until a signal, `count` records, or `idle_exit` seconds without a record."""
 
     def __init__(
         self,
@@ -93,10 +92,10 @@ class Loop:
         self._was_member = False
 
     def run(self) -> None:
-        """Run to the end.
+        """Run the loop to its end.
 
         Raises:
-            NewsroomError: a batch could not take effect; nothing of it is committed.
+            NewsroomError: a batch could not take effect; its offsets are not committed.
         """
         count = self._settings.count
         while not self._stop and not (count and self._processed >= count) and not self._idle_for_long():
@@ -107,48 +106,48 @@ class Loop:
             if records:
                 self._take_effect(records)
                 self._quiet_since = self._reported_at = time.monotonic()
-            # Also without records: offsets that an earlier commit could not place wait for this one.
+            # Commit even without records: an earlier commit may have failed for now.
             self._source.commit()
             self._note_joining()
             self._report_silence()
         log.info("finished", processed=self._processed)
 
     def _take_effect(self, records: Sequence[Record]) -> None:
-        readings, taken = self._read_in_time(records)
+        readings, read_count = self._read_in_time(records)
         if self._sink is not None and readings:
             self._sink.write(readings)
         self._poison.deliver()
-        # Only now: whatever failed above leaves the member with nothing new to commit.
-        self._source.done({record.partition: record.offset + 1 for record in records[:taken]})
-        self._processed += taken
-        metrics.RECORDS.labels(self._settings.source).inc(taken)
+        # Last, so that an error above leaves these offsets uncommitted.
+        self._source.done({record.partition: record.offset + 1 for record in records[:read_count]})
+        self._processed += read_count
+        metrics.RECORDS.labels(self._settings.source).inc(read_count)
         self._show(readings)
 
     def _read_in_time(self, records: Sequence[Record]) -> tuple[list[Reading], int]:
-        """What was read, and how many records that took, poison included.
+        """Return the readings, and how many records were read, including poison records.
 
-        The rest of them was never touched: it is put back, and after a signal read again by whoever comes next.
+        The source takes the other records back. After a signal the next owner of their partitions reads them.
         """
         readings: list[Reading] = []
-        taken = 0
+        read_count = 0
         limit = Deadline(READING_SECONDS)
         try:
             for record in records:
                 if self._stop or limit.passed():
                     break
-                # Between two records: one may have waited for the registry.
+                # Tick for each record: the last one may have waited for the registry.
                 self._health.tick()
                 try:
                     readings.append(self._read(record))
                 except DecodeError as error:
                     self._poison.put(record, error)
-                taken += 1
+                read_count += 1
         except Stopped as stopped:
-            log.warning("stopped while the schema registry did not answer", missing=str(stopped))
-        if taken < len(records):
-            log.info("the rest of a batch is read later", read=taken, left=len(records) - taken)
-            self._source.put_back(records[taken:])
-        return readings, taken
+            log.warning("stopped while waiting for the schema registry", missing=str(stopped))
+        if read_count < len(records):
+            log.info("leaving the rest of a batch for later", read=read_count, left=len(records) - read_count)
+            self._source.put_back(records[read_count:])
+        return readings, read_count
 
     def _read(self, record: Record) -> Reading:
         try:
@@ -163,7 +162,7 @@ class Loop:
 
     def _note_joining(self) -> None:
         if self._source.joined and not self._was_member:
-            # Silence counts from the moment records could come.
+            # Only a member can receive records, so silence counts from here.
             self._was_member = True
             self._quiet_since = self._reported_at = time.monotonic()
 
@@ -184,6 +183,6 @@ class Loop:
         quiet = time.monotonic() - self._quiet_since
         if quiet >= limit + self._settings.start_timeout:
             raise ClusterUnavailable(
-                f"group {self._settings.group_id} did not take this member in within {quiet:.0f} s: see its other "
-                "members"
+                f"this member could not join the consumer group {self._settings.group_id} within {quiet:.0f} s: check "
+                "the group's other members"
             )

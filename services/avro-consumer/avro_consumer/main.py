@@ -1,4 +1,4 @@
-"""Wires the avro-consumer: settings, clients, sink, loop."""
+"""Builds the avro-consumer from its settings: clients, sink, loop."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
-    """Run the consumer until it is to stop.
+    """Run the consumer until the stop flag is set or the loop finishes.
 
     Raises:
-        NewsroomError: it cannot go on.
+        NewsroomError: the consumer cannot continue.
     """
     health = Health(MEMBERSHIP)
     patience = Patience(settings.registry_timeout, stop, health.tick)
@@ -45,7 +45,7 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
             stop=stop,
             tick=health.tick,
         )
-        # Entered last, so closed first: its revoke callback commits what the others have put away.
+        # The member is closed first: its revoke callback commits what the sink and the dead letters have stored.
         config = settings.member_config(slot.number if slot else None)
         member = resources.enter_context(Member(config, settings.source, health))
         form = _format(settings, patience)
@@ -74,7 +74,7 @@ def _format(settings: AvroConsumerSettings, patience: Patience) -> Format:
         return StringFormat()
     reader_schema = read_schema(settings.reader_schema) if settings.reader_schema else None
     registry = registry_client(settings)
-    # A wrong address is found out before the first record depends on it.
+    # Check the address now, before the first record depends on it.
     patience.ask(partial(check_registry, registry), f"topic {settings.source}")
     return AvroFormat(AvroDecoder(registry, reader_schema))
 

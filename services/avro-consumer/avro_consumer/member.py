@@ -1,4 +1,4 @@
-"""A member of a consumer group: what it owns, what it has done, and the commits of that."""
+"""A member of a consumer group: its partitions, its records, and the commits of its offsets."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ log = get_logger(__name__)
 
 MEMBERSHIP = "group membership"
 BROKERS = "brokers"
-"""What readiness needs."""
+"""What the member needs to be ready."""
 
 TAKE_SECONDS = 0.2
-"""`consume` returns at a full batch or after this: the longest a lone record waits for company."""
+"""`consume` returns a full batch, or what it has after this time."""
 
 COMMIT_SECONDS = 3.0
 CLOSE_SECONDS = 4.0
-"""librdkafka repeats a synchronous commit for as long as brokers hang (30 s and more were seen), and serves no
-callback meanwhile. A healthy one takes milliseconds. One commit and the close stay below SIGTERM's ten seconds."""
+"""librdkafka retries a synchronous commit while brokers hang (30 s and more in tests) and runs no callback meanwhile.
+One commit and the close together stay below SIGTERM's ten seconds."""
 
 METADATA_SECONDS = 2.0
-"""One question for metadata; asked again until the start's deadline."""
+"""The timeout of one metadata request. The member retries until its start timeout."""
 
 BROKER_LOSS_SECONDS = 10.0
-"""Longer than a broker needs to restart in place; a member that has had none for so long is not ready."""
+"""A member without a broker for this long is not ready. A broker restarts in less time."""
 
 SETTLED_MILLISECONDS = 1000
-"""With KIP-848 a member without partitions never leaves the state `init`. Its first heartbeat is answered well
-within this time after the coordinator is found."""
+"""With KIP-848 a member without partitions never leaves the state `init`. This long after it finds the coordinator,
+its first heartbeat has been answered."""
 
 EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "lost": "partitions lost"}
-"""What a rebalance did, and what is logged about it."""
+"""What a rebalance did, and the log line for it."""
 
 LABELS = {
     CommitResult.OK: "ok",
@@ -63,19 +63,19 @@ LABELS = {
     CommitResult.FENCED: "refused",
     CommitResult.REFUSED: "refused",
 }
-"""A commit's result as a label of the metric."""
+"""The metric's label for each result of a commit."""
 
 RETRIES = {
-    CommitResult.REBALANCED: "commit refused, the group rebalances; a new owner reads again",
-    CommitResult.UNREACHABLE: "commit not accepted now, tried again with the next",
+    CommitResult.REBALANCED: "the cluster refused the commit during a rebalance; the new owner reads the records again",
+    CommitResult.UNREACHABLE: "the cluster did not accept the commit; the next commit includes these offsets",
 }
-"""A commit's result, and what is logged when the member goes on."""
+"""The log line for a failed commit after which the member continues."""
 
 
 class Member:
-    """Reads one topic as a member of a group. A context manager; closing it commits what is done and leaves.
+    """Reads one topic as a member of a consumer group. A context manager: its exit commits and leaves the group.
 
-    Offsets are committed after the effect: `done` says what has taken effect, `commit` commits it.
+    Offsets are committed after the effect: `done` notes the offsets of processed records, `commit` commits them.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Member:
         self._kip_848 = config.get("group.protocol") == "consumer"
         self._owned: set[int] = set()
         self._done: dict[int, int] = {}
-        """Partition to the next offset to read: effects that are not committed yet."""
+        """The offsets to commit: partition to the next offset to read."""
         self._held: list[Record] = []
-        """Records that the client has given and nobody has read."""
+        """Records from the client that `take` has not returned yet."""
         self._no_broker_since: float | None = None
         self._fatal: str | None = None
         self._last_error = ""
@@ -96,7 +96,7 @@ class Member:
         self._unreachable = False
         self._committing: Future[list[TopicPartition]] | None = None
         self.joined = False
-        """Whether the group has taken this member in, be it without partitions."""
+        """Whether this member has joined the group. It may have no partitions."""
         callbacks = {"error_cb": self._on_error, "stats_cb": self._on_stats}
         try:
             self._consumer = client({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
@@ -109,14 +109,14 @@ class Member:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # close() runs the revoke callback, which commits what is done, and then leaves the group.
+        # close() runs the revoke callback, which commits, and then leaves the group.
         self._closing = True
         try:
             if self._commit_hangs():
-                raise TimeoutError  # noqa: TRY301 - the client must not be closed under a call that uses it
+                raise TimeoutError  # noqa: TRY301 - closing the client during a commit is not safe
             in_background(self._consumer.close).result(CLOSE_SECONDS)
         except TimeoutError:
-            log.warning("no broker answers; gone without leaving the group, which notices by its session timeout")
+            log.warning("no broker answers, ending without leaving the group; its session timeout removes this member")
         else:
             log.info("left the group")
 
@@ -124,8 +124,8 @@ class Member:
         """Wait until a broker answers and the topic exists.
 
         Raises:
-            ClusterUnavailable: neither happened within `seconds`.
-            Stopped: a signal came meanwhile.
+            ClusterUnavailable: no broker answered within `seconds`, or the topic does not exist.
+            Stopped: a signal arrived during the wait.
         """
 
         def attempt() -> None:
@@ -133,16 +133,16 @@ class Member:
             try:
                 metadata = self._consumer.list_topics(self._topic, timeout=METADATA_SECONDS)
             except KafkaException as error:
-                self._consumer.poll(0)  # brings the error callback, which knows the cause
+                self._consumer.poll(0)  # runs the error callback, which notes the cause
                 raise NotYet(f"no broker answers ({self._last_error or reason_of(error)})") from error
             missing = metadata.topics[self._topic].error
-            need(None if missing is None else f"topic {self._topic} is not there ({missing.str()})")
+            need(None if missing is None else f"topic {self._topic} does not exist ({missing.str()})")
 
         Wait(Deadline(seconds), stop, longest_pause=TAKE_SECONDS).until(
             attempt,
             lambda missing: ClusterUnavailable(
                 f"{missing} after {seconds:g} s: start the cluster and run provision, or correct "
-                "--bootstrap-servers and --topic",
+                "--bootstrap-servers or --topic",
                 topic=self._topic,
             ),
         )
@@ -154,45 +154,45 @@ class Member:
         )
 
     def take(self, limit: int) -> list[Record]:
-        """At most `limit` records of partitions that are owned now; an empty list after a short wait.
+        """Return at most `limit` records of owned partitions, or an empty list after a short wait.
 
         Raises:
-            MemberFenced: this member cannot go on.
+            MemberFenced: this member cannot continue.
         """
-        # Asked for one at least, also when enough are held: to ask is what keeps the membership.
+        # Always ask for at least one record: these calls keep the member in its group.
         room = max(1, limit - len(self._held))
         messages = self._consumer.consume(room, 0 if self._held else TAKE_SECONDS)
         for message in messages:
             error = message.error()
             if error is not None:
                 self._on_error(error)
-            # The callbacks of a rebalance run inside consume(), after it may have gathered records of a partition
-            # that is now somebody else's: the new owner reads them, so they are dropped here.
+            # A rebalance inside consume() may revoke a partition whose records consume() returns. Its new owner
+            # reads them, so this member drops them.
             elif message.partition() in self._owned:
                 self._held.append(_record(message))
         if self._fatal is not None:
             raise _fenced(self._fatal)
-        taken, self._held = self._held[:limit], self._held[limit:]
-        return taken
+        records, self._held = self._held[:limit], self._held[limit:]
+        return records
 
     def put_back(self, records: Sequence[Record]) -> None:
-        """Records of the last `take` that were not read: the next one gives those that are still ours."""
+        """Take back unread records of the last `take`. The next `take` returns those of partitions still owned."""
         self._held[:0] = records
 
     def done(self, progress: Mapping[int, int]) -> None:
-        """Records have taken effect: partition to the offset after the last of them."""
+        """Note which records have taken effect: partition to the offset after its last record."""
         self._done |= progress
 
     def commit(self, only: Iterable[int] | None = None) -> None:
-        """Commit what is done, synchronously; offsets that are not accepted now stay for the next time.
+        """Commit the noted offsets and wait for the answer; the next commit includes offsets that were not accepted.
 
         Raises:
-            CommitRefused: the cluster does not accept the group's commits at all.
+            CommitRefused: the cluster refuses the group's offsets.
             MemberFenced: another process has this member's identity.
         """
         chosen = self._done if only is None else {p: self._done[p] for p in only if p in self._done}
-        # Without brokers the commit would wait for its timeout at every turn, and at the end past SIGTERM's limit.
-        # A commit that still hangs must not land after a newer one, so there is never more than one.
+        # Without brokers every commit would wait for its timeout, and delay the end beyond SIGTERM's limit.
+        # Only one commit runs at a time, so that an old one cannot overwrite a newer one.
         down = self._no_broker_since is not None or (self._closing and self._unreachable)
         if not chosen or down or self._commit_hangs():
             return
@@ -224,34 +224,34 @@ class Member:
             raise _fenced(text)
         if result is CommitResult.REFUSED:
             raise CommitRefused(
-                f"the cluster refuses the offsets of {self._topic} partitions {partitions}: {text}; see the group's "
-                "rights and its other members, then start again"
+                f"the cluster refuses the offsets of {self._topic} partitions {partitions}: {text}; check the "
+                "group's permissions and its other members, then start again"
             )
         log.warning(RETRIES[result], partitions=partitions, why=text)
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        # With cooperative rebalancing and KIP-848 these are the new ones, added to those that stay.
-        self._owned |= {item.partition for item in partitions}
+        # Cooperative rebalancing and KIP-848 name only the new partitions. The others stay.
+        self._owned |= set(_numbers(partitions))
         self._note("assigned", partitions)
         self._reached_membership()
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        # Still ours inside the callback: the commit is valid until it returns.
-        numbers = [item.partition for item in partitions]
+        # The member owns these partitions until the callback returns, so it can still commit.
+        numbers = _numbers(partitions)
         try:
             self.commit(only=numbers)
         except (CommitRefused, MemberFenced) as error:
-            # Raised here it would only end the callback; the next commit says it to the loop.
+            # An exception here would only end the callback. The loop gets the error from the next commit.
             log_error(error)
         self._drop(numbers)
         self._note("revoked", partitions)
 
     def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        # Others may own them already: a commit now could take back theirs.
-        self._drop(item.partition for item in partitions)
+        # Other members may own these partitions already: a commit could overwrite their offsets.
+        self._drop(_numbers(partitions))
         self._note("lost", partitions)
         self.joined = False
-        self._health.lost(MEMBERSHIP, "partitions were lost, joining again")
+        self._health.lost(MEMBERSHIP, "the member lost its partitions and joins the group again")
 
     def _drop(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -265,7 +265,7 @@ class Member:
         log.info(
             EVENTS[event],
             topic=self._topic,
-            partitions=sorted(item.partition for item in partitions),
+            partitions=sorted(_numbers(partitions)),
             owned=sorted(self._owned),
         )
 
@@ -280,9 +280,9 @@ class Member:
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
             self._no_broker()
         elif error.code() == KafkaError._TRANSPORT:  # noqa: SLF001
-            log.debug("broker connection", error=error.str())
+            log.debug("a broker connection failed", error=error.str())
         else:
-            log.warning("the Kafka client reports", error=error.str(), code=error.name())
+            log.warning("the Kafka client reports an error", error=error.str(), code=error.name())
 
     def _on_stats(self, text: str) -> None:
         stats = json.loads(text)
@@ -301,7 +301,7 @@ class Member:
         now = time.monotonic()
         if self._no_broker_since is None:
             self._no_broker_since = now
-            log.warning("no broker answers, trying on", error=self._last_error)
+            log.warning("no broker answers, retrying", error=self._last_error)
         elif now - self._no_broker_since >= BROKER_LOSS_SECONDS:
             self._health.lost(BROKERS, f"no broker has answered for {now - self._no_broker_since:.0f} s")
 
@@ -314,12 +314,16 @@ class Member:
 
 def _fenced(why: str) -> MemberFenced:
     return MemberFenced(
-        f"this member of the group cannot go on: {why}; if another process runs with the same group.instance.id, "
-        "stop one of them or give it another --state-dir"
+        f"this group member cannot continue: {why}; if another process uses the same group.instance.id, stop one of "
+        "them or give it another --state-dir"
     )
 
 
-def _record(message: Any) -> Record:  # noqa: ANN401 - the client ships no types
+def _numbers(partitions: Iterable[TopicPartition]) -> list[int]:
+    return [partition.partition for partition in partitions]
+
+
+def _record(message: Any) -> Record:  # noqa: ANN401 - the client has no types
     return Record(
         message.topic(),
         message.partition(),

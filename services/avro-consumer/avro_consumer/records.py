@@ -1,4 +1,4 @@
-"""What the avro-consumer does to a record: read it, show it in the lab's wording, describe it as a dead letter."""
+"""Decodes a record, shows it in the lab's wording, and describes it as a dead letter."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 Header = tuple[str, bytes | None]
 
 LONGEST_ERROR = 1000
-"""Characters of an error that go into a dead letter: headers must not grow with what is wrong."""
+"""How many characters of an error a dead letter's header holds. An error may quote the record, so it needs a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as received. `timestamp` is in milliseconds since 1970."""
+    """A record as received. `timestamp` is in milliseconds since 1970 (UTC)."""
 
     topic: str
     partition: int
@@ -33,13 +33,13 @@ class Record:
 
     @property
     def place(self) -> str:
-        """Where the record is, for messages."""
+        """The record's topic, partition and offset, for messages."""
         return f"{self.topic} partition {self.partition} offset {self.offset}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A record with its key and value decoded; a value of None is a tombstone."""
+    """A record with its decoded key and value; a tombstone has the value None."""
 
     record: Record
     key: str | None
@@ -47,38 +47,38 @@ class Reading:
 
 
 class Format(Protocol):
-    """How a topic's records are decoded and shown."""
+    """Decodes and shows the records of a topic."""
 
     def read(self, record: Record) -> Reading:
         """Decode a record.
 
         Raises:
-            DecodeError: its bytes are not what the topic promises.
-            RegistryUnavailable: its schema cannot be had now.
+            DecodeError: the record's bytes are not in this format.
+            RegistryUnavailable: the registry does not give the record's schema now.
         """
 
     def show(self, reading: Reading) -> str:
-        """The event that is logged."""
+        """Return the text to log."""
 
 
 class Decoder(Protocol):
-    """What turns Avro bytes into a record: `newsroom.schemas.avro.AvroDecoder`."""
+    """Decodes Avro values: `newsroom.schemas.avro.AvroDecoder`."""
 
     def decode(self, data: bytes | None) -> dict[str, Any]:
         """Decode one value."""
 
 
 class AvroFormat(Format):
-    """Values in the registry's wire format."""
+    """Avro values in the registry's wire format."""
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
 
     @override
     def read(self, record: Record) -> Reading:
-        # A tombstone is no Avro, but it is legal: it says that the key is gone. It is not poison.
+        # A tombstone is not poison: it has no Avro value because its key was deleted.
         value = None if record.value is None else self._decoder.decode(record.value)
-        # The key is only shown, so a byte that is no UTF-8 must not cost the record its way.
+        # The key is only shown: invalid UTF-8 in it must not turn the record into poison.
         key = None if record.key is None else record.key.decode("utf-8", errors="backslashreplace")
         return Reading(record, key, value)
 
@@ -96,7 +96,7 @@ def _avro_text(reading: Reading) -> str:
 
 
 class StringFormat(Format):
-    """Keys and values in UTF-8."""
+    """UTF-8 keys and values."""
 
     @override
     def read(self, record: Record) -> Reading:
@@ -113,12 +113,12 @@ def _text(data: bytes | None, what: str) -> str | None:
     try:
         return None if data is None else data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DecodeError(f"the {what} is no UTF-8 ({error.reason} at byte {error.start})") from error
+        raise DecodeError(f"the {what} is not valid UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def dead_letter_headers(record: Record, error: Exception, group: str) -> list[Header]:
-    """The headers of a dead letter: the record's own, then where it came from and why it is here."""
-    added = {
+    """Return the headers of a dead letter: the record's own headers, then its origin and the error."""
+    origin = {
         "dlq.origin.topic": record.topic,
         "dlq.origin.partition": record.partition,
         "dlq.origin.offset": record.offset,
@@ -126,4 +126,4 @@ def dead_letter_headers(record: Record, error: Exception, group: str) -> list[He
         "dlq.error": str(error)[:LONGEST_ERROR],
         "dlq.consumer.group": group,
     }
-    return [*record.headers, *((name, str(value).encode()) for name, value in added.items())]
+    return [*record.headers, *((name, str(value).encode()) for name, value in origin.items())]

@@ -6,87 +6,95 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from newsroom.settings import ServiceSettings
 from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ
 
 
 class AvroConsumerSettings(ServiceSettings):
-    """What the avro-consumer reads, as which member, and where it puts records."""
+    """Reads a topic as a member of a consumer group, and sends poison records to a dead-letter topic."""
+
+    model_config = SettingsConfigDict(env_prefix="NEWSROOM_CONSUMER_")
 
     format: Literal["avro", "string"] = Field(
-        default="avro", description="what values are: Avro in the registry's wire format, or strings"
+        default="avro", description="format of the values: avro (the registry's wire format) or string"
     )
     topic: str = Field(
-        default="", description=f"topic to read; empty is {NEWS.name} with format avro, {MYTOPIC.name} with string"
+        default="", description=f"topic to read; empty: {NEWS.name} for format avro, {MYTOPIC.name} for string"
     )
     group: str = Field(
-        default="", description="consumer group; empty is avro-consumer with format avro, string-consumer with string"
+        default="", description="consumer group; empty: avro-consumer for format avro, string-consumer for string"
     )
     group_protocol: Literal["classic", "consumer"] = Field(
-        default="classic", description="classic (cooperative-sticky), or consumer: the broker assigns (KIP-848)"
+        default="classic",
+        description="classic (cooperative-sticky) or consumer (KIP-848: the broker assigns partitions)",
     )
     session_timeout: float = Field(
         default=10.0,
         ge=1.0,
-        description="seconds without a heartbeat until a dead member's partitions move; classic protocol only, "
-        "brokers refuse less than their group.min.session.timeout.ms",
+        description="seconds without a heartbeat before the group gives a member's partitions to others; classic "
+        "protocol only, at least the brokers' group.min.session.timeout.ms",
     )
     static_membership: bool = Field(
-        default=False, description="keep the member's identity over a restart (group.instance.id = GROUP-SLOT)"
+        default=False, description="keep the member's identity across restarts (group.instance.id = GROUP-SLOT)"
     )
     state_dir: Path = Field(
-        default=Path(".newsroom/data/state/avro-consumer"), description="folder of the replicas' identities"
+        default=Path(".newsroom/data/state/avro-consumer"), description="folder for the replicas' identities (slots)"
     )
     sink: Path | None = Field(
         default=None,
-        description="also write JSON lines: FOLDER (consumed-SLOT.jsonl in it) or FILE.jsonl (FILE-SLOT.jsonl)",
+        description="also write JSON lines: to FOLDER (FOLDER/consumed-SLOT.jsonl) or FILE.jsonl (FILE-SLOT.jsonl)",
     )
     reader_schema: Path | None = Field(
-        default=None, description="Avro schema file whose shape records are read in; empty is the writer's"
+        default=None, description="Avro schema file to read the records with; empty: each record's writer schema"
     )
-    batch_size: int = Field(default=500, ge=1, description="most records of one turn, written and committed together")
-    dlq_topic: str = Field(default=NEWS_DLQ.name, min_length=1, description="where poison records go")
+    batch_size: int = Field(
+        default=500, ge=1, description="maximum number of records that are written and committed together"
+    )
+    dlq_topic: str = Field(default=NEWS_DLQ.name, min_length=1, description="dead-letter topic for poison records")
     dlq_timeout: float = Field(default=30.0, gt=0, description="seconds to wait for the delivery of dead letters")
     registry_timeout: float = Field(
-        default=60.0, ge=0, description="seconds to keep asking a schema registry that does not answer"
+        default=60.0, ge=0, description="seconds to retry while the schema registry does not answer"
     )
-    start_timeout: float = Field(default=60.0, gt=0, description="seconds to wait for brokers and topic at the start")
-    count: int = Field(default=0, ge=0, description="records to stop after; 0 runs for ever")
+    start_timeout: float = Field(
+        default=60.0, gt=0, description="seconds to wait for the brokers and the topic at startup"
+    )
+    count: int = Field(default=0, ge=0, description="stop after this many records; 0: never")
     idle_exit: float | None = Field(
-        default=None, gt=0, description="seconds without a record to stop after; empty runs for ever"
+        default=None, gt=0, description="stop after this many seconds without a record; empty: never"
     )
 
     @property
     def source(self) -> str:
-        """The topic that is read."""
+        """The topic to read."""
         return self.topic or (NEWS.name if self.format == "avro" else MYTOPIC.name)
 
     @property
     def group_id(self) -> str:
-        """The consumer group. Strings are no business of the group that reads news: its lag would count them, too."""
+        """The consumer group. Each format has its own, so that the lag of avro-consumer counts only news."""
         return self.group or ("avro-consumer" if self.format == "avro" else "string-consumer")
 
     @model_validator(mode="after")
     def _poison_leaves_the_topic(self) -> Self:
         if self.source == self.dlq_topic:
-            # A poison record would be read again as its own dead letter, for ever.
-            message = f"topic and dlq_topic are both {self.dlq_topic}: name another dlq_topic"
+            # Each dead letter would be read as a poison record again, forever.
+            message = f"topic and dlq_topic are both {self.dlq_topic}: set another dlq_topic"
             raise ValueError(message)
         return self
 
     def member_config(self, slot: int | None) -> dict[str, object]:
-        """Parameters of the group member; `slot` is the replica's identity, when it has one."""
+        """Return the client's configuration; `slot` is the replica's identity, if it has one."""
         client_id = "avro-consumer" if slot is None else f"avro-consumer-{slot}"
         config: dict[str, object] = self.consumer_config(client_id, self.group_id) | {
-            # A broker that hangs is given up after this, not after a minute.
+            # The client abandons a hanging broker after this time. The default is a minute.
             "socket.timeout.ms": 5000,
-            # syslog's "warning": during an outage every timed-out request is an "info".
+            # 4 is syslog's "warning": during an outage librdkafka logs every timed-out request as "info".
             "log_level": 4,
             "statistics.interval.ms": 1000,
         }
         if self.group_protocol == "consumer":
-            # KIP-848: session, heartbeat and assignor are the broker's; librdkafka refuses them here.
+            # KIP-848: the broker sets session, heartbeat and assignor. librdkafka refuses them here.
             config["group.protocol"] = "consumer"
         else:
             config["partition.assignment.strategy"] = "cooperative-sticky"

@@ -1,4 +1,4 @@
-"""A file of JSON lines that survives a kill: whole lines only, on the disk before the offsets are committed."""
+"""Writes JSON lines to a file that survives a kill: whole lines, on disk before the offsets are committed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 TAIL_BYTES = 64 * 1024
-"""How much is read at a time to find the end of the last whole line."""
+"""How much to read at a time when searching for the end of the last whole line."""
 
 
 def sink_path(sink: Path, slot: int) -> Path:
-    """The file of one replica: FOLDER/consumed-SLOT.jsonl, or FILE-SLOT.SUFFIX."""
+    """Return the file of one replica: FOLDER/consumed-SLOT.jsonl, or FILE-SLOT.SUFFIX."""
     if sink.is_dir() or not sink.suffix:
         return sink / f"consumed-{slot}.jsonl"
     return sink.with_name(f"{sink.stem}-{slot}{sink.suffix}")
@@ -34,11 +34,11 @@ def sink_path(sink: Path, slot: int) -> Path:
 class JsonLinesSink:
     """Appends readings to a file. A context manager.
 
-    A line that a kill tore is cut off when the file is opened again: its record was not committed, so it comes
-    again. Whole lines of uncommitted records stay, and those records come again too (at least once).
+    Opening the file removes an incomplete last line, which a kill leaves behind: its record was not committed and is
+    read again. Whole lines of uncommitted records stay, and those records are read again too (at least once).
 
     Raises:
-        SettingsError: the file cannot be opened, or another process writes it.
+        SettingsError: the file cannot be opened, or another process writes to it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,10 +65,10 @@ class JsonLinesSink:
         self._file.close()
 
     def write(self, readings: Iterable[Reading]) -> None:
-        """Append the readings, one line each; on return they are on the disk.
+        """Append one line for each reading; the lines are on disk when the call returns.
 
         Raises:
-            SinkFailed: the disk is full, or gone.
+            SinkFailed: the disk is full or not available.
         """
         data = memoryview(b"".join(_line(reading) for reading in readings))
         try:
@@ -77,8 +77,8 @@ class JsonLinesSink:
             os.fsync(self._file.fileno())
         except OSError as error:
             raise SinkFailed(
-                f"sink {self._path} cannot be written: {error.strerror}; make room and start again, nothing of this "
-                "batch was committed"
+                f"cannot write to the sink {self._path}: {error.strerror}; make room and start again (the offsets of "
+                "this batch are not committed)"
             ) from error
 
     def _cut_torn_line(self) -> None:
@@ -93,17 +93,17 @@ class JsonLinesSink:
             end = start
         if end < size:
             self._file.truncate(end)
-            log.warning("cut a torn last line off the sink", path=str(self._path), bytes=size - end)
+            log.warning("removed an incomplete last line from the sink", path=str(self._path), bytes=size - end)
 
 
 def _unusable(path: Path, error: OSError) -> SettingsError:
     if isinstance(error, BlockingIOError):
-        return SettingsError(f"sink {path} is written by another process: choose another --sink")
-    return SettingsError(f"sink {path} cannot be opened: {error.strerror}")
+        return SettingsError(f"another process writes to the sink {path}: choose another --sink")
+    return SettingsError(f"cannot open the sink {path}: {error.strerror}")
 
 
 def _sync_folder(folder: Path) -> None:
-    # A new file's name is on the disk only when its folder is.
+    # A new file survives a crash only when its folder is synced too.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -124,6 +124,6 @@ def _line(reading: Reading) -> bytes:
     return json.dumps(entry, ensure_ascii=False, default=_plain).encode() + b"\n"
 
 
-def _plain(value: Any) -> str:  # noqa: ANN401 - whatever Avro's logical types give
-    """Avro's bytes, dates and decimals as text: JSON has none of them."""
+def _plain(value: Any) -> str:  # noqa: ANN401 - Avro's logical types give any type
+    """Return Avro's bytes, dates and decimals as text: JSON does not have these types."""
     return value.decode("utf-8", errors="backslashreplace") if isinstance(value, bytes) else str(value)

@@ -32,7 +32,7 @@ def test_news_is_shown_in_one_line() -> None:
     assert form.show(reading) == "Consumed : News(title='Rain', media='BBC') Offset : 3 Partition : 1"
 
 
-def test_a_tombstone_is_shown_as_null_and_is_no_poison() -> None:
+def test_a_tombstone_is_shown_as_null_and_is_not_poison() -> None:
     form = AvroFormat(FakeDecoder())
     assert form.show(form.read(record(None))) == "Consumed : null Offset : 3 Partition : 1"
 
@@ -44,8 +44,8 @@ def test_a_string_is_shown_in_the_lines_of_the_lab() -> None:
 
 
 @pytest.mark.parametrize(("key", "value", "what"), [(b"k", b"\xff", "value"), (b"a\xc3", b"v", "key")])
-def test_a_string_that_is_no_utf8_is_poison(key: bytes, value: bytes, what: str) -> None:
-    with pytest.raises(DecodeError, match=f"the {what} is no UTF-8"):
+def test_a_string_that_is_not_valid_utf8_is_poison(key: bytes, value: bytes, what: str) -> None:
+    with pytest.raises(DecodeError, match=f"the {what} is not valid UTF-8"):
         StringFormat().read(record(value, key=key))
 
 
