@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from newsroom.errors import NewsroomError
 from newsroom.logs import configure_logging, get_logger
-from newsroom.settings import ServiceSettings, load_settings
+from newsroom.settings import ServiceSettings, load_settings, unknown_variables
 from newsroom.waiting import StopFlag, Stopped
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def run_service(
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     configure_logging(name, log_format=settings.log_format, level=settings.log_level)
+    for sentence in unknown_variables(settings_class, os.environ):
+        log.warning(sentence)
     stop = StopFlag()
     stop.install()
     try:

@@ -1,31 +1,56 @@
-"""Settings: `NEWSROOM_…` environment variables and command-line options of the same names.
+"""Settings: `NEWSROOM_…` environment variables and command-line options.
 
-A service has one frozen class derived from `ServiceSettings`, built once in its `main` and passed down.
+A service has one frozen class derived from `ServiceSettings`, built once in its `main` and passed down. `NEWSROOM_X`
+sets what all services share. A service's own settings have its prefix (`NEWSROOM_PRODUCER_X`), so that no variable
+means two things; with the prefix a shared setting is set for that service alone.
 """
 
 from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NoDecode,
+    PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 from pydantic_settings import (
     SettingsError as PydanticSettingsError,
 )
+from typing_extensions import override
 
 from newsroom.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PARTITIONER = "murmur2_random"
 """Java's and Quix's key hash. librdkafka's own default (CRC32) puts most keys on other partitions, and a join
 of two topics partitioned differently misses records without any error."""
 
-SettingsT = TypeVar("SettingsT", bound="BaseSettings")
+PREFIX = "NEWSROOM_"
+
+SERVICE_PREFIXES = tuple(
+    f"{PREFIX}{service}_" for service in ("PRODUCER", "CONSUMER", "WORDCOUNT", "JOIN", "STATUS", "PROVISION")
+)
+"""The prefixes of the services' own settings. A service names its own in its `model_config`."""
+
+STACK_VARIABLES = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        *("HOME", "CACHE", "PORT_OFFSET", "DOCKER", "NEWS_RATE"),
+        *("KAFKA_1_PORT", "KAFKA_2_PORT", "KAFKA_3_PORT", "REGISTRY_PORT", "CONNECT_PORT", "STATUS_PORT", "UI_PORT"),
+        *("JAVA_OPTIONS", "CONNECT_HOST", "CONNECT_OFFSETS", "SINK_FILE"),
+    )
+)
+"""Variables of the stack, the compose file and the Connect worker: services neither read them nor warn about them."""
+
+SettingsT = TypeVar("SettingsT", bound="ServiceSettings")
 
 
 class KafkaSettings(BaseSettings):
@@ -33,7 +58,7 @@ class KafkaSettings(BaseSettings):
 
     # The prefix is said here, not with the services: whoever builds this class alone must not take another
     # program's SASL_MECHANISM or REGISTRY_URL for ours.
-    model_config = SettingsConfigDict(env_prefix="NEWSROOM_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
     bootstrap_servers: str = Field(
         default="localhost:29092,localhost:39092,localhost:49092",
@@ -154,6 +179,54 @@ class ServiceSettings(KafkaSettings):
         default=0, ge=0, le=65535, description="port of /livez, /readyz and /metrics; 0 takes a free one"
     )
 
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the service's own variables first, then those that all services share."""
+        return init_settings, env_settings, _SharedVariables(settings_cls, env_prefix=PREFIX)
+
+
+SHARED = frozenset({*ServiceSettings.model_fields, "state_dir"})
+"""Settings that `NEWSROOM_X` sets for every service. The state folder is one: each replica locks its own part of it."""
+
+
+class _SharedVariables(EnvSettingsSource):
+    """`NEWSROOM_X` for what all services share, and for nothing else."""
+
+    @override
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__call__().items() if name in SHARED}
+
+
+def variable_of(cls: type[ServiceSettings], name: str) -> str:
+    """The environment variable of a setting."""
+    prefix = PREFIX if name in SHARED else cls.model_config["env_prefix"]
+    return f"{prefix}{name.upper()}"
+
+
+def unknown_variables(cls: type[ServiceSettings], names: Iterable[str]) -> list[str]:
+    """A sentence about each `NEWSROOM_…` variable among `names` that no service and no part of the stack reads."""
+    own = cls.model_config["env_prefix"]
+    known = {PREFIX + name.upper() for name in SHARED} | {own + name.upper() for name in cls.model_fields}
+    others = tuple(prefix for prefix in SERVICE_PREFIXES if prefix != own)
+    strangers = {name for name in names if name.startswith(PREFIX) and not name.startswith(others)}
+    return [
+        f"{name} is not a setting and is ignored{_advice(cls, name)}"
+        for name in sorted(strangers - known - STACK_VARIABLES)
+    ]
+
+
+def _advice(cls: type[ServiceSettings], name: str) -> str:
+    field = name.removeprefix(PREFIX).lower()
+    return f": write {variable_of(cls, field)}" if field in cls.model_fields else ""
+
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 """A list written with commas in an environment variable."""
@@ -168,16 +241,16 @@ def load_settings(cls: type[SettingsT], program: str, argv: list[str]) -> Settin
     try:
         return cls(_cli_parse_args=argv, _cli_prog_name=program)
     except ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors())
+        problems = "; ".join(_describe(cls, problem) for problem in error.errors())
         raise SettingsError(f"{program}: {problems}. See '{program} --help'") from error
     except PydanticSettingsError as error:
         raise SettingsError(f"{program}: {error}. See '{program} --help'") from error
 
 
-def _describe(problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def _describe(cls: type[ServiceSettings], problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     name = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if not name:
         return str(message)
-    variable = f"NEWSROOM_{name.split('.')[0].upper()}"
+    variable = variable_of(cls, name.split(".")[0])
     return f"--{name.replace('_', '-')} (or {variable}): {message}, got {problem['input']!r}"

@@ -22,7 +22,9 @@ InputFormat = Literal["auto", "jsonl", "csv", "lines"]
 class ProducerSettings(ServiceSettings):
     """Options and environment variables of news-producer."""
 
-    model_config = SettingsConfigDict(cli_shortcuts={"schema-path": "schema", "register-schema": "register"})
+    model_config = SettingsConfigDict(
+        env_prefix="NEWSROOM_PRODUCER_", cli_shortcuts={"schema-path": "schema", "register-schema": "register"}
+    )
 
     format: Literal["avro", "string"] = Field(
         default="avro", description="avro sends News records; string sends text (without --source the lab's rounds)"

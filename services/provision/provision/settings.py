@@ -11,20 +11,24 @@ from newsroom.settings import ServiceSettings
 
 
 class ProvisionSettings(ServiceSettings):
-    """What the provision job waits for and creates."""
+    """Creates and checks topics, the schema and the connector. Each option is also an environment variable NEWSROOM_X."""
 
-    model_config = SettingsConfigDict(cli_shortcuts={"schema-path": "schema", "connector-path": "connector"})
+    model_config = SettingsConfigDict(
+        env_prefix="NEWSROOM_PROVISION_", cli_shortcuts={"schema-path": "schema", "connector-path": "connector"}
+    )
 
-    timeout: float = Field(default=60.0, gt=0, description="seconds for the whole job, waits included")
-    brokers: int = Field(default=3, ge=1, description="brokers to wait for before topics are created")
-    registry: bool = Field(default=True, description="set compatibility and register the schema of news")
+    timeout: float = Field(default=60.0, gt=0, description="seconds for the whole job, including waits")
+    brokers: int = Field(default=3, ge=1, description="number of brokers to wait for before creating topics")
+    registry: bool = Field(
+        default=True, description="set the compatibility in the schema registry and register the schema of news"
+    )
     schema_path: Path = Field(default=Path("schemas/news.avsc"), description="Avro schema to register under news-value")
     connect_url: str | None = Field(
         default=None,
-        description="Kafka Connect to create the connector at, as http://host:port; empty leaves Connect alone "
-        "(a standalone worker reads the connector's file itself)",
+        description="address of the Kafka Connect worker that gets the connector, as http://host:port; if it is not set, "
+        "the job does not call Connect (a standalone worker reads the connector's file itself)",
     )
     connector_path: Path = Field(
         default=Path("kafka-connect-configs/connect-file-sink.properties"),
-        description="properties file of the connector",
+        description="properties file that describes the connector",
     )

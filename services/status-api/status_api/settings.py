@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from newsroom.settings import ServiceSettings
 
 
 class StatusSettings(ServiceSettings):
     """What the status API reads, how often it reads, and where it listens."""
+
+    model_config = SettingsConfigDict(env_prefix="NEWSROOM_STATUS_")
 
     http_host: str = Field(default="127.0.0.1", description="address of the page, the API and the metrics")
     http_port: int = Field(default=8000, ge=0, le=65535, description="port on that address; 0 takes a free one")

@@ -1,22 +1,34 @@
 """Settings from variables and options, and the clients' parameters they produce."""
 
+import re
 from pathlib import Path
 
 import certifi
 import pytest
+from pydantic_settings import SettingsConfigDict
 
+from avro_consumer.settings import AvroConsumerSettings
+from join_service.settings import JoinSettings
+from news_producer.settings import ProducerSettings
 from newsroom.errors import SettingsError
-from newsroom.settings import KafkaSettings, ServiceSettings, load_settings
+from newsroom.settings import SERVICE_PREFIXES, KafkaSettings, ServiceSettings, load_settings, unknown_variables
+from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.settings import StackSettings
+from provision.settings import ProvisionSettings
+from status_api.settings import StatusSettings
+from wordcount_stream.settings import WordcountSettings
 
 
 class Example(ServiceSettings):
     """A service's settings."""
 
+    model_config = SettingsConfigDict(env_prefix="NEWSROOM_PRODUCER_")
+
     rate: float = 1.0
 
 
 def test_variables_and_options_have_the_same_names_and_options_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEWSROOM_RATE", "2")
+    monkeypatch.setenv("NEWSROOM_PRODUCER_RATE", "2")
     assert load_settings(Example, "example", []).rate == 2
     assert load_settings(Example, "example", ["--rate", "3"]).rate == 3
     monkeypatch.setenv("NEWSROOM_BOOTSTRAP_SERVERS", "elsewhere:9092")
@@ -24,8 +36,47 @@ def test_variables_and_options_have_the_same_names_and_options_win(monkeypatch: 
     assert load_settings(Example, "example", ["--bootstrap-servers", "here:1"]).bootstrap_servers == "here:1"
 
 
+def test_a_variable_means_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSROOM_RATE", "2")
+    assert load_settings(Example, "example", []).rate == 1
+    monkeypatch.setenv("NEWSROOM_LOG_LEVEL", "error")
+    assert load_settings(Example, "example", []).log_level == "error"
+    monkeypatch.setenv("NEWSROOM_PRODUCER_LOG_LEVEL", "debug")
+    assert load_settings(Example, "example", []).log_level == "debug"
+
+
+def test_a_variable_that_nothing_reads_is_named_with_what_was_meant() -> None:
+    names = [
+        *("NEWSROOM_RATE", "NEWSROOM_PRODUCER_SPEED", "NEWSROOM_BOOTSTRAP", "NEWSROOM_CONSUMER_COUNT"),
+        *("NEWSROOM_PRODUCER_RATE", "NEWSROOM_STATE_DIR", "NEWSROOM_HOME", "NEWSROOM_PRODUCER_LOG_LEVEL", "PATH"),
+    ]
+    assert unknown_variables(Example, names) == [
+        "NEWSROOM_BOOTSTRAP is not a setting and is ignored",
+        "NEWSROOM_PRODUCER_SPEED is not a setting and is ignored",
+        "NEWSROOM_RATE is not a setting and is ignored: write NEWSROOM_PRODUCER_RATE",
+    ]
+
+
+def test_every_service_has_a_prefix_of_its_own() -> None:
+    services = (
+        ProducerSettings,
+        AvroConsumerSettings,
+        WordcountSettings,
+        JoinSettings,
+        StatusSettings,
+        ProvisionSettings,
+    )
+    assert tuple(service.model_config["env_prefix"] for service in services) == SERVICE_PREFIXES
+
+
+def test_no_variable_of_the_stack_or_the_compose_file_is_called_unknown() -> None:
+    compose = set(re.findall(r"NEWSROOM_[A-Z0-9_]+", (REPOSITORY / "docker-compose.yml").read_text()))
+    stack = StackSettings().as_environment()
+    assert unknown_variables(Example, [*compose, *stack]) == []
+
+
 def test_a_wrong_value_names_option_variable_and_value() -> None:
-    with pytest.raises(SettingsError, match=r"--rate \(or NEWSROOM_RATE\).*got 'fast'.*--help"):
+    with pytest.raises(SettingsError, match=r"--rate \(or NEWSROOM_PRODUCER_RATE\).*got 'fast'.*--help"):
         load_settings(Example, "example", ["--rate", "fast"])
 
 
