@@ -1,7 +1,8 @@
 """The join of a stream with a table, for one record at a time.
 
-Kafka Streams' semantics of KStream-KTable: the table holds, per key, the newest count *processed*; a record of the
-table changes it and emits nothing; a record of the stream emits when the table has its key; a tombstone deletes.
+The semantics are those of a KStream-KTable join in Kafka Streams. The table holds the last *processed* count of each
+key. A record of the table changes the table and emits nothing; a tombstone deletes the key. A record of the stream
+emits a result if the table has its key.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Protocol
 from newsroom.errors import DecodeError
 
 COUNT = "count"
-"""Where a key's count is kept in state."""
+"""The name of a key's count in its state."""
 
 _whole_number = re.compile(rb"-?[0-9]{1,19}").fullmatch
 
@@ -28,20 +29,20 @@ class Label:
 
 @dataclass(frozen=True)
 class Count:
-    """A record of the table `word-counts`; None is a tombstone."""
+    """A record of the table `word-counts`; a value of None is a tombstone."""
 
     value: int | None
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A label and the count that its word had."""
+    """A label with the count of its word."""
 
     count: int
     label: str
 
     def as_json(self) -> bytes:
-        """The value of a record of `words-joined`."""
+        """The result as the value of a record of `words-joined`."""
         return json.dumps({"count": self.count, "label": self.label}, ensure_ascii=False).encode()
 
 
@@ -49,28 +50,28 @@ class KeyState(Protocol):
     """The state of the record's key."""
 
     def get(self, key: str) -> int | None:
-        """What is kept under `key`."""
+        """The value under `key`, or None."""
 
     def set(self, key: str, value: int) -> None:
-        """Keep `value` under `key`."""
+        """Store `value` under `key`."""
 
     def delete(self, key: str) -> None:
-        """Forget what is kept under `key`."""
+        """Delete the value under `key`."""
 
 
 def decode_count(data: bytes) -> int:
     """Decode a count.
 
     Raises:
-        DecodeError: the bytes are no whole number in decimal digits.
+        DecodeError: the bytes are not a whole number in decimal digits.
     """
     if not _whole_number(data):
-        raise DecodeError(f"no whole number: {data[:40]!r}")
+        raise DecodeError(f"the value is not a whole number: {data[:40]!r}")
     return int(data)
 
 
 def join(record: Label | Count, state: KeyState) -> Joined | None:
-    """Process one record of either side; the result, if there is one."""
+    """Process one record of either side; return the result, if there is one."""
     if isinstance(record, Count):
         if record.value is None:
             state.delete(COUNT)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from newsroom.waiting import StopFlag
 
 POLL_SECONDS = 0.05
-"""Quix waits so long for 10,000 records before it releases the few that are there: it is the join's latency. Half
-of it on average; Quix's default of a second makes a result half a second late."""
+"""Quix waits this long for 10,000 records before it releases fewer, so a result is late by half of it on average.
+With Quix's default of a second that would be half a second."""
 
 
 def run(settings: JoinSettings, stop: StopFlag) -> None:

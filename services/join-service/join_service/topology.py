@@ -1,7 +1,7 @@
 """The join as Quix dataframes: both sides tagged, concatenated, and joined through the state of their key.
 
-Quix's own `join_asof` compares timestamps (a versioned table); this is the plain table. Records of both topics that
-wait together are released in the order of their timestamps, partition by partition.
+Quix's own `join_asof` compares timestamps (a versioned table). This join uses a plain table. Quix releases waiting
+records of both topics in the order of their timestamps, partition by partition.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ JOINED = Counter("newsroom_join_joined", "Results produced to words-joined.")
 UNMATCHED = Counter("newsroom_join_unmatched", "Labels whose word had no count.")
 
 TOPICS = (WORD.name, WORD_COUNTS.name, WORDS_JOINED.name)
-"""What must exist before the service starts."""
+"""The topics that must exist before the service starts."""
 
 
 @dataclass(frozen=True)
 class JoinTopics:
-    """The topics as Quix knows them."""
+    """The topics as Quix objects."""
 
     labels: Topic
     counts: Topic
@@ -44,7 +44,7 @@ class JoinTopics:
 
 
 def declare_topics(app: Application) -> JoinTopics:
-    """Declare how each topic is decoded; asks the broker for their partitions."""
+    """Declare how Quix decodes each topic; Quix requests their partitions from the broker."""
     return JoinTopics(
         labels=app.topic(WORD.name, value_deserializer=Decoder(decode_text)),
         counts=app.topic(WORD_COUNTS.name, value_deserializer=Decoder(decode_count)),
@@ -69,7 +69,7 @@ def _as_label(text: str | None) -> Label | None:
 def side_reader(
     topic: str, as_record: Callable[[Any], Label | Count | None]
 ) -> Callable[[Any, bytes | None, int, Any], Label | Count | None]:
-    """A function from a decoded value (or `Poison`, or None) to one side's record; None is dropped."""
+    """Return a function from a decoded value (`Poison` or None too) to one side's record, or None to drop it."""
     messages, without_key = MESSAGES.labels(topic), WITHOUT_KEY.labels(topic)
     undecodable = UNDECODABLE.labels(topic)
 
@@ -90,7 +90,7 @@ def side_reader(
 def join_record(
     record: Label | Count, key: bytes, _timestamp: int, _headers: object, state: State[Any, Any]
 ) -> bytes | None:
-    """Process one record; the value to produce under its key, if there is a result."""
+    """Process one record; return the value to produce under its key, or None if there is no result."""
     result = join(record, state)
     if isinstance(result, Joined):
         JOINED.inc()

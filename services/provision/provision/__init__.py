@@ -1,1 +1,1 @@
-"""The one job that creates and checks the topics and subjects before any service starts."""
+"""The job that creates and checks topics, subjects and the connector before any service starts."""

@@ -1,4 +1,4 @@
-"""The provision job's edge to Kafka: waits, creates, looks."""
+"""The provision job's access to Kafka: it waits for brokers, and creates and inspects topics."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 REQUEST_SECONDS = 5.0
-"""One request to the cluster; what fails is asked again until the job's deadline."""
+"""The timeout of one request to the cluster. The job repeats a failed request until its deadline."""
 
 METADATA_SECONDS = 2.0
-"""One question for metadata: brokers that are there answer in milliseconds, and a signal is heard after it."""
+"""The timeout of a metadata request. Running brokers answer in milliseconds, and a signal must wait for the answer."""
 
 SHORTEST_SECONDS = 0.1
-"""At the deadline one last question is still asked properly."""
+"""The least timeout, so that the last request before the deadline can still succeed."""
 
 LISTED = 5
-"""How many unsettled partitions a sentence names before it only counts them."""
+"""An error names this many unsettled partitions and counts the others."""
 
 
 class Cluster:
-    """The cluster as the job sees it. Every wait ends at the job's one deadline, or at a signal."""
+    """The job's requests to the cluster. Every wait ends at the job's one deadline, or at a signal."""
 
     def __init__(self, config: Mapping[str, Any], patience: Wait) -> None:
         self._admin = AdminClient(dict(config), logger=logging.getLogger("librdkafka"))
@@ -43,46 +43,46 @@ class Cluster:
         self._patience = patience
 
     def wait_for_brokers(self, number: int) -> None:
-        """Wait until `number` brokers are there.
+        """Wait until `number` brokers are up.
 
         Raises:
-            ClusterUnavailable: they are not before the deadline.
+            ClusterUnavailable: fewer brokers are up at the deadline.
         """
 
         def attempt() -> None:
-            # Whether they have a controller shows when topics are created: metadata does not tell it under KRaft.
+            # Under KRaft, metadata does not show whether there is a controller. Creating topics will show it.
             running = len(self._metadata().brokers)
             need(f"{running} of {number} brokers are up" if running < number else None)
 
         self._wait(attempt)
 
     def topics(self) -> dict[str, tuple[FoundPartition, ...]]:
-        """Every topic there is, with its partitions.
+        """Every topic of the cluster, with its partitions.
 
         Raises:
             ClusterUnavailable: no broker answers.
         """
         return {
             name: tuple(
-                FoundPartition(number, item.leader, tuple(item.replicas), tuple(item.isrs))
-                for number, item in sorted(topic.partitions.items())
+                FoundPartition(number, partition.leader, tuple(partition.replicas), tuple(partition.isrs))
+                for number, partition in sorted(topic.partitions.items())
             )
             for name, topic in self._metadata().topics.items()
             if topic.error is None
         }
 
     def create(self, topics: Sequence[Topic]) -> None:
-        """Create topics; one that appeared meanwhile counts as created, the check that follows looks at it.
+        """Create topics; a topic that exists by now counts as created, because the job checks all topics afterwards.
 
         Raises:
-            NewsroomError: the cluster refuses one.
-            ClusterUnavailable: its controller does not answer before the deadline.
+            NewsroomError: the cluster refuses to create a topic.
+            ClusterUnavailable: the controller does not answer before the deadline.
         """
         if topics:
             self._wait(lambda: need(self._create(topics)))
 
     def _create(self, topics: Sequence[Topic]) -> str | None:
-        """None when the topics exist, otherwise what kept the cluster from creating one for now."""
+        """None if the topics exist, otherwise why the cluster could not create one yet."""
         new_topics = [
             NewTopic(
                 topic.name,
@@ -111,16 +111,16 @@ class Cluster:
         return missing
 
     def configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The configuration of each topic; a broker that has not heard of a new topic yet is asked again.
+        """The configuration of each topic; repeats the request if a broker does not know a new topic yet.
 
         Raises:
-            ClusterUnavailable: the cluster does not tell before the deadline.
+            ClusterUnavailable: the cluster does not return the configuration before the deadline.
         """
         return self._wait(lambda: self._configs(names))
 
     def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
-        asked = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-        answers = self._admin.describe_configs(asked, request_timeout=REQUEST_SECONDS) if asked else {}
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        answers = self._admin.describe_configs(resources, request_timeout=REQUEST_SECONDS) if resources else {}
         try:
             return {
                 resource.name: {name: entry.value for name, entry in future.result(REQUEST_SECONDS + 1).items()}
@@ -128,16 +128,16 @@ class Cluster:
             }
         except KafkaException as error:
             raise ClusterUnavailable(
-                f"the cluster does not tell the topics' configuration ({reason_of(error)})"
+                f"the cluster does not return the topics' configuration ({reason_of(error)})"
             ) from error
 
     def wait_in_sync(self, names: Sequence[str]) -> dict[str, tuple[FoundPartition, ...]]:
-        """Wait until every partition of the topics has a leader and all its replicas in sync; the topics as seen then.
+        """Wait until every partition of the topics has a leader and all replicas in sync, and return the topics.
 
-        Asked again, another broker might not have heard of a new topic yet.
+        A later request could reach a broker that does not know a new topic yet.
 
         Raises:
-            ClusterUnavailable: that does not come before the deadline.
+            ClusterUnavailable: a partition is not in sync at the deadline.
         """
 
         def attempt() -> dict[str, tuple[FoundPartition, ...]]:

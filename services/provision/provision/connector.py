@@ -1,4 +1,4 @@
-"""The provision job's edge to Kafka Connect: a distributed worker takes its connectors through REST."""
+"""The provision job's access to Kafka Connect: a distributed worker accepts connectors through its REST API."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 REQUEST_SECONDS = 10.0
-"""One request. Connect checks a configuration by starting the connector's class, which takes it a second or two."""
+"""The timeout of one request. To check a configuration, Connect loads the connector's class: a second or two."""
 
 STALE_SECONDS = 10.0
-"""A connector that is there starts within a second or two. One that for so long neither runs nor has failed has most
-likely a stale status: see `ConnectWorker._start_again`."""
+"""A connector starts within a second or two. If it neither runs nor fails for this long, its status is probably stale:
+see `ConnectWorker._restart`."""
 
 RUNNING = "RUNNING"
 FAILED = "FAILED"
@@ -40,12 +40,12 @@ class Connector:
 
 
 def read_connector(path: Path) -> Connector:
-    """Read the file that a standalone worker is started with: `name=value` lines.
+    """Read the properties file (lines of `name=value`) that a standalone worker starts with.
 
-    References such as `${env:X}` are left as they are: the worker looks them up.
+    References such as `${env:X}` stay unchanged, because the worker resolves them.
 
     Raises:
-        SettingsError: the file cannot be read, or is not of that form.
+        SettingsError: the file cannot be read, or a line is not of this form.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -60,26 +60,26 @@ def read_connector(path: Path) -> Connector:
             raise SettingsError(f"connector file {path}, line {number}: write name=value on one line, got '{line}'")
         config[key] = value
     if not config.get("name"):
-        raise SettingsError(f"connector file {path} has no name=…")
+        raise SettingsError(f"connector file {path} has no name=…: add a line with the connector's name")
     return Connector(config["name"], config)
 
 
 class ConnectWorker:
-    """Connect as the job sees it. Every wait ends at the job's one deadline, or at a signal."""
+    """The job's requests to Connect. Every wait ends at the job's one deadline, or at a signal."""
 
     def __init__(self, client: httpx.Client, patience: Wait) -> None:
         self._client = client
         self._address = str(client.base_url)
         self._patience = patience
         self._stale: Deadline
-        """When a state that does not change is taken for a stale one."""
+        """After this, a state that has not changed counts as stale."""
 
     def provide(self, connector: Connector) -> int:
-        """Create or update the connector, and return its tasks' number when all of them run.
+        """Create or update the connector, wait until all its tasks run, and return their number.
 
         Raises:
-            ConnectUnavailable: Connect does not answer or does not run the connector before the deadline.
-            ConnectorRefused: Connect does not take the configuration.
+            ConnectUnavailable: Connect does not answer, or does not run the connector, before the deadline.
+            ConnectorRefused: Connect rejects the configuration.
         """
         self._wait(lambda: self._untaken(connector))
         self._stale = Deadline(STALE_SECONDS)
@@ -87,46 +87,46 @@ class ConnectWorker:
         return len(self._status(connector.name)["tasks"])
 
     def _untaken(self, connector: Connector) -> str | None:
-        """None when Connect has taken the configuration, otherwise why it could not yet."""
-        # What is there already is not put again: that would stop and start the connector.
-        there = self._client.get(f"/connectors/{connector.name}/config")
-        if there.is_success and there.json() == connector.config:
+        """None if Connect has accepted the configuration, otherwise why it could not yet."""
+        # Do not send an unchanged configuration: Connect would restart the connector.
+        current = self._client.get(f"/connectors/{connector.name}/config")
+        if current.is_success and current.json() == connector.config:
             return None
         answer = self._client.put(f"/connectors/{connector.name}/config", json=dict(connector.config))
         if answer.is_success:
             return None
         message = _message(answer)
         if answer.status_code == httpx.codes.CONFLICT or answer.is_server_error:
-            # While its workers agree on who does what, Connect answers 409; while it starts, 5xx.
+            # Connect answers 409 while its workers rebalance, and 5xx while it starts.
             return f"it answers {answer.status_code}: {message}"
         raise ConnectorRefused(
             f"Connect at {self._address} refuses connector {connector.name} ({answer.status_code}): {message}"
         )
 
     def _idle(self, name: str) -> str | None:
-        """None when the connector and at least one task run, otherwise what does not."""
+        """None if the connector and its tasks (at least one) run, otherwise which of them do not."""
         status = self._status(name)
-        parts = [("connector", status["connector"]), *((f"task {each['id']}", each) for each in status["tasks"])]
-        seen = [_state(what, part) for what, part in parts if part["state"] != RUNNING]
+        parts = [("connector", status["connector"]), *((f"task {task['id']}", task) for task in status["tasks"])]
+        problems = [_state(what, part) for what, part in parts if part["state"] != RUNNING]
         if not status["tasks"]:
-            seen.append("no task yet")
-        if seen and self._stale.passed() and all(part["state"] != FAILED for _, part in parts):
-            self._start_again(name)
-        return f"{name}: {', '.join(seen)}" if seen else None
+            problems.append("no task yet")
+        if problems and self._stale.passed() and all(part["state"] != FAILED for _, part in parts):
+            self._restart(name)
+        return f"{name}: {', '.join(problems)}" if problems else None
 
-    def _start_again(self, name: str) -> None:
-        """Let the worker start a connector anew, so that it writes down its state once more.
+    def _restart(self, name: str) -> None:
+        """Restart a connector, so that the worker writes its state again.
 
-        A worker writes states to a topic and repeats what fails on its own. When the topic's leader moves between
-        two of them, the older one may come last, and a connector that runs is called UNASSIGNED until it changes.
+        A worker writes states to a topic and retries failed writes. If the topic's leader moves between two writes,
+        the older state may arrive last, and a running connector is shown as UNASSIGNED until its state changes.
         """
-        log.info("the connector's state does not change: it is started again", connector=name)
+        log.info("the connector's state does not change: restarting the connector", connector=name)
         self._client.post(f"/connectors/{name}/restart", params={"includeTasks": "true"})
         self._stale = Deadline(STALE_SECONDS)
 
     def _status(self, name: str) -> dict[str, Any]:
         answer = self._client.get(f"/connectors/{name}/status")
-        if not answer.is_success:  # not in the status topic yet
+        if not answer.is_success:  # the status topic does not have it yet
             return {"connector": {"state": f"status {answer.status_code}"}, "tasks": []}
         status: dict[str, Any] = answer.json()
         return status
@@ -138,13 +138,13 @@ class ConnectWorker:
             except httpx.HTTPError as error:
                 raise NotYet(f"it does not answer ({str(error) or type(error).__name__})") from error
             except ValueError as error:  # a proxy's page instead of JSON
-                raise NotYet(f"what answers is not Kafka Connect ({error})") from error
+                raise NotYet(f"the server at this address is not Kafka Connect ({error})") from error
 
         self._patience.until(
             attempt,
             lambda missing: ConnectUnavailable(
-                f"Connect at {self._address} is not ready after {self._patience.deadline.seconds:g} s: {missing}; look "
-                "at its log, or correct --connect-url",
+                f"Connect at {self._address} is not ready after {self._patience.deadline.seconds:g} s: {missing}; read "
+                "its log, or correct --connect-url",
                 address=self._address,
             ),
         )
@@ -156,7 +156,7 @@ def connect_client(url: str) -> httpx.Client:
 
 
 def _state(what: str, part: Mapping[str, Any]) -> str:
-    # A failed task carries a Java stack trace; its first line says what is wrong.
+    # A failed task has a Java stack trace, whose first line names the cause.
     reason = str(part.get("trace") or "").strip().partition("\n")[0]
     return f"{what} is {part['state']}{f' ({reason})' if reason else ''}"
 

@@ -1,8 +1,8 @@
-"""What goes wrong with Kafka Connect; only this job speaks with it.
+"""Errors of Kafka Connect, which only this job calls.
 
 NewsroomError
-├── ConnectUnavailable  Connect did not answer in time, or does not run the connector; may be tried again
-└── ConnectorRefused    Connect does not take the connector's configuration
+├── ConnectUnavailable  Connect did not answer in time, or does not run the connector; a retry may help
+└── ConnectorRefused    Connect rejects the connector's configuration
 """
 
 from __future__ import annotations
@@ -15,4 +15,4 @@ class ConnectUnavailable(TransientError):
 
 
 class ConnectorRefused(NewsroomError):
-    """Connect refused the connector's configuration."""
+    """Connect rejected the connector's configuration."""

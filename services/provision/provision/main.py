@@ -1,4 +1,4 @@
-"""The provision job: topics, the schema and, where Connect is distributed, the connector. Safe to run again."""
+"""The provision job: topics, the schema and, if Connect is distributed, the connector. It is safe to run again."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 PAUSE_SECONDS = 0.25
-"""The longest pause between two looks: short against the seconds that brokers, replicas and Connect take."""
+"""The longest pause between two checks: much shorter than brokers, replicas and Connect take to get ready."""
 
 REGISTRY_CALL = {"timeout": 5, "max.retries": 0}
-"""One question to the registry is short and asked once; the job's own wait repeats it."""
+"""No retries in the client: the job's `Wait` retries, because a signal can interrupt it."""
 
 
 def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
-    """Do the job once.
+    """Run the job once.
 
     Raises:
         TopicMismatch: an existing topic is not as declared.
         ClusterUnavailable: brokers or replicas are missing at the deadline.
         RegistryUnavailable: the registry does not answer before the deadline.
-        SchemaRefused: the schema is not compatible with what is registered.
+        SchemaRefused: the schema is not compatible with the registered version.
         ConnectUnavailable: Connect does not answer, or does not run the connector, before the deadline.
-        ConnectorRefused: Connect does not take the connector's configuration.
+        ConnectorRefused: Connect rejects the connector's configuration.
     """
-    # Read first: a wrong path is said at once, not after the wait for the cluster.
+    # Read both files first, so that a wrong path fails at once and not after the wait for the cluster.
     schema = read_schema(settings.schema_path) if settings.registry else None
     connector = read_connector(settings.connector_path) if settings.connect_url else None
     patience = Wait(Deadline(settings.timeout), stop, longest_pause=PAUSE_SECONDS)
@@ -60,13 +60,13 @@ def provide_topics(cluster: Cluster, brokers: int) -> None:
     before = cluster.topics()
     existing = [topic for topic in ALL_TOPICS if topic.name in before]
     configs = cluster.configs([topic.name for topic in existing])
-    # Checked before anything is created: a refused cluster is left as it was found.
+    # Check before creating anything, so that the job does not change a cluster it refuses.
     refuse([text for topic in existing for text in differences(topic, before[topic.name], configs[topic.name])])
     created = missing(ALL_TOPICS, before)
     cluster.create(created)
     names = [topic.name for topic in ALL_TOPICS]
     after = cluster.wait_in_sync(names)
-    # Again: another provision with another declaration may have created what was missing.
+    # Check again: a job with another declaration may have created the missing topics.
     configs = cluster.configs(names)
     refuse([text for topic in ALL_TOPICS for text in differences(topic, after[topic.name], configs[topic.name])])
     for topic in ALL_TOPICS:
@@ -90,5 +90,5 @@ def provide_connector(url: str, connector: Connector, patience: Wait) -> None:
 
 def main() -> None:
     """Console script `provision`."""
-    # A job that a signal stopped is not done: compose must not start the services.
+    # A job that a signal stopped is not complete, so compose must not start the services.
     sys.exit(run_service("provision", ProvisionSettings, serve, stopped_code=1))

@@ -11,7 +11,7 @@ from newsroom.settings import ServiceSettings
 
 
 class ProvisionSettings(ServiceSettings):
-    """Creates and checks topics, the schema and the connector. Each option is also an environment variable NEWSROOM_X."""
+    """Creates and checks topics, the schema and the connector."""
 
     model_config = SettingsConfigDict(
         env_prefix="NEWSROOM_PROVISION_", cli_shortcuts={"schema-path": "schema", "connector-path": "connector"}
@@ -25,8 +25,8 @@ class ProvisionSettings(ServiceSettings):
     schema_path: Path = Field(default=Path("schemas/news.avsc"), description="Avro schema to register under news-value")
     connect_url: str | None = Field(
         default=None,
-        description="address of the Kafka Connect worker that gets the connector, as http://host:port; if it is not set, "
-        "the job does not call Connect (a standalone worker reads the connector's file itself)",
+        description="address of the Kafka Connect worker for the connector, as http://host:port; if empty, the job "
+        "does not call Connect (a standalone worker reads the connector's file itself)",
     )
     connector_path: Path = Field(
         default=Path("kafka-connect-configs/connect-file-sink.properties"),

@@ -1,4 +1,4 @@
-"""The provision job's edge to the schema registry."""
+"""The provision job's access to the schema registry."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from newsroom.waiting import Wait
 
 COMPATIBILITY = "BACKWARD"
-"""Readers with the newest schema read every older record; registries that start without it refuse nothing."""
+"""Readers with the newest schema can read older records. Without a level some registries accept every schema."""
 
 
 def wait_for_registry(registry: SchemaRegistryClient, address: str, patience: Wait) -> None:
     """Wait until the registry answers.
 
     Raises:
-        RegistryUnavailable: it does not before the deadline.
+        RegistryUnavailable: the registry does not answer before the deadline.
     """
     patience.until(
         partial(check_registry, registry),
         lambda missing: RegistryUnavailable(
             f"no schema registry at {address} after {patience.deadline.seconds:g} s ({missing}): start it, correct "
-            "--registry-url, or leave it out with --no-registry",
+            "--registry-url, or run without a registry (--no-registry)",
             address=address,
         ),
     )
@@ -38,11 +38,11 @@ def set_up(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, An
     """Set the global compatibility and register the schema; return its id.
 
     Raises:
-        SchemaRefused: an earlier version is not compatible.
-        RegistryUnavailable: the registry does not answer, or refuses.
+        SchemaRefused: the schema is not compatible with the registered version.
+        RegistryUnavailable: the registry does not answer, or rejects the request.
     """
     try:
         ask_registry(partial(registry.set_compatibility, level=COMPATIBILITY))
     except (SchemaRegistryError, RegistryUnavailable) as error:
-        raise RegistryUnavailable(f"the registry did not take compatibility {COMPATIBILITY}: {error}") from error
+        raise RegistryUnavailable(f"the registry did not accept compatibility {COMPATIBILITY}: {error}") from error
     return register(registry, subject, schema)

@@ -16,17 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DELTA_KEY = b"deltas"
-"""The key of every delta record. Quix prefixes a store's keys with the record's key: it must never change, or the
-counts so far are not found. The partition is given with each record."""
+"""The key of every delta record. It must never change: Quix prefixes a store's keys with the record's key, and would
+not find the existing counts. Each record names its partition itself."""
 
 FLUSH_SECONDS = 5.0
-"""A flush only fills librdkafka's queue. When partitions are handed over, Quix runs it in a thread, gives up on it
-after a fifth of max.poll.interval.ms (12 s) and leaves it running: what it then wrote would fall into the next
-transaction and count twice. So it must end by itself before that."""
+"""When Quix hands partitions over, it stops waiting for a flush after a fifth of max.poll.interval.ms (12 s), but the
+flush keeps running. Its deltas would fall into the next transaction and count twice, so a flush must end earlier."""
 
 QUEUE_WAIT_SECONDS = 0.5
 QUEUE_TRIES = 2
-"""Per record, when librdkafka's queue is full: one second in all, so the deadline above is kept."""
+"""The wait for each record while librdkafka's queue is full: one second in all, so a flush meets its deadline."""
 
 
 class Producing(Protocol):
@@ -47,12 +46,11 @@ class Producing(Protocol):
 
 
 class Combiner(BaseSink):
-    """Adds up the words of each processed record; `flush` writes them as few delta records.
+    """Counts the words of each processed record; `flush` writes the counts as a few delta records.
 
-    Quix calls `flush` in the checkpoint, after it began the transaction and before it adds the input offsets to it
-    and commits: deltas and offsets are committed together or not at all. Whatever happens in a flush, the counter
-    is empty after it: either the deltas are in the transaction, or the checkpoint fails and Quix reads the same
-    records again.
+    Quix calls `flush` in the checkpoint, inside the transaction and before it adds the input offsets and commits. So
+    deltas and offsets are committed together or not at all. Every flush leaves the counter empty: either the deltas
+    are in the transaction, or the checkpoint fails and Quix reads the same records again.
     """
 
     def __init__(self, producer: Callable[[], Producing], topic: str, partitions: int) -> None:
@@ -81,13 +79,13 @@ class Combiner(BaseSink):
 
     @override
     def flush(self) -> None:
-        """Write what was counted since the last flush.
+        """Write the counts since the last flush.
 
-        The records carry the newest timestamp of their inputs, so the counts made of them are never older than
-        what they count: the join releases records by timestamp.
+        The records have the newest timestamp of their inputs, so a count is never older than the records it counts.
+        The join relies on that, because it releases records by timestamp.
 
         Raises:
-            ClusterUnavailable: librdkafka's queue stays full: the brokers do not take the records.
+            ClusterUnavailable: the brokers do not accept records, so librdkafka's queue stays full.
         """
         counts, newest = self._take()
         if not counts:
@@ -113,13 +111,15 @@ class Combiner(BaseSink):
 
     @override
     def on_paused(self) -> None:
-        """Another sink asked for a pause: Quix aborts the checkpoint and reads its records again."""
+        """Drop the counts: another sink paused, so Quix aborts the checkpoint and reads its records again."""
         self._take()
 
     def _take(self) -> tuple[Counter[str], int]:
-        taken = self._counts, self._newest
+        counts, newest = self._counts, self._newest
         self._counts, self._newest = Counter(), -1
-        return taken
+        return counts, newest
 
     def _stuck(self) -> ClusterUnavailable:
-        return ClusterUnavailable(f"the brokers took no deltas for topic {self._topic} for {FLUSH_SECONDS:.0f} s")
+        return ClusterUnavailable(
+            f"the brokers did not accept deltas for topic {self._topic} within {FLUSH_SECONDS:.0f} s"
+        )

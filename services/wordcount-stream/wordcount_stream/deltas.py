@@ -1,7 +1,7 @@
-"""Deltas: how often each word came up since the last commit, split by the partition that keeps the word's count.
+"""Deltas: the occurrences of each word since the last commit, split by the partition that keeps the word's count.
 
-Every word has one home: the partition of `word-deltas` that Kafka's own key hash gives it. So its count is kept
-by one replica at a time, and `word-counts`, keyed by word, is written by that replica alone.
+Every word has one home: the partition of `word-deltas` that Kafka's key hash gives it. So one replica at a time keeps
+its count, and only that replica writes it to `word-counts`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MAX_RECORD_BYTES = 500_000
-"""Half of what a broker takes by default (1 MB): a large checkpoint becomes several records."""
+"""Half of a broker's default limit (1 MB). A large checkpoint becomes several records."""
 
 CACHED_HOMES = 200_000
-"""Words whose partition is remembered: ten times a newspaper's vocabulary, some 30 MB; the hash costs 5 us."""
+"""The size of the cache of words' homes: ten times a newspaper's vocabulary, about 30 MB. A hash takes 5 us."""
 
 QUOTES_COLON_COMMA = 4
 MAX_DIGITS = 19
-"""Of a 64-bit count."""
+"""The most digits of a 64-bit count."""
 
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
@@ -50,12 +50,12 @@ def murmur2(key: bytes) -> int:
 
 @lru_cache(maxsize=CACHED_HOMES)
 def home_of(word: str, partitions: int) -> int:
-    """The partition that Kafka's partitioners (`murmur2`, `murmur2_random`) give to the key `word`."""
+    """The partition that Kafka's partitioners `murmur2` and `murmur2_random` choose for the key `word`."""
     return (murmur2(word.encode()) & _POSITIVE) % partitions
 
 
 def split(counts: Mapping[str, int], partitions: int) -> dict[int, dict[str, int]]:
-    """Split counts by each word's home; a partition without words is absent."""
+    """Split counts by each word's home; the result has no entry for a partition without words."""
     homes: dict[int, dict[str, int]] = {}
     for word, count in counts.items():
         homes.setdefault(home_of(word, partitions), {})[word] = count
@@ -63,7 +63,7 @@ def split(counts: Mapping[str, int], partitions: int) -> dict[int, dict[str, int
 
 
 def encode(counts: Mapping[str, int], limit: int = MAX_RECORD_BYTES) -> Iterator[bytes]:
-    """Encode counts as JSON objects of at most `limit` bytes each (a single larger word makes a larger one)."""
+    """Encode counts as JSON objects of at most `limit` bytes each; only a single longer word exceeds the limit."""
     whole = orjson.dumps(counts)
     if len(whole) <= limit:
         yield whole
@@ -82,15 +82,15 @@ def encode(counts: Mapping[str, int], limit: int = MAX_RECORD_BYTES) -> Iterator
 
 
 def decode(data: bytes) -> dict[str, int]:
-    """Decode what `encode` made.
+    """Decode one payload of `encode`.
 
     Raises:
-        DecodeError: it is something else; someone else writes to the internal topic.
+        DecodeError: the bytes are something else, so another program writes to the internal topic.
     """
     try:
         counts = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise DecodeError(f"no deltas: {error}") from error
+        raise DecodeError(f"the value is not a set of deltas: {error}") from error
     if not isinstance(counts, dict) or not all(type(count) is int for count in counts.values()):
-        raise DecodeError("no deltas: not an object of whole numbers")
+        raise DecodeError("the value is not a set of deltas: not a JSON object of whole numbers")
     return counts

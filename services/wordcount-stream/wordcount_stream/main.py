@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from newsroom.waiting import StopFlag
 
 POLL_SECONDS = 0.1
-"""Quix looks at its commit interval (half a second) only between polls: a poll must be short against it."""
+"""Quix checks its commit interval (half a second) only between polls, so a poll must be much shorter."""
 
 REGISTRY_RETRIES: dict[str, Any] = {"max.retries": 3, "retries.wait.ms": 250, "retries.max.wait.ms": 1000}
-"""A registry that is only just starting answers 503: it is asked again for about a second, because a replica that stops
-costs the whole group a rebalance. Longer would eat into the 15 s that an open transaction has."""
+"""A starting registry answers 503. Retry for about a second, because a stopped replica costs the group a rebalance,
+but not longer, because the cluster aborts an open transaction after 15 s."""
 
 
 def run(settings: WordcountSettings, stop: StopFlag) -> None:
     """Count words until stopped.
 
     Raises:
-        NewsroomError: it cannot go on; nothing of the open transaction was committed.
+        NewsroomError: the service cannot continue; its open transaction was not committed.
     """
     registry = registry_client(settings, **REGISTRY_RETRIES)
-    # A wrong address is found out before any record depends on it.
+    # Check the registry now, so that a wrong address fails at the start and not at the first article.
     Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
 
     def add_dataframes(app: StreamApplication) -> None:

@@ -4,8 +4,8 @@
              ├─▶ words ─▶ combiner ══▶ word-deltas ─▶ counts in state ══▶ word-counts, log
     news ────┘
 
-Both double lines are transactions: a commit of the first half makes deltas and input offsets visible together, a
-commit of the second half the counts, their state and the offsets of the deltas.
+Both double lines are transactions. A commit of the first half contains the deltas and the input offsets. A commit of
+the second half contains the counts, their state and the offsets of the deltas.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ UNDECODABLE = Counter("newsroom_wordcount_undecodable", "Poison records skipped,
 COUNTS_PRODUCED = Counter("newsroom_wordcount_counts_produced", "New counts produced to word-counts.")
 
 TOPICS = (MYTOPIC.name, NEWS.name, WORD_DELTAS.name, WORD_COUNTS.name)
-"""What must exist before the service starts."""
+"""The topics that must exist before the service starts."""
 
 
 @dataclass(frozen=True)
 class WordTopics:
-    """The topics as Quix knows them."""
+    """The topics as Quix objects."""
 
     strings: Topic
     news: Topic
@@ -54,7 +54,7 @@ class WordTopics:
 
 
 def declare_topics(app: Application, avro: AvroDecoder) -> WordTopics:
-    """Declare how each topic is decoded; asks the broker for their partitions."""
+    """Declare how Quix decodes each topic; Quix requests their partitions from the broker."""
     return WordTopics(
         strings=app.topic(MYTOPIC.name, value_deserializer=Decoder(decode_text)),
         news=app.topic(NEWS.name, value_deserializer=Decoder(avro.decode)),
@@ -66,7 +66,7 @@ def build(app: Application, topics: WordTopics, *, log_counts: bool) -> None:
     """Add both halves to the application."""
     delta_partitions = topics.deltas.broker_config.num_partitions
     if delta_partitions is None:
-        raise ValueError("the topic was not looked up")
+        raise ValueError(f"topic {topics.deltas.name} has no known number of partitions")
     strings = app.dataframe(topics.strings)
     combiner = Combiner(lambda: strings.processing_context.producer, topics.deltas.name, delta_partitions)
     strings.apply(word_reader(topics.strings.name, lambda text: text)).sink(combiner)
@@ -77,17 +77,18 @@ def build(app: Application, topics: WordTopics, *, log_counts: bool) -> None:
 
 
 def title_of(news: dict[str, Any]) -> str | Poison:
-    """The text of an article that is counted."""
+    """The part of an article whose words are counted."""
     title = news.get("title")
     return title if isinstance(title, str) else Poison("the record has no title")
 
 
 def word_reader(topic: str, text_of: Callable[[Any], str | Poison]) -> Callable[[Any], list[str]]:
-    """A function from a decoded value (or `Poison`, or None for a tombstone) to the words to count."""
+    """Return a function from a decoded value (`Poison`, or None for a tombstone) to the words to count."""
     messages = MESSAGES.labels(topic)
+    # The series exists from the start, so that its first increase is visible.
     UNDECODABLE.labels(topic)
 
-    def read(value: Any) -> list[str]:  # noqa: ANN401 - whatever the topic's decoder made
+    def read(value: Any) -> list[str]:  # noqa: ANN401 - the type depends on the topic's decoder
         messages.inc()
         if value is None:
             return []
@@ -100,9 +101,9 @@ def word_reader(topic: str, text_of: Callable[[Any], str | Poison]) -> Callable[
             FILTERED.inc()
             return []
         if len(text) > MAX_WORD_CHARACTERS:
-            kept = without_overlong(words)
-            OVERLONG.inc(len(words) - len(kept))
-            words = kept
+            short_words = without_overlong(words)
+            OVERLONG.inc(len(words) - len(short_words))
+            words = short_words
         WORDS.inc(len(words))
         return words
 
@@ -130,9 +131,9 @@ class CountKeeper:
         _headers: object,
         state: State[Any, Any],
     ) -> None:
-        """Process one delta record; the counts carry its `timestamp` (ms)."""
+        """Process one delta record; the counts have its `timestamp` (ms)."""
         if not isinstance(value, dict):
-            skip(WORD_DELTAS.name, value or Poison("no value"))
+            skip(WORD_DELTAS.name, value or Poison("the record has no value"))
             return
         produce = self._frame.processing_context.producer.produce
         for word, delta in value.items():

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 
 SKIP_MARK = "filter"
-"""A text that contains it is not counted at all."""
+"""The words of a text that contains this are not counted."""
 
 MAX_WORD_CHARACTERS = 1000
-"""A longer "word" is no word (base64, a line of underscores), and as a record's key it could exceed what a broker
-takes (1 MB), which would stop the service at that record for ever."""
+"""A longer "word" is not a word (base64, a line of underscores). As a record's key it could exceed the broker's limit
+(1 MB), and the service would stop at that record after every restart."""
 
 _words = re.compile(r"\w+").findall
 
 
 def words_of(text: str) -> list[str] | None:
-    r"""The words of a text in lower case, as `split("\W+")` without the empty ones; None if it is filtered out."""
+    r"""The words of a text in lower case, as `split("\W+")` without empty words; None if the text is filtered out."""
     if SKIP_MARK in text:
         return None
     words: list[str] = _words(text.lower())

@@ -1,1 +1,1 @@
-"""What the two Quix Streams services share: the extra `streams` of the package."""
+"""Code that the two Quix Streams services share. It needs the extra `streams` of the package."""

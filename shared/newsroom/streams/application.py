@@ -1,11 +1,8 @@
 """Quix Streams as both stream services use it: exactly-once, an identity per replica, health, an end in time.
 
-With `newsroom.stream_errors` the only module of `newsroom` that imports quixstreams; images of services without it
-never import these two.
-
-Exactly-once here means: output records, state (its changelog) and input offsets are one Kafka transaction. A
-replica that cannot go on (its partitions were taken away, its transaction was aborted) ends with a sentence and
-exit code 1, without committing; started again, it goes on from the last commit. That is why nothing in here heals
+Exactly-once here means that output records, state (its changelog) and input offsets are one Kafka transaction. A
+replica that cannot continue (it lost its partitions, or its transaction was aborted) ends with a clear error and exit
+code 1, without committing. After a restart it continues from the last commit. That is why this module does not repair
 a broken replica within the process.
 """
 
@@ -23,7 +20,7 @@ from newsroom.streams.consumer import PatientConsumer
 from newsroom.streams.watchdog import STOP_SIGNALS, Watchdog
 
 with warnings.catch_warnings(record=True):
-    # As in newsroom.schemas.registry: a library below announces a rename that no reader of our logs can act on.
+    # As in newsroom.schemas.registry: a dependency warns of a rename that operators can do nothing about.
     from quixstreams import Application
     from quixstreams.kafka import ConnectionConfig
     from quixstreams.state.rocksdb.options import RocksDBOptions
@@ -41,40 +38,39 @@ log = get_logger(__name__)
 NEED_PARTITIONS = "partitions"
 NEED_STATE = "state"
 NEEDS = (NEED_PARTITIONS, NEED_STATE)
-"""What a stream service waits for before it is ready: `Health(*NEEDS)`."""
+"""The needs that make a stream service ready, for `Health(*NEEDS)`."""
 
 TRANSACTION_TIMEOUT_MS = 15_000
-"""How long the cluster keeps the open transaction of a replica that died. Readers wait behind an open transaction,
-so this is how long they may stall when the replica is not started again (a restarted one ends it at once). Long
-against one commit (half a second and the flush), short against a reader's patience."""
+"""The cluster aborts a dead replica's open transaction after this time; a restarted replica aborts it at once.
+Readers wait behind an open transaction, so keep it short, but longer than a commit (half a second and the flush)."""
 
 MAX_POLL_INTERVAL_MS = 60_000
-"""A replica whose loop does not turn for so long loses its partitions; as long as /livez gives it. Quix also
-derives its budgets from it: a fifth, 12 s, for the last commit before partitions are handed over."""
+"""A replica whose loop does not turn for this long loses its partitions. Same limit as /livez. Quix allows a fifth
+of it (12 s) for the last commit before it hands partitions over."""
 
 STATISTICS_INTERVAL_MS = 1000
-"""librdkafka's statistics callback runs inside poll(), with or without records: it proves that the loop turns."""
+"""librdkafka calls the statistics callback inside poll(), even without records: this proves that the loop turns."""
 
 HEARTBEATS_PER_SESSION = 3
-"""Two heartbeats may get lost before a member is given up: Kafka's own proportion."""
+"""Two heartbeats may be lost before the group removes a member: Kafka's own ratio."""
 
 QUEUE_MESSAGES = 500_000
-"""A checkpoint of a backlog produces tens of thousands of small records; librdkafka's default of 100,000 is
-within reach of that, and a full queue stops the loop."""
+"""A checkpoint of a backlog produces tens of thousands of small records. It could exceed librdkafka's default of
+100,000, and a full queue stops the loop."""
 
 
 MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 8 * MIB
 BLOCK_CACHE_BYTES = 64 * MIB
 MAX_WAL_BYTES = 32 * MIB
-"""Quix's defaults (three buffers of 64 MiB a partition and a cache of 1 GiB) are meant for a machine of its own;
-these keep twelve partitions in a container of 512 MiB, and the lab's state fits in one buffer."""
+"""Quix's defaults (three buffers of 64 MiB per partition, a cache of 1 GiB) suit a dedicated machine. With these
+limits twelve partitions fit in a container of 512 MiB, and the lab's state fits in one buffer."""
 
 
 class StreamApplication(Application):
-    """Quix's application, telling `Health` about partitions and state, and ending when its partitions are lost.
+    """A Quix application that reports partitions and state to `Health`, and ends when it loses its partitions.
 
-    Quix has no hook for the three rebalance callbacks; they are overridden (a test holds their names fast).
+    Quix has no hook for the three rebalance callbacks, so they are overridden (a test checks that the names exist).
     """
 
     def __init__(
@@ -91,19 +87,19 @@ class StreamApplication(Application):
         super().__init__(consumer_extra_config=consumer_extra_config | {"stats_cb": self.on_statistics}, **options)
 
     def on_statistics(self, _: str) -> None:
-        """Called by librdkafka inside poll(), once a second: the loop turns."""
+        """Note that the loop turns; librdkafka calls this inside poll() once a second."""
         self._health.tick()
         self._look_at_state()
-        if self._asked_to_stop:  # a signal that came before run() installed Quix's own handlers
+        if self._asked_to_stop:  # the signal arrived before run() installed Quix's handlers
             self.stop()
 
     def run_watched(self) -> None:
-        """Run until SIGTERM or SIGINT, and end the process by force when the loop hangs or its clients do not close.
+        """Run until SIGTERM or SIGINT; end the process by force if the loop hangs or its clients do not close.
 
-        Quix handles the signals from here on, and who did before does so again at the end. A second signal ends the
+        Quix handles the signals while it runs; the earlier handlers are restored at the end. A second signal ends the
         process at once.
         """
-        # Quix would make its own at first use, and has no hook for another.
+        # Quix creates its own consumer at first use and has no hook for another.
         self._consumer._inner_consumer = PatientConsumer(self._consumer._consumer_config, self._asked_to_stop)  # noqa: SLF001
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         try:
@@ -122,13 +118,13 @@ class StreamApplication(Application):
 
     @override
     def _on_sigint(self, *_: Any) -> None:
-        # As Quix does with SIGTERM. With SIGINT it would leave the second one to Python, which ends with a stack
-        # trace; the watchdog hears the second signal, whichever it is.
+        # Quix leaves a second SIGINT to Python, which prints a stack trace. The watchdog handles every second signal,
+        # so treat SIGINT as Quix treats SIGTERM.
         self.stop()
 
     def _look_at_state(self) -> None:
         if self._state_manager.recovery_required:
-            self._health.lost(NEED_STATE, "state is being restored from its changelog")
+            self._health.lost(NEED_STATE, "Quix is restoring the state from its changelog")
         else:
             self._health.reached(NEED_STATE)
 
@@ -141,19 +137,19 @@ class StreamApplication(Application):
 
     @override
     def _on_revoke(self, consumer: Any, topic_partitions: list[Any]) -> None:
-        self._health.lost(NEED_PARTITIONS, "the group is distributing its partitions")
+        self._health.lost(NEED_PARTITIONS, "the group is reassigning its partitions")
         super()._on_revoke(consumer, topic_partitions)
         log.info("partitions handed over", partitions=_data_partitions(topic_partitions))
 
     @override
     def _on_lost(self, consumer: Any, topic_partitions: list[Any]) -> None:
-        self._health.lost(NEED_PARTITIONS, "the group gave the partitions away")
+        self._health.lost(NEED_PARTITIONS, "the group gave this replica's partitions to others")
         super()._on_lost(consumer, topic_partitions)
-        # Quix would keep the open checkpoint and commit it as a member of the next generation, while another
-        # replica has already counted the same records: they would count twice.
+        # Quix would commit the open checkpoint in the next generation, although another replica has already
+        # counted the same records.
         raise ReplicaFenced(
-            "the group gave this replica's partitions to others (it was paused, or cut off, for longer than its "
-            "session timeout): nothing was committed, start it again"
+            "the group gave this replica's partitions to others (the replica was paused, or cut off, for longer than "
+            "its session timeout): the open transaction was not committed; start the service again"
         )
 
 
@@ -162,16 +158,16 @@ def _data_partitions(partitions: list[Any]) -> list[str]:
 
 
 def identity(settings: StreamSettings, slot: Slot) -> str:
-    """The replica's name: the same after a restart, and no other living replica's."""
+    """The replica's name, which survives a restart and is unique among the running replicas."""
     return f"{settings.consumer_group}-{slot.number}"
 
 
 def build_application(
     settings: StreamSettings, slot: Slot, folder: Path, health: Health, stop: StopFlag, *, consumer_poll_timeout: float
 ) -> StreamApplication:
-    """The Quix application of one replica, with its state in `folder`; connects to nothing yet.
+    """Build the Quix application of one replica, with its state in `folder`; it does not connect yet.
 
-    `consumer_poll_timeout` (seconds) bounds how late a due commit and a stop request are noticed.
+    A due commit and a stop request may be late by up to `consumer_poll_timeout` seconds.
     """
     name = identity(settings, slot)
     return StreamApplication(
@@ -192,9 +188,9 @@ def build_application(
             block_cache_size=BLOCK_CACHE_BYTES,
             max_total_wal_size=MAX_WAL_BYTES,
         ),
-        # Topics come from provision, the changelog from `prepare_changelog`: nothing appears by accident.
+        # `provision` creates the topics and `prepare_changelog` the changelog, with the right settings.
         auto_create_topics=False,
-        # Deleting the state and counting on is no recovery: stop and say so.
+        # Quix would delete the state and continue, which loses counts: stop with an error instead.
         auto_recover_from_source_offset_out_of_range=False,
         loglevel=None,  # newsroom.logs has set up logging
         on_consumer_error=_leave_to_caller,
@@ -204,12 +200,12 @@ def build_application(
 
 
 FETCH_WAIT_MS = 50
-"""How long a broker holds a fetch that finds nothing. It answers one request of a connection after the other, and
-on every assignment Quix asks for the ends of each partition in turn: behind fetches of librdkafka's 500 ms that took
-6.5 s for 13 partitions. New records are answered at once, whatever this is."""
+"""How long a broker holds a fetch that finds no records; it answers at once when records arrive. On an assignment
+Quix requests the ends of each partition in turn, and each request waits behind a fetch on the same connection: with
+librdkafka's default (500 ms) 13 partitions took 6.5 s."""
 
 RECONNECT_MAX_MS = 1000
-"""A broker that restarts is found again within a second, not after librdkafka's ten."""
+"""The client finds a restarted broker within a second. librdkafka's default is ten seconds."""
 
 
 def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
@@ -231,8 +227,8 @@ def _producer_extra(name: str) -> dict[str, Any]:
     return {
         "transactional.id": name,
         "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-        # Quix's default too; said here because the join depends on it. Every key is set, so it places records
-        # as the murmur2_random of the other producers does.
+        # Quix's default, but the join depends on it. Every record has a key, so murmur2 chooses the same partition
+        # as the other producers' murmur2_random.
         "partitioner": "murmur2",
         "compression.type": "lz4",
         "queue.buffering.max.messages": QUEUE_MESSAGES,
@@ -241,13 +237,19 @@ def _producer_extra(name: str) -> dict[str, Any]:
 
 
 def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa: ANN401 - Quix's row or message
-    """Say which record the service stops at, if it is one; `translated_errors` says why.
+    """Log the record that the service stops at, if there is one; `translated_errors` explains why.
 
-    Quix's default prints a stack trace instead.
+    Quix's default handler prints a stack trace instead.
     """
     if record is not None:
         topic, partition, offset = (_value(record, name) for name in ("topic", "partition", "offset"))
-        log.error("stopping at a record", topic=topic, partition=partition, offset=offset, error=type(error).__name__)
+        log.error(
+            "the service stops at this record",
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            error=type(error).__name__,
+        )
     return False
 
 

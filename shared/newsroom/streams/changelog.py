@@ -1,7 +1,7 @@
-"""The topic that a group's state is restored from, and the folder of the state that belongs to it.
+"""The changelog that a group's state is restored from, and the folder of the state that belongs to it.
 
-State on disk is a cache of the changelog. Taken for another one it would add the counts of one cluster, or of a time
-before a reset, to those of another, and no one would notice: Quix compares nothing but offsets.
+State on disk is a cache of one changelog. With another changelog, the service would silently add the counts of
+another cluster, or of the time before a reset: Quix compares only offsets.
 """
 
 from __future__ import annotations
@@ -25,38 +25,36 @@ STORE_NAME = "default"
 
 @dataclass(frozen=True)
 class Changelog:
-    """The changelog of the store that `group` builds from the topics `sources`."""
+    """The changelog of the store that consumer group `group` builds from the topics `sources`."""
 
     group: str
     sources: tuple[str, ...]
 
     @property
     def topic(self) -> str:
-        """The topic's name, as Quix gives it."""
+        """The name that Quix gives the changelog topic."""
         return f"changelog__{self.group}--{'--'.join(sorted(self.sources))}--{STORE_NAME}"
 
     def start_anew(self) -> str:
-        """The clause that says how to build the state anew.
+        """The clause of an error that says how to rebuild the state.
 
-        Another group would be no way: wordcount's input holds what the first one wrote into it, and the new one
-        would write it again.
+        A new group is not an option: `word-deltas` still holds the old group's output, which would be counted again.
         """
         topics = " ".join(f"--topic {name}" for name in sorted(self.sources))
         return (
-            "to build it anew from the oldest records kept, stop all replicas and run "
+            "to rebuild the state from the oldest retained records, stop all replicas and run "
             f"kafka-consumer-groups --delete-offsets --group {self.group} {topics}"
         )
 
 
 def state_folder(slot: Slot, topic_id: str) -> Path:
-    """The folder for the state of the changelog with this id, in the replica's slot; all others are removed.
+    """Return the folder in the replica's slot for the state of the changelog with this id; remove all others.
 
-    A topic's id is never given twice, in no cluster: that of another cluster, or of a changelog that was deleted, is
-    another folder. Removing those costs no more than restoring them, should their changelog ever come back; kept,
-    each would fill the disk for ever.
+    Topic ids are globally unique, so another cluster's state, or a deleted changelog's, is in another folder. If its
+    changelog comes back, Quix restores the removed state. If such folders were kept, they would fill the disk.
     """
     for folder in sorted(slot.folder.iterdir()):
         if folder.name != topic_id and folder.is_dir():
-            log.info("state of another changelog is removed", folder=str(folder))
+            log.info("removing the state of another changelog", folder=str(folder))
             shutil.rmtree(folder, ignore_errors=True)
     return slot.folder / topic_id

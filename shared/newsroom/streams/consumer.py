@@ -1,9 +1,8 @@
-"""Quix's consumer, patient with a cluster whose coordinators and leaders are just moving.
+"""A consumer for Quix that retries while coordinators and leaders move.
 
-On every assignment Quix asks for committed offsets and for the ends of partitions, once each, and gives up the
-replica at any error. That is also the moment at which a coordinator or a leader has most likely just moved: both
-the assignment and the move come of a broker that went or came back. librdkafka returns such an error instead of
-asking the new one, and has begun to look for it by then.
+On every assignment Quix requests committed offsets and the ends of partitions once, and any error stops the replica.
+A broker that stops or returns causes both the assignment and a move of coordinators and leaders. librdkafka then
+returns an error instead of asking the new broker, although it already looks for it.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 15.0
-"""How long an answer is asked for again: a broker is elected within seconds of the session timeout (9 s) of the
-one before it. All questions of one assignment share it: they are one for each partition, and the loop may take 60 s."""
+"""The cluster elects a new leader within seconds of the old broker's session timeout (9 s). All requests of one
+assignment share this limit: there is one for each partition, and the loop may take 60 s."""
 
 PAUSE_SECONDS = 0.2
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]
-    """A consumer that asks again for what only the right broker can answer, for `PATIENCE_SECONDS` or until a stop."""
+    """Repeats requests that only the right broker can answer, for `PATIENCE_SECONDS` or until a stop."""
 
     def __init__(self, config: dict[str, object], stop: StopFlag) -> None:
         super().__init__(config)
@@ -41,13 +40,13 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
 
     @override
     def assign(self, partitions: list[TopicPartition]) -> None:
-        """Take partitions, as `confluent_kafka.Consumer.assign`; with them patience begins anew."""
+        """As `confluent_kafka.Consumer.assign`; each assignment starts `PATIENCE_SECONDS` again."""
         self._deadline = Deadline(PATIENCE_SECONDS)
         super().assign(partitions)
 
     @override
     def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
-        """The group's committed offsets, as `confluent_kafka.Consumer.committed`."""
+        """As `confluent_kafka.Consumer.committed`, with retries."""
 
         def ask() -> list[TopicPartition]:
             commits: list[TopicPartition] = super(PatientConsumer, self).committed(partitions, timeout=timeout)
@@ -60,7 +59,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     def get_watermark_offsets(
         self, partition: TopicPartition, timeout: float = -1, cached: bool = False
     ) -> tuple[int, int] | None:
-        """A partition's low and high watermark, as `confluent_kafka.Consumer.get_watermark_offsets`."""
+        """As `confluent_kafka.Consumer.get_watermark_offsets`, with retries."""
 
         def ask() -> tuple[int, int] | None:
             ends: tuple[int, int] | None = super(PatientConsumer, self).get_watermark_offsets(
@@ -74,11 +73,11 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
 
 
 def patiently(ask: Callable[[], T], what: str, deadline: Deadline, stop: StopFlag) -> T:
-    """Call `ask` again while its broker moves, and return its result.
+    """Call `ask` until the right broker answers, and return its result.
 
     Raises:
-        KafkaException: another error, or the right broker did not answer before the deadline.
-        Stopped: a signal came meanwhile.
+        KafkaException: another error occurred, or the right broker did not answer before the deadline.
+        Stopped: a signal arrived.
     """
 
     def attempt() -> T:

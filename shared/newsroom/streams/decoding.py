@@ -1,4 +1,4 @@
-"""Decoding of records with Quix Streams: a record that cannot be decoded becomes a value, not an end of the service."""
+"""Decoding of records with Quix Streams: an undecodable record becomes a value and does not stop the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from newsroom.errors import DecodeError
 from newsroom.logs import get_logger
 
 with warnings.catch_warnings(record=True):
-    # As in newsroom.schemas.registry: a library below announces a rename that no reader of our logs can act on.
+    # As in newsroom.schemas.registry: a dependency warns of a rename that operators can do nothing about.
     from quixstreams.context import message_context
     from quixstreams.models import Deserializer
 
@@ -24,7 +24,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Poison:
-    """A key or value that is not what its topic promises, in place of the decoded one."""
+    """Stands in for a value that its topic's decoder rejected."""
 
     reason: str
 
@@ -32,9 +32,9 @@ class Poison:
 class Decoder(Deserializer):
     """Turns bytes into a value with `decode`, and into `Poison` when that raises `DecodeError`.
 
-    A deserializer that raised would stop the service at that record for ever, and Quix does not commit the offset
-    of an ignored one. Any other error (the registry does not answer) is no fault of the record: it goes up and
-    stops the service, which reads the record again after its restart.
+    If a deserializer raises, the service stops at the same record after every restart. If it ignores the record, Quix
+    does not commit its offset. Any other error (the registry does not answer) is not the record's fault. It stops the
+    service, which reads the record again after its restart.
     """
 
     def __init__(self, decode: Callable[[bytes], Any]) -> None:
@@ -65,9 +65,9 @@ def decode_text(data: bytes) -> str:
     """Decode UTF-8.
 
     Raises:
-        DecodeError: the bytes are not UTF-8.
+        DecodeError: the bytes are not valid UTF-8.
     """
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise DecodeError(f"not UTF-8: {error}") from error
+        raise DecodeError(f"the value is not valid UTF-8: {error}") from error

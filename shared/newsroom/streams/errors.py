@@ -1,7 +1,4 @@
-"""What Quix and librdkafka raise, as errors with a sentence.
-
-Besides `newsroom.streams` the only module of `newsroom` that imports quixstreams.
-"""
+"""Translates the errors of Quix and librdkafka into errors that tell an operator what to do."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from newsroom.kafka_errors import FENCED, REBALANCING, kafka_error, reason_of
 from newsroom.waiting import Stopped
 
 with warnings.catch_warnings(record=True):
-    # As in newsroom.schemas.registry: a library below announces a rename that no reader of our logs can act on.
+    # As in newsroom.schemas.registry: a dependency warns of a rename that operators can do nothing about.
     from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, CheckpointProducerTimeout
     from quixstreams.exceptions import PartitionAssignmentError
     from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
@@ -57,16 +54,16 @@ QUIX_ERRORS = (
 
 @contextmanager
 def translated_errors(changelog: Changelog, folder: Path) -> Iterator[None]:
-    """Turn what Quix and librdkafka raise into errors with a sentence; the state is in `folder`.
+    """Translate the errors of Quix and librdkafka; `folder` holds the state.
 
-    A library error that says nothing about the cluster (a bug) goes through as it is.
+    An error that says nothing about the cluster (a bug) passes unchanged.
 
     Raises:
-        ReplicaFenced: the cluster or the group went on without this replica.
-        ClusterUnavailable: the brokers are gone for two minutes, or did not take a commit.
-        StateLost: the input that the state was built from is gone, or the state is not that of its changelog.
-        TopicMismatch: a topic is not as it must be.
-        NewsroomError: whatever the service itself raised.
+        ReplicaFenced: the cluster or the group continued without this replica.
+        ClusterUnavailable: the brokers were unreachable for two minutes, or did not accept a commit.
+        StateLost: input records were deleted before they were read, or the state does not match its changelog.
+        TopicMismatch: a topic does not exist, or is not as declared.
+        NewsroomError: the service itself raised it.
     """
     try:
         yield
@@ -84,24 +81,24 @@ def _translate(error: BaseException, changelog: Changelog, folder: Path) -> Base
     if isinstance(error, InvalidStoreChangelogOffset):
         return StateLost(
             f"the state in {folder} is ahead of its changelog {changelog.topic}, which has lost records: delete the "
-            "folder and start the service again; it is restored from the changelog"
+            "folder and start the service again; it restores the state from the changelog"
         )
     if isinstance(error, StateRecoveryOffsetOutOfRange):
         return StateLost(_unread(error, changelog.group))
     if isinstance(error, (TopicNotFoundError, TopicConfigurationMismatch, TopicPartitionsMismatch)):
-        return TopicMismatch(f"{error}: run 'provision' first; partitions of a counted topic must not change")
+        return TopicMismatch(f"{error}: run 'provision' first; the number of partitions must not change")
     return _of_the_cluster(error)
 
 
 def _unread(error: StateRecoveryOffsetOutOfRange, group: str) -> str:
-    # Quix's own text goes on with advice for its own settings, and for a new group, which would count twice.
-    what, *_ = str(error).split(". ")
-    found = re.search(r"topic (\S+)\[(\d+)\]", what)
-    where = f"{found[1]}:{found[2]}" if found else "TOPIC:PARTITION"
+    # Quix's text continues with its own settings and with a new group, which would count records twice.
+    problem, *_ = str(error).split(". ")
+    match = re.search(r"topic (\S+)\[(\d+)\]", problem)
+    place = f"{match[1]}:{match[2]}" if match else "TOPIC:PARTITION"
     return (
-        f"{what.removesuffix('.')}: records were deleted before group {group} read them, and its results would miss "
-        "them; to go on without them, stop all replicas and run kafka-consumer-groups --reset-offsets --to-earliest "
-        f"--execute --group {group} --topic {where}"
+        f"{problem.removesuffix('.')}: records were deleted before group {group} read them, so its results would lack "
+        "them; to continue without them, stop all replicas and run kafka-consumer-groups --reset-offsets --to-earliest "
+        f"--execute --group {group} --topic {place}"
     )
 
 
@@ -109,10 +106,10 @@ def _of_the_cluster(error: BaseException) -> NewsroomError:
     inner = kafka_error(error) if isinstance(error, KafkaException) else None
     if inner is not None and (inner.fatal() or inner.txn_requires_abort() or inner.code() in FENCED | REBALANCING):
         return ReplicaFenced(
-            f"the cluster ended this replica's transaction ({reason_of(error)}): nothing of it was committed, start it "
-            "again"
+            f"the cluster aborted this replica's transaction ({reason_of(error)}): nothing of it was committed; start "
+            "the service again"
         )
     return ClusterUnavailable(
-        f"the cluster did not take or give records ({reason_of(error)}): nothing was "
-        "committed since the last checkpoint; start the service again when the brokers answer"
+        f"the cluster did not accept or deliver records ({reason_of(error)}): nothing was committed after the last "
+        "checkpoint; start the service again when the brokers answer"
     )

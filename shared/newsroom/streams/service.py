@@ -1,4 +1,4 @@
-"""The life of a stream service's replica: identity, topics, changelog, application, loop."""
+"""One replica of a stream service from start to end: identity, topics, changelog, application, loop."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def run_stream(
     build: Callable[[StreamApplication], None],
     poll_seconds: float,
 ) -> None:
-    """Run one replica until it is to stop.
+    """Run one replica until it is asked to stop.
 
-    `topics` must exist before it starts. `stateful` are the inputs of its stateful dataframe: their store gets a
-    changelog. `build` adds the dataframes. `poll_seconds` bounds how late a due commit is noticed.
+    `topics` must exist before it starts. `stateful` names the inputs of its stateful dataframe, whose store gets a
+    changelog. `build` adds the dataframes. A due commit may be late by up to `poll_seconds`.
 
     Raises:
-        NewsroomError: it cannot go on; nothing of the open transaction was committed.
+        NewsroomError: the replica cannot continue; its open transaction was not committed.
         Stopped: a signal came while the replica waited for the cluster.
     """
     health = Health(*NEEDS)
     changelog = Changelog(settings.consumer_group, tuple(stateful))
     with HealthServer(health, settings.http_host, settings.http_port), take_slot(settings.state_dir) as slot:
         log.info("replica", identity=identity(settings, slot), slot=str(slot.folder))
-        found = await_topics(settings, topics, stop)
-        topic_id = prepare_changelog(settings, changelog, {name: found[name] for name in stateful}, stop)
+        metadata = await_topics(settings, topics, stop)
+        topic_id = prepare_changelog(settings, changelog, {name: metadata[name] for name in stateful}, stop)
         folder = state_folder(slot, topic_id)
         app = build_application(settings, slot, folder, health, stop, consumer_poll_timeout=poll_seconds)
         with translated_errors(changelog, folder):

@@ -1,4 +1,4 @@
-"""What both stream services are set by. Loads no Kafka client: `--help` needs none."""
+"""Settings that both stream services have. This module imports no Kafka client, because `--help` needs none."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from newsroom.settings import ServiceSettings
 
 
 class StreamSettings(ServiceSettings):
-    """What both stream services are set by."""
+    """Settings that both stream services have."""
 
-    consumer_group: str = Field(description="group id; also the prefix of the state's changelog and of transactions")
-    state_dir: Path = Field(description="folder of the replicas' state, one slot each; shared by all replicas")
+    consumer_group: str = Field(
+        description="consumer group id; also in the names of the changelog and of the transactional ids"
+    )
+    state_dir: Path = Field(description="folder for the state; all replicas share it, and each takes one slot in it")
     commit_interval: float = Field(
-        default=0.5, gt=0, le=5, description="seconds between commits; results are visible after a commit"
+        default=0.5, gt=0, le=5, description="seconds between commits; a result becomes visible with the next commit"
     )
     session_timeout: float = Field(
-        default=10.0, ge=6, le=300, description="seconds without heartbeat after which a replica counts as dead"
+        default=10.0, ge=6, le=300, description="seconds without a heartbeat until the group removes a replica"
     )
     static_membership: bool = Field(
         default=False,
-        description="keep the partitions over a quick restart (group.instance.id per slot), "
-        "but wait for the session timeout when a replica is gone",
+        description="a quickly restarted replica keeps its partitions (group.instance.id per slot), "
+        "but the partitions of a stopped replica wait for the session timeout",
     )

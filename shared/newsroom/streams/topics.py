@@ -1,4 +1,4 @@
-"""The topics of a stream service before it starts: inputs must be there, its changelog is created as it should be."""
+"""Prepares a stream service's topics before it starts: waits for its inputs and creates its changelog."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ T = TypeVar("T")
 log = get_logger(__name__)
 
 CLUSTER_WAIT_SECONDS = 60.0
-"""A broker answers some ten seconds after its start; a whole cluster on a laptop takes up to a minute."""
+"""A broker answers about ten seconds after its start. A whole cluster on a laptop takes up to a minute."""
 
 ASK_SECONDS = 5.0
-"""One question to the cluster; also how late a stop request may be noticed while waiting for it."""
+"""The timeout of one request to the cluster. A stop request may wait as long."""
 
 ANSWER_MARGIN_SECONDS = 0.5
-"""librdkafka ends a request itself after its timeout; its answer gets this much longer to arrive."""
+"""librdkafka itself ends a request at its timeout. Its result gets this much longer to arrive."""
 
 RETRY_SECONDS = 0.5
 
 
 def await_topics(settings: StreamSettings, names: Sequence[str], stop: StopFlag) -> dict[str, Any]:
-    """Wait for the cluster and the topics: name to librdkafka's metadata.
+    """Wait for the cluster and the topics; return librdkafka's metadata of each topic by name.
 
     Raises:
         ClusterUnavailable: no broker answers within a minute.
-        TopicMismatch: a topic does not exist.
-        Stopped: a signal came meanwhile.
+        TopicMismatch: a topic does not exist after a minute.
+        Stopped: a signal arrived.
     """
     admin = AdminClient(settings.client_config(f"{settings.consumer_group}-setup"))
     deadline = Deadline(CLUSTER_WAIT_SECONDS)
@@ -60,7 +60,7 @@ def await_topics(settings: StreamSettings, names: Sequence[str], stop: StopFlag)
                 f"no broker at {settings.bootstrap_servers} answers ({reason_of(failure)}): is the cluster running?"
             ) from failure
         error = TopicMismatch
-        # A topic that is just being created is there without partitions.
+        # The metadata of a topic that is just being created has no partitions yet.
         missing = [name for name in names if name not in topics or not topics[name].partitions]
         need(f"topics {', '.join(missing)} do not exist: run 'provision' first" if missing else None)
         return {name: topics[name] for name in names}
@@ -70,25 +70,24 @@ def await_topics(settings: StreamSettings, names: Sequence[str], stop: StopFlag)
 
 
 def prepare_changelog(settings: StreamSettings, changelog: Changelog, sources: dict[str, Any], stop: StopFlag) -> str:
-    """Create the changelog over `sources` (as `await_topics` gives them) unless it exists; its id, as Kafka writes it.
+    """Create the changelog unless it exists, and return its topic id; `sources` is what `await_topics` returns.
 
-    Quix would create it without `min.insync.replicas`; it takes an existing one as it is.
+    Quix would create it without `min.insync.replicas`. It uses an existing one unchanged.
 
     Raises:
-        ClusterUnavailable: the cluster did not answer, or did not create it, within a minute.
-        StateLost: it is gone, but the group has read its inputs.
-        Stopped: a signal came meanwhile.
+        ClusterUnavailable: the cluster did not answer, or did not create the changelog, within a minute.
+        StateLost: the changelog is missing, but the group has committed offsets on its inputs.
+        Stopped: a signal arrived.
     """
     cluster = _Cluster(settings, stop)
     new = _as_it_should_be(changelog, sources)
     if cluster.described(changelog.topic) is None:
-        # Only a first start finds no commits: the changelog is there before the first one. Of two replicas that start
-        # at once the quicker may have made it and committed by now; the controller knows for certain.
+        # The changelog exists before the first commit. If another replica has just created it and committed, this
+        # broker may not know it yet: the controller does.
         if cluster.has_commits(changelog.group, sources) and cluster.creates(new, only_ask=True):
             raise StateLost(
-                f"topic {changelog.topic}, which the state of group {changelog.group} is restored from, is gone, but "
-                f"the group has read {' and '.join(changelog.sources)}, and would go on with an empty state: "
-                f"{changelog.start_anew()}",
+                f"changelog {changelog.topic} is missing, but group {changelog.group} has committed offsets on "
+                f"{' and '.join(changelog.sources)} and would continue with an empty state: {changelog.start_anew()}",
                 topic=changelog.topic,
             )
         if cluster.creates(new):
@@ -110,7 +109,7 @@ def _as_it_should_be(changelog: Changelog, sources: dict[str, Any]) -> NewTopic:
 
 
 class _Cluster:
-    """Questions to the cluster, each asked again until it is answered. All of them share one deadline."""
+    """Requests to the cluster, each repeated until the cluster answers. All of them share one deadline."""
 
     def __init__(self, settings: StreamSettings, stop: StopFlag) -> None:
         self._settings = settings
@@ -119,7 +118,7 @@ class _Cluster:
         self._wait = Wait(Deadline(CLUSTER_WAIT_SECONDS), stop, longest_pause=RETRY_SECONDS)
 
     def described(self, name: str) -> Any | None:  # noqa: ANN401 - confluent-kafka is untyped
-        """The topic; None when the broker that answers does not know it (and a broker may be a moment late)."""
+        """The topic, or None if the broker that answers does not know it; a broker may learn of a new topic late."""
 
         def ask() -> Any | None:  # noqa: ANN401
             try:
@@ -132,7 +131,7 @@ class _Cluster:
         return self._answered(ask, f"topic {name} could not be looked up")
 
     def creates(self, new: NewTopic, *, only_ask: bool = False) -> bool:
-        """Whether the controller creates the topic (or, when only asked, would): false when it exists."""
+        """Create the topic, or with `only_ask` check that the controller would; false if it exists."""
 
         def ask() -> bool:
             futures = self._admin.create_topics([new], request_timeout=ASK_SECONDS, validate_only=only_ask)
@@ -147,8 +146,8 @@ class _Cluster:
         return self._answered(ask, f"topic {new.topic} could not be created")
 
     def has_commits(self, group: str, topics: dict[str, Any]) -> bool:
-        """Whether the group has read anything of these topics. It is not joined."""
-        # read_committed would wait for the transaction that a killed replica left open, up to its timeout.
+        """Whether the group has committed offsets on these topics; does not join the group."""
+        # read_committed would wait until a killed replica's open transaction times out.
         config = self._settings.consumer_config(self._name, group, isolation_level="read_uncommitted")
         consumer = Consumer(config)
         partitions = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
@@ -156,11 +155,11 @@ class _Cluster:
         def ask() -> bool:
             commits = consumer.committed(partitions, timeout=ASK_SECONDS)
             raise_errors(commits)
-            # Zero is a group that was reset to the beginning; negative means no commit.
+            # Zero means that the group was reset to the beginning. A negative offset means no commit.
             return any(commit.offset > 0 for commit in commits)
 
         try:
-            return self._answered(ask, f"the commits of group {group} could not be read")
+            return self._answered(ask, f"the committed offsets of group {group} could not be read")
         finally:
             consumer.close()
 
@@ -171,7 +170,7 @@ class _Cluster:
             topic = self.described(name)
             led = topic is not None and all(partition.leader is not None for partition in topic.partitions)
             need(None if led else f"topic {name} has no leader: are enough brokers up?")
-            # librdkafka writes the id in base64 with '/'; Kafka's tools write it so, and it is a file's name.
+            # librdkafka's base64 contains '/'. Kafka's tools write the URL-safe form, which is also a valid file name.
             return str(topic.topic_id).replace("+", "-").replace("/", "_") if topic else ""
 
         seconds = self._wait.deadline.seconds

@@ -1,7 +1,7 @@
 """Ends a process whose loop hangs, or that cannot close its Kafka clients.
 
-A replica that hangs holds its partitions' work up and is never started again: neither a supervisor nor Docker starts
-again what still runs. With exactly-once a hard end is safe at any instant: what is not committed is read again.
+A replica that hangs blocks its partitions, and neither a supervisor nor Docker restarts a process that still runs.
+With exactly-once a hard end is safe at any instant: the restarted replica reads uncommitted records again.
 """
 
 from __future__ import annotations
@@ -28,31 +28,30 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 CLOSE_SECONDS = 8.0
-"""Closing takes a second. In an outage of the brokers Quix's flush waits for a minute, its last commit for 12 s, and
-librdkafka's close has been seen to wait for ever. A stop takes ten seconds at the most, and the stack kills a service
-after nine: one that ends by itself still says why."""
+"""Closing normally takes a second. While brokers are down, Quix's flush waits a minute and librdkafka's close may hang.
+The stack kills a service after nine seconds; this limit is shorter, so that the log says why."""
 
 LOOK_SECONDS = 0.5
 
 END_SECONDS = 1.0
-"""The thread ends at once when it is told to, unless it is just ending the process. Also how long the last line may
-take: output that nobody reads may be what the loop hangs in."""
+"""How long to wait for the watchdog thread, and for the last log line (the loop may hang because nobody reads our
+output)."""
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 STANDARD_ERROR = 2
-"""The descriptor: `sys.stderr` may be closed, or none of the system's files."""
+"""The file descriptor, because `sys.stderr` may be closed or may not be a real file."""
 
 MOST_BYTES = 64
-"""Read from the wakeup socket at once: one byte a signal, and a second one ends the process."""
+"""The most bytes to read from the wakeup socket at once: each signal is one byte, and the second ends the process."""
 
 
 class Watchdog:
-    """Watches from its beginning to its end as a context manager; `closing` says that the loop is being left.
+    """A context manager that watches the loop; `closing` tells it that the loop ends.
 
-    It hears SIGTERM and SIGINT itself: the first starts `closing`, the second ends the process at once. Python runs
-    a signal's handler in the main thread, and not before a library's call there has returned, which may take a
-    minute; the interpreter writes the signal's number to the wakeup descriptor in the same instant.
+    It receives SIGTERM and SIGINT itself: the first starts `closing`, the second ends the process at once. Python runs
+    a signal handler in the main thread after the current library call has returned, which may take a minute. The
+    interpreter writes the signal's number to the wakeup descriptor immediately.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class Watchdog:
         self._health.tick()
         self._ear, self._mouth = socket.socketpair()
         self._ear.settimeout(LOOK_SECONDS)
-        self._mouth.setblocking(False)  # a signal's handler must not wait
+        self._mouth.setblocking(False)  # a signal handler must not block
         self._wakeup_before = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
         self._thread.start()
         return self
@@ -80,14 +79,14 @@ class Watchdog:
     ) -> None:
         signal.set_wakeup_fd(self._wakeup_before)
         self._over.set()
-        with contextlib.suppress(BlockingIOError):  # full: then there is something to hear anyway
+        with contextlib.suppress(BlockingIOError):  # full: the thread wakes up anyway
             self._mouth.send(b"\0")
         self._thread.join(END_SECONDS)
         self._mouth.close()
         self._ear.close()
 
     def closing(self) -> None:
-        """The loop is being left: from now on it need not turn, but must have closed in time."""
+        """Stop requiring that the loop turns, and require that the clients close in time instead."""
         if self._closing_since is None:
             self._closing_since = time.monotonic()
 
@@ -104,9 +103,9 @@ class Watchdog:
             at_the_latest = threading.Timer(END_SECONDS, os._exit, (1,))
             at_the_latest.daemon = True
             at_the_latest.start()
-        sentence = f"{why}: ended by force, nothing of the open transaction is committed, start it again"
-        log.error(sentence)
-        # Where each thread hangs: the process leaves no other trace of it.
+        message = f"{why}: ended by force; the open transaction was not committed; start the service again"
+        log.error(message)
+        # Show where each thread hangs: the process leaves no other evidence.
         faulthandler.dump_traceback(file=STANDARD_ERROR)
         (self._end or _end_process)()
 
@@ -119,7 +118,7 @@ class Watchdog:
             if number not in STOP_SIGNALS:
                 continue
             if self._signalled:
-                # As in newsroom.waiting: the reader of a second Ctrl-C does not want any more clean-up.
+                # As in newsroom.waiting: after a second Ctrl-C the user does not want to wait for clean-up.
                 os._exit(128 + number)
             self._signalled = True
             self.closing()
