@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,11 +26,14 @@ UNFORESEEN = 70
 def run_service(
     name: str,
     settings_class: type[SettingsT],
-    body: Callable[[SettingsT, StopFlag], int | None],
+    body: str,
     *,
     stopped_code: int = 0,
 ) -> int:
     """Read the settings, set up logging and signals, run `body`, and log how it ended.
+
+    `body` is the place `module:function` of a function of the settings and a `StopFlag`. It is imported after the
+    settings are read: `--help` waits for no client library. An exit code that it returns is the process's.
 
     Returns:
         The exit code: 0 after a clean end, `stopped_code` after a signal that came while the service waited for
@@ -47,7 +51,8 @@ def run_service(
     stop = StopFlag()
     stop.install()
     try:
-        return body(settings, stop) or 0
+        run: Callable[[SettingsT, StopFlag], int | None] = pkgutil.resolve_name(body)
+        return run(settings, stop) or 0
     except Stopped as stopped:
         log.warning("stopped by a signal while waiting", missing=str(stopped))
         return stopped_code

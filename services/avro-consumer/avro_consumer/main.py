@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,15 +10,14 @@ from avro_consumer.dead_letters import DeadLetters
 from avro_consumer.loop import Loop
 from avro_consumer.member import MEMBERSHIP, Member
 from avro_consumer.records import AvroFormat, Format, StringFormat
-from avro_consumer.settings import AvroConsumerSettings
 from avro_consumer.sink import JsonLinesSink, sink_path
 from newsroom.health import Health, HealthServer
-from newsroom.lifecycle import run_service
 from newsroom.schemas.avro import AvroDecoder, read_schema
 from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.slots import Slot, take_slot
 
 if TYPE_CHECKING:
+    from avro_consumer.settings import AvroConsumerSettings
     from newsroom.waiting import StopFlag
 
 
@@ -77,8 +75,3 @@ def _format(settings: AvroConsumerSettings, patience: Patience) -> Format:
     # Check the address now, before the first record depends on it.
     patience.ask(partial(check_registry, registry), f"topic {settings.source}")
     return AvroFormat(AvroDecoder(registry, reader_schema))
-
-
-def main() -> None:
-    """Console script `avro-consumer`."""
-    sys.exit(run_service("avro-consumer", AvroConsumerSettings, serve))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from join_service.settings import JoinSettings
 from join_service.topology import TOPICS, build, declare_topics
-from newsroom.lifecycle import run_service
 from newsroom.streams.service import run_stream
 from newsroom.topics import WORD, WORD_COUNTS
 
 if TYPE_CHECKING:
+    from join_service.settings import JoinSettings
     from newsroom.waiting import StopFlag
 
 POLL_SECONDS = 0.05
@@ -29,12 +27,3 @@ def run(settings: JoinSettings, stop: StopFlag) -> None:
         build=lambda app: build(app, declare_topics(app)),
         poll_seconds=POLL_SECONDS,
     )
-
-
-def main() -> None:
-    """Run the service."""
-    sys.exit(run_service("join-service", JoinSettings, run))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from news_producer.sender import NEED, Sender
 from news_producer.settings import FEED_SCHEMES, GENERATOR, LAB, ProducerSettings
 from newsroom.errors import NewsroomError
 from newsroom.health import Health, HealthServer
-from newsroom.lifecycle import log_error, run_service
+from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
 from newsroom.schemas.avro import AvroEncoder, read_schema
 from newsroom.schemas.registry import Patience, registry_client
@@ -35,11 +34,6 @@ if TYPE_CHECKING:
 NAME = "news-producer"
 
 log = get_logger(__name__)
-
-
-def main() -> None:
-    """Run the service."""
-    sys.exit(run_service(NAME, ProducerSettings, run))
 
 
 def run(settings: ProducerSettings, stop: StopFlag) -> int:
@@ -155,7 +149,3 @@ def _published(ledger: Ledger) -> Iterator[None]:
         yield
     finally:
         REGISTRY.unregister(metrics)
-
-
-if __name__ == "__main__":
-    main()

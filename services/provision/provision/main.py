@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from newsroom.lifecycle import run_service
 from newsroom.logs import get_logger
 from newsroom.schemas.avro import read_schema
 from newsroom.schemas.registry import registry_client
@@ -14,7 +12,6 @@ from newsroom.waiting import Deadline, Wait
 from provision.cluster import Cluster
 from provision.connector import Connector, ConnectWorker, connect_client, read_connector
 from provision.plan import differences, missing, refuse, registered, running, summary
-from provision.settings import ProvisionSettings
 from provision.subjects import COMPATIBILITY, set_up, wait_for_registry
 
 if TYPE_CHECKING:
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from newsroom.waiting import StopFlag
+    from provision.settings import ProvisionSettings
 
 log = get_logger(__name__)
 
@@ -86,9 +84,3 @@ def provide_connector(url: str, connector: Connector, patience: Wait) -> None:
     with connect_client(url) as client:
         tasks = ConnectWorker(client, patience).provide(connector)
     log.info(running(connector.name, tasks))
-
-
-def main() -> None:
-    """Console script `provision`."""
-    # A job that a signal stopped is not complete, so compose must not start the services.
-    sys.exit(run_service("provision", ProvisionSettings, serve, stopped_code=1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import sys
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
@@ -13,11 +12,9 @@ from typing_extensions import override
 
 from newsroom.errors import SettingsError
 from newsroom.health import Health
-from newsroom.lifecycle import run_service
 from newsroom.logs import get_logger
 from status_api.app import create_app
 from status_api.pipeline import Roles
-from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
 from status_api.threads import ReaderThreads
 
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from newsroom.waiting import StopFlag
+    from status_api.settings import StatusSettings
 
 log = get_logger(__name__)
 
@@ -111,8 +109,3 @@ def run(settings: StatusSettings, _: StopFlag) -> None:
     listener = listen(settings.http_host, settings.http_port)
     log.info("status page, API and metrics", address=f"http://{settings.http_host}:{listener.getsockname()[1]}")
     StatusServer(settings, listener).run()
-
-
-def main() -> None:
-    """Run the service."""
-    sys.exit(run_service("status-api", StatusSettings, run))

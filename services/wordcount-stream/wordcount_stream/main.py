@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from newsroom.lifecycle import run_service
 from newsroom.schemas.avro import AvroDecoder
 from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.streams.service import run_stream
 from newsroom.topics import NEWS, WORD_DELTAS
-from wordcount_stream.settings import WordcountSettings
 from wordcount_stream.topology import TOPICS, build, declare_topics
 
 if TYPE_CHECKING:
     from newsroom.streams.application import StreamApplication
     from newsroom.waiting import StopFlag
+    from wordcount_stream.settings import WordcountSettings
 
 POLL_SECONDS = 0.1
 """Quix checks its commit interval (half a second) only between polls, so a poll must be much shorter."""
@@ -43,12 +41,3 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
     run_stream(
         settings, stop, topics=TOPICS, stateful=(WORD_DELTAS.name,), build=add_dataframes, poll_seconds=POLL_SECONDS
     )
-
-
-def main() -> None:
-    """Run the service."""
-    sys.exit(run_service("wordcount-stream", WordcountSettings, run))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
+import pkgutil
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -22,11 +27,16 @@ def _argv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["service", "--log-format", "json"])
 
 
-def ends_with(error: Exception, capsys: pytest.CaptureFixture[str], **options: int) -> tuple[int, dict[str, object]]:
-    def body(_: ServiceSettings, __: StopFlag) -> NoReturn:
-        raise error
+failure: list[Exception] = []
 
-    code = run_service("test-service", ServiceSettings, body, **options)
+
+def fail(_: ServiceSettings, __: StopFlag) -> NoReturn:
+    raise failure.pop()
+
+
+def ends_with(error: Exception, capsys: pytest.CaptureFixture[str], **options: int) -> tuple[int, dict[str, object]]:
+    failure[:] = [error]
+    code = run_service("test-service", ServiceSettings, f"{__name__}:fail", **options)
     return code, json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
@@ -49,3 +59,31 @@ def test_a_signal_during_a_wait_is_no_error_unless_the_job_is_not_done(capsys: p
     code, line = ends_with(Stopped("no broker answers"), capsys)
     assert (code, line["level"], line["missing"]) == (0, "warning", "no broker answers")
     assert ends_with(Stopped("x"), capsys, stopped_code=1)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "package", ["news_producer", "avro_consumer", "wordcount_stream", "join_service", "status_api", "provision"]
+)
+def test_help_loads_no_client_library(package: str) -> None:
+    code = (
+        f"import sys; sys.argv[1:] = ['--help']; from {package}.__main__ import main\n"
+        "try: main()\n"
+        "finally: print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    modules = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert "usage:" in done.stdout
+    assert {"confluent_kafka", "kafka", "quixstreams", "flask", "fastavro", "httpx"} & set(modules) == set()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("news_producer.main:run", "avro_consumer.main:serve", "wordcount_stream.main:run"),
+        *("join_service.main:run", "status_api.main:run", "provision.main:serve"),
+    ],
+)
+def test_the_body_of_each_service_is_where_its_entry_point_says(body: str) -> None:
+    entry = importlib.import_module(f"{body.partition('.')[0]}.__main__")
+    assert f'"{body}"' in Path(str(entry.__file__)).read_text()
+    assert callable(pkgutil.resolve_name(body))

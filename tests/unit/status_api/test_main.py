@@ -12,7 +12,7 @@ import urllib.request
 
 from newsroom.waiting import Deadline, Wait, need
 
-COMMAND = [sys.executable, "-c", "from status_api.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from status_api.__main__ import main; main()"]
 
 
 def get(url: str) -> tuple[int, str]:
