@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.
 UNIT := $(BIN)/pytest -n 4 --dist worksteal tests/unit
 
-.PHONY: help install demo up down logs ps test test-unit test-integration test-e2e lint format lock clean \
+.PHONY: help install demo up down logs ps test test-unit coverage test-integration test-e2e lint format lock clean \
 	docker-build docker-up docker-down docker-logs
 
 help: ## Show this list
@@ -59,6 +59,9 @@ test: $(INSTALLED) ## All tests: unit, integration on a real cluster, end-to-end
 test-unit: $(INSTALLED) ## Unit tests: seconds, no JVM
 	@$(UNIT)
 
+coverage: $(INSTALLED) ## Unit tests, and the lines and branches that they miss (at most 10 %)
+	@$(UNIT) --cov --cov-report=term-missing --cov-fail-under=90
+
 test-integration: $(INSTALLED) ## Integration tests on a real cluster of their own
 	@$(BIN)/pytest tests/integration
 
@@ -84,4 +87,4 @@ lock: $(INSTALLED) ## Make the hash-pinned locks of packages and jars anew
 	@$(BIN)/python scripts/lock_jars.py
 
 clean: ## Delete the environment; data stays (newsroom down --wipe deletes it)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage

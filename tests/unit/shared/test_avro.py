@@ -1,5 +1,6 @@
 """The Avro wire format against Confluent's own serializers, evolution, and every kind of poison."""
 
+import contextlib
 import json
 import uuid
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from confluent_kafka.schema_registry import SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from hypothesis import given
+from hypothesis import strategies as st
 
 from newsroom.errors import DecodeError, SettingsError
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder, read_schema
@@ -17,6 +20,9 @@ from newsroom.settings import KafkaSettings
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 NEWS = {"title": "Bridge opens é", "media": "The Daily"}
+TEXT = st.characters(exclude_categories=["Cs"])
+PROPERTY_REGISTRY = registry_client(KafkaSettings(registry_url=f"mock://{uuid.uuid4()}"))
+PROPERTY_SCHEMA_ID = register(PROPERTY_REGISTRY, "news-value", read_schema(SCHEMAS / "news.avsc"))
 CONTEXT = SerializationContext("news", MessageField.VALUE)
 
 
@@ -155,3 +161,17 @@ def test_a_schema_that_refers_to_a_missing_one_is_poison(registry: SchemaRegistr
     data = AvroEncoder(WHOLE_PAPER, schema_id).encode(BY)
     with pytest.raises(DecodeError, match="gone version 3, which a schema refers to, is unknown to the registry"):
         AvroDecoder(registry).decode(data)
+
+
+@given(st.binary())
+def test_any_body_is_a_record_or_poison(body: bytes) -> None:
+    decoder = AvroDecoder(PROPERTY_REGISTRY)
+    with contextlib.suppress(DecodeError):
+        record = decoder.decode(b"\0" + PROPERTY_SCHEMA_ID.to_bytes(4, "big") + body)
+        assert record.keys() == NEWS.keys()
+
+
+@given(st.fixed_dictionaries({"title": st.text(TEXT), "media": st.text(TEXT)}))
+def test_any_record_arrives_as_it_was_written(record: dict[str, str]) -> None:
+    encoder = AvroEncoder(read_schema(SCHEMAS / "news.avsc"), PROPERTY_SCHEMA_ID)
+    assert AvroDecoder(PROPERTY_REGISTRY).decode(encoder.encode(record)) == record
