@@ -168,10 +168,10 @@ class _Cluster:
 
         def attempt() -> str:
             topic = self.described(name)
-            led = topic is not None and all(partition.leader is not None for partition in topic.partitions)
-            need(None if led else f"topic {name} has no leader: are enough brokers up?")
+            if topic is None or any(partition.leader is None for partition in topic.partitions):
+                raise NotYet(f"topic {name} has no leader: are enough brokers up?")
             # librdkafka's base64 contains '/'. Kafka's tools write the URL-safe form, which is also a valid file name.
-            return str(topic.topic_id).replace("+", "-").replace("/", "_") if topic else ""
+            return str(topic.topic_id).replace("+", "-").replace("/", "_")
 
         seconds = self._wait.deadline.seconds
         return self._wait.until(attempt, lambda missing: ClusterUnavailable(f"{missing} (waited {seconds:.0f} s)"))
