@@ -18,7 +18,7 @@ from newsroom_stack.containers.stack import ContainerStack
 from newsroom_stack.interface import State
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.pipeline.observe import Record
-from pipeline import ANSI, COMMAND_SECONDS, Answer, Finished, Observing, Pipeline, wait_for
+from support.pipeline import ANSI, COMMAND_SECONDS, Answer, Finished, Observing, Pipeline, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import wait_for
+from support.pipeline import wait_for
 
 if TYPE_CHECKING:
     from e2e.network import ContainerPipeline

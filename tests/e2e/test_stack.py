@@ -12,7 +12,7 @@ import pytest
 from newsroom_stack.catalogue import SERVICES
 from newsroom_stack.containers.stack import name_of
 from newsroom_stack.layout import REPOSITORY
-from pipeline import HTTP_OK, wait_for
+from support.pipeline import HTTP_OK, wait_for
 
 if TYPE_CHECKING:
     from e2e.network import ContainerPipeline

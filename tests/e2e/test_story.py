@@ -13,7 +13,7 @@ import pytest
 
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.pipeline.story import sink_lines
-from pipeline import wait_for
+from support.pipeline import wait_for
 
 if TYPE_CHECKING:
     from e2e.network import ContainerPipeline

@@ -9,7 +9,7 @@ import pytest
 
 from newsroom_stack.errors import StackError
 from newsroom_stack.pipeline.story import sink_lines
-from pipeline import KEYS, wait_for
+from support.pipeline import KEYS, wait_for
 
 if TYPE_CHECKING:
     from e2e.network import ContainerPipeline

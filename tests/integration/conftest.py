@@ -10,7 +10,7 @@ from newsroom_stack.jvm.artifacts import ensure_artifacts
 from newsroom_stack.jvm.progress import LineProgress
 from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import StackSettings
-from pipeline import ProcessPipeline, free_offset
+from support.pipeline import ProcessPipeline, free_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from pipeline import wait_for
+from support.pipeline import wait_for
 
 if TYPE_CHECKING:
-    from pipeline import ProcessPipeline
+    from support.pipeline import ProcessPipeline
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -16,13 +16,13 @@ import httpx
 import pytest
 
 from newsroom.topics import ALL_TOPICS, MAX_RECORD_BYTES
-from pipeline import wait_for
-from tools import need
+from support.pipeline import wait_for
+from support.tools import need
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline import ProcessPipeline
+    from support.pipeline import ProcessPipeline
 
 pytestmark = pytest.mark.timeout(240)
 

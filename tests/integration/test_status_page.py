@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from browser import open_browser
-from pipeline import wait_for
+from support.browser import open_browser
+from support.pipeline import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from browser import Browser
-    from pipeline import ProcessPipeline
+    from support.browser import Browser
+    from support.pipeline import ProcessPipeline
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -8,7 +8,6 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,12 +24,14 @@ from newsroom.schemas.avro import AvroEncoder, read_schema
 from newsroom.schemas.registry import register, registry_client
 from newsroom.topics import DEAD_LETTER_BYTES
 from newsroom.waiting import StopFlag
+from newsroom_stack.layout import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 PARTITIONS = 4
-SCHEMA = Path(__file__).parents[3] / "schemas" / "news.avsc"
+SCHEMA = REPOSITORY / "schemas" / "news.avsc"
 JOIN_SECONDS = 20.0
 """The mock lets a group's first members wait three seconds, and one session more after a change."""
 

@@ -8,7 +8,6 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import feedparser
@@ -27,13 +26,14 @@ from newsroom.health import Health
 from newsroom.schemas.registry import SchemaRegistryError
 from newsroom.settings import load_settings
 from newsroom.waiting import Deadline, StopFlag, Stopped
+from newsroom_stack.layout import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from news_producer.records import Item
 
-SCHEMAS = Path(__file__).parents[3] / "schemas"
+SCHEMAS = REPOSITORY / "schemas"
 REASON = "Incompatible schema: READER_FIELD_MISSING_DEFAULT_VALUE /fields/2"
 FEED = b"""<rss version="2.0"><channel><title>Wire</title>
 <item><guid>2</guid><title>New</title></item><item><guid>1</guid><title>Old</title></item></channel></rss>"""

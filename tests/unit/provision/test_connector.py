@@ -12,6 +12,7 @@ import pytest
 from newsroom.errors import SettingsError
 from newsroom.settings import load_settings
 from newsroom.waiting import Deadline, StopFlag, Stopped, Wait
+from newsroom_stack.layout import REPOSITORY
 from provision import connector
 from provision.connector import ConnectWorker, connect_client, read_connector
 from provision.errors import ConnectorRefused, ConnectUnavailable
@@ -22,7 +23,7 @@ from provision.settings import ProvisionSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SINK = Path(__file__).parents[3] / "kafka-connect-configs" / "connect-file-sink.properties"
+SINK = REPOSITORY / "kafka-connect-configs" / "connect-file-sink.properties"
 NAME = "local-file-sink"
 URL = "http://connect:8083"
 

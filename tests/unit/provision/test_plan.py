@@ -17,13 +17,14 @@ from newsroom.schemas.registry import registry_client
 from newsroom.settings import KafkaSettings, load_settings
 from newsroom.topics import ALL_TOPICS, WORD_COUNTS, Topic
 from newsroom.waiting import Deadline, StopFlag, Stopped, Wait
+from newsroom_stack.layout import REPOSITORY
 from provision.cluster import Cluster
 from provision.main import serve
 from provision.plan import FoundPartition, differences, missing, refuse, summary, unsettled
 from provision.settings import ProvisionSettings
 from provision.subjects import set_up, wait_for_registry
 
-SCHEMA = Path(__file__).parents[3] / "schemas" / "news.avsc"
+SCHEMA = REPOSITORY / "schemas" / "news.avsc"
 NOBODY = "127.0.0.1:9"
 
 

@@ -14,7 +14,7 @@ from newsroom.errors import ClusterUnavailable
 from status_api.collector import Collector
 from status_api.groups import FoundGroup, GroupsByBroker
 from status_api.model import NO_TABLES, Group, Member
-from unit.futures import done
+from support.futures import done
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from tools import need
+from support.tools import need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

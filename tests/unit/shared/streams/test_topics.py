@@ -17,7 +17,7 @@ from newsroom.streams.changelog import Changelog
 from newsroom.streams.settings import StreamSettings
 from newsroom.streams.topics import await_topics, prepare_changelog
 from newsroom.waiting import StopFlag, Stopped
-from unit.futures import done
+from support.futures import done
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,9 @@ from newsroom.errors import DecodeError, SettingsError
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder, read_schema
 from newsroom.schemas.registry import Schema, register, registry_client
 from newsroom.settings import KafkaSettings
+from newsroom_stack.layout import REPOSITORY
 
-SCHEMAS = Path(__file__).parents[3] / "schemas"
+SCHEMAS = REPOSITORY / "schemas"
 NEWS = {"title": "Bridge opens é", "media": "The Daily"}
 TEXT = st.characters(exclude_categories=["Cs"])
 PROPERTY_REGISTRY = registry_client(KafkaSettings(registry_url=f"mock://{uuid.uuid4()}"))
