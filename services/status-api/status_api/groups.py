@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from kafka import errors
 from kafka.protocol.api_message import ApiMessage
 from kafka.protocol.consumer import OffsetFetchRequest
-from typing_extensions import override
 
 from newsroom.admin.inquirer import Inquirer, reason
 from status_api import messages
@@ -66,16 +65,14 @@ GroupsByBroker = dict[int, list[FoundGroup] | Reason]
 class GroupsReader(Inquirer[GroupsByBroker]):
     """Asks one cluster for all its consumer groups."""
 
+    failure = "listed no groups"
+
     def ask(self, brokers: Sequence[int]) -> Future[GroupsByBroker]:
         """Start asking the brokers for their groups, and return the future answer.
 
         All brokers are asked at the same time, so that a broker that hangs delays only its own groups.
         """
         return self._ask(partial(self._read, list(brokers)))
-
-    @override
-    def _failure(self, reason: str) -> str:
-        return f"{self._settings.bootstrap_servers} listed no groups: {reason}"
 
     def _read(self, brokers: list[int], deadline: Deadline) -> GroupsByBroker:
         if not brokers:

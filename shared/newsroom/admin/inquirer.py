@@ -1,15 +1,15 @@
-"""Questions to a cluster that librdkafka cannot ask, or not without crashing, through kafka-python.
+"""Requests to a cluster through kafka-python, where librdkafka has no such request or crashes on it.
 
-The only module of `newsroom` that connects with kafka-python; images of services without it never import this one.
+No other module of `newsroom` connects with kafka-python, and only images that contain it import this one.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from abc import ABC, abstractmethod
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from concurrent.futures import wait
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from kafka import KafkaAdminClient
 from kafka.errors import (
@@ -21,12 +21,13 @@ from kafka.errors import (
 )
 from kafka.net.compat import KafkaNetClient
 
+from newsroom.background import in_background
 from newsroom.errors import ClusterUnavailable
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
+    from concurrent.futures import Future
 
     from newsroom.settings import KafkaSettings
 
@@ -34,82 +35,75 @@ T = TypeVar("T")
 
 CLIENT_ID = "newsroom-inquiry"
 STEP_SHARE = 0.45
-"""Of a question's time, for each connection and each request: a broker that hangs leaves time to ask another one."""
+"""The share of a question's time for each connection and each request. If a broker hangs, time is left for another."""
 MILLISECONDS = 1000
 
 
-class Inquirer(ABC, Generic[T]):
+class Inquirer(Generic[T]):
     """Asks one cluster one kind of question and keeps the connection between questions.
 
-    The work is done in a thread of its own: kafka-python's calls have no deadline of theirs, and block while a
-    name is resolved.
+    A question runs in the background: kafka-python's calls have no deadline, and block while it resolves a name.
     """
 
+    failure: ClassVar[str]
+    """What the cluster did not do when a question fails, as a clause: "named no controller"."""
+
     def __init__(self, settings: KafkaSettings, timeout_seconds: float) -> None:
-        # Its warnings about each connection that is refused are news for the page or the waiting probe, and reach
-        # them as the answer.
+        # kafka-python warns of each refused connection. Callers get the failure from the future.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         self._settings = settings
         self._timeout = timeout_seconds
         self._step = timeout_seconds * STEP_SHARE
         self._client: KafkaAdminClient | None = None
         self._network: KafkaNetClient | None = None
-        self._asked: Future[T] | None = None
-        self._thread: threading.Thread | None = None
+        self._answer: Future[T] | None = None
         self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Give up a question under way and close the connection."""
+        """Give up a question that is running, and close the connection."""
         self._closed.set()
-        # Ends the question's thread, unless it is just about to connect: then its end leaves something to drop.
-        self._drop()
-        if self._thread is not None:
-            self._thread.join(self._timeout)
-        self._drop()
+        self._drop()  # ends a running question
+        if self._answer is not None:
+            wait([self._answer], self._timeout)
 
-    @abstractmethod
-    def _failure(self, reason: str) -> str:
-        """The sentence about a question that was not answered for this reason."""
+    def failed(self, error: Exception) -> ClusterUnavailable:
+        """The error of a question that `error` ended, or that has not been answered in time."""
+        return ClusterUnavailable(f"{self._settings.bootstrap_servers} {self.failure}: {reason(error, self._timeout)}")
 
     def _ask(self, question: Callable[[Deadline], T]) -> Future[T]:
-        """The answer to come, or a `ClusterUnavailable`; while a question is under way, its answer."""
-        if self._asked is None or self._asked.done():
-            self._asked = Future()
-            name = type(self).__name__
-            self._thread = threading.Thread(target=self._answer, args=(question, self._asked), name=name, daemon=True)
-            self._thread.start()
-        return self._asked
+        """Start a question and return its future answer; if one is running, return that one's."""
+        if self._answer is None or self._answer.done():
+            self._answer = in_background(partial(self._result, question))
+        return self._answer
 
-    def _answer(self, question: Callable[[Deadline], T], future: Future[T]) -> None:
+    def _result(self, question: Callable[[Deadline], T]) -> T:
         try:
-            future.set_result(question(Deadline(self._timeout)))
-        except Exception as error:  # noqa: BLE001 - whatever the library raises must reach who waits, as one sentence
+            return question(Deadline(self._timeout))
+        except Exception as error:
             self._drop()
-            failure = ClusterUnavailable(self._failure(reason(error, self._timeout)))
-            failure.__cause__ = error
-            future.set_exception(failure)
+            raise self.failed(error) from error
 
     def _connected(self) -> KafkaAdminClient:
         if self._client is None:
-            self._drop()
+            self._drop()  # what a failed attempt to connect left
             self._client = KafkaAdminClient(
                 kafka_client=self._network_client,
                 bootstrap_timeout_ms=round(self._step * MILLISECONDS),
                 **client_config(self._settings),
             )
+            if self._closed.is_set():
+                raise ClusterUnavailable("the connection was closed")
         return self._client
 
     def _network_client(self, **config: Any) -> KafkaNetClient:  # noqa: ANN401 - kafka-python is untyped
-        # Kept because the admin client leaves its thread and sockets behind when its constructor fails, and made
-        # here because it does not know the connection's limits, which are 10 to 30 s by default.
+        # The admin client does not close its thread and sockets when its constructor fails, so keep them. It also does
+        # not set the limits of the connection, which are 10 to 30 s by default.
         limits = dict.fromkeys(
             ("request_timeout_ms", "socket_connection_setup_timeout_ms", "socket_connection_setup_timeout_max_ms"),
             round(self._step * MILLISECONDS),
@@ -146,11 +140,11 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def reason(error: Exception, seconds: float) -> str:
-    """The clause that says why a question was not answered within so many seconds."""
-    known = {
-        (AuthorizationError,): "the cluster does not let this user describe it (the ACL is DESCRIBE on the cluster)",
-        (TimeoutError, KafkaTimeoutError, RequestTimedOutError): f"no answer within {seconds:.2g} s",
-        (KafkaConnectionError, NodeNotReadyError): f"no connection ({error})",
-    }
-    fits = (text for kinds, text in known.items() if isinstance(error, kinds))
-    return next(fits, str(error) or type(error).__name__)
+    """The clause that says why a question had no answer within so many seconds."""
+    if isinstance(error, AuthorizationError):
+        return "the cluster does not let this user describe it (the ACL is DESCRIBE on the cluster)"
+    if isinstance(error, (TimeoutError, KafkaTimeoutError, RequestTimedOutError)):
+        return f"no answer within {seconds:.2g} s"
+    if isinstance(error, (KafkaConnectionError, NodeNotReadyError)):
+        return f"no connection ({error})"
+    return str(error) or type(error).__name__

@@ -1,6 +1,6 @@
-"""Who leads the cluster: the leader of KRaft's metadata quorum, which is what Kafka calls the active controller.
+"""Who leads the cluster: the leader of KRaft's metadata quorum, which Kafka calls the active controller.
 
-librdkafka's `describe_cluster` names any living broker as the controller of a KRaft cluster, and cannot ask the
+librdkafka's `describe_cluster` names any living broker as the controller of a KRaft cluster. It has no request for the
 quorum.
 """
 
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kafka.errors import KafkaError, UnsupportedVersionError
-from typing_extensions import override
 
-from newsroom.admin.inquirer import Inquirer, reason
+from newsroom.admin.inquirer import Inquirer
 from newsroom.errors import ClusterUnavailable
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from newsroom.waiting import Deadline
 
 PAUSE_SECONDS = 0.05
-"""Between two attempts within one question: the time kafka-python leaves a broker alone that refused it."""
+"""The pause between two attempts of one question: kafka-python does not ask a broker that refused it any sooner."""
 NO_LEADER = -1
 
 
@@ -37,13 +36,11 @@ class Quorum:
 class QuorumReader(Inquirer[Quorum]):
     """Asks one cluster for its quorum."""
 
-    def ask(self) -> Future[Quorum]:
-        """The answer to come: a `Quorum` or a `ClusterUnavailable`. One question is under way at a time."""
-        return self._ask(self._describe)
+    failure = "named no controller"
 
-    @override
-    def _failure(self, reason: str) -> str:
-        return _no_controller(self._settings, reason)
+    def ask(self) -> Future[Quorum]:
+        """The future answer: a `Quorum` or a `ClusterUnavailable`. Only one question runs at a time."""
+        return self._ask(self._describe)
 
     def _describe(self, deadline: Deadline) -> Quorum:
         while True:
@@ -54,7 +51,7 @@ class QuorumReader(Inquirer[Quorum]):
                     "the cluster cannot describe its metadata quorum (it is older than Kafka 3.3, or runs on ZooKeeper)"
                 ) from error
             except KafkaError as error:
-                # The broker that was asked may have died just now: the others are asked within the same question.
+                # The broker may have died just now: ask the others within the same question.
                 if not error.retriable or deadline.left() < self._step or self._closed.wait(PAUSE_SECONDS):
                     raise
 
@@ -63,21 +60,17 @@ def describe_quorum(settings: KafkaSettings, timeout_seconds: float) -> Quorum:
     """Ask once.
 
     Raises:
-        ClusterUnavailable: the quorum has no leader, or nobody said within the time who it is.
+        ClusterUnavailable: the quorum has no leader, or no broker named it in time.
     """
     with QuorumReader(settings, timeout_seconds) as reader:
         try:
             return reader.ask().result(timeout_seconds)
         except TimeoutError as error:
-            raise ClusterUnavailable(_no_controller(settings, reason(error, timeout_seconds))) from error
-
-
-def _no_controller(settings: KafkaSettings, why: str) -> str:
-    return f"{settings.bootstrap_servers} named no controller: {why}"
+            raise reader.failed(error) from error
 
 
 def _quorum(answer: dict[str, Any]) -> Quorum:
-    """Take what is needed from the answer, which has one topic with one partition.
+    """Read the quorum from the answer, which has one topic with one partition.
 
     Raises:
         ClusterUnavailable: the partition has an error, or no leader.

@@ -142,7 +142,10 @@ def test_a_broker_that_hangs_costs_no_more_than_the_time_given(
         describe_quorum(KafkaSettings(bootstrap_servers=silent_broker), 0.4)
     assert time.monotonic() - started < 2
     assert not caplog.records
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("QuorumReader", "kafka-io"))]
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(("kafka-call", "kafka-io"))]
+    for thread in threads:
+        thread.join(1)
+        assert not thread.is_alive()
 
 
 def test_the_settings_reach_the_client() -> None:
