@@ -1,13 +1,16 @@
-"""What one test does to logging is not seen by the next."""
+"""A mock cluster for each test that wants one; what one test does to logging is not seen by the next."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from hypothesis import settings
+
+from support.cluster import MockCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,3 +29,9 @@ def restored_logging() -> Iterator[None]:
     root.handlers = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def cluster() -> Iterator[MockCluster]:
+    with closing(MockCluster()) as mock:
+        yield mock

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from news_producer.inputs import BadLines, read_file
 
 if TYPE_CHECKING:
-    from news_producer.records import Item
+    from news_producer.items import Item
     from news_producer.settings import InputFormat
 
 # A surrogate is not text, and a file of lines does not keep a lone carriage return.

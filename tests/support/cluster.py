@@ -1,0 +1,79 @@
+"""librdkafka's mock cluster: brokers in this process, which answer as Kafka does and need no JVM."""
+
+from __future__ import annotations
+
+import ctypes
+import uuid
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition, cimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PARTITIONS = 4
+"""Of every topic; a topic is there as soon as a client asks for it."""
+
+LIBRARY = ctypes.CDLL(cimpl.__file__)
+for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
+    getattr(LIBRARY, name).restype = ctypes.c_void_p
+LIBRARY.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+
+
+class MockCluster:
+    """A cluster of mock brokers, until it is closed.
+
+    The C interface starts it, because the clients' `test.mock.num.brokers` cannot turn off the three seconds that
+    the first members of a group wait for others.
+    """
+
+    def __init__(self, brokers: int = 1) -> None:
+        config = ctypes.c_void_p(LIBRARY.rd_kafka_conf_new())
+        LIBRARY.rd_kafka_conf_set(config, b"log_level", b"0", None, ctypes.c_size_t(0))
+        self._client = ctypes.c_void_p(LIBRARY.rd_kafka_new(0, config, None, ctypes.c_size_t(0)))
+        self._cluster = ctypes.c_void_p(LIBRARY.rd_kafka_mock_cluster_new(self._client, brokers))
+        LIBRARY.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        self.address = str(LIBRARY.rd_kafka_mock_cluster_bootstraps(self._cluster).decode())
+        self._producer = Producer({"bootstrap.servers": self.address, "log_level": 0})
+
+    def close(self) -> None:
+        """Stop the brokers."""
+        LIBRARY.rd_kafka_mock_cluster_destroy(self._cluster)
+        LIBRARY.rd_kafka_destroy(self._client)
+
+    def topic(self) -> str:
+        """The name of a new topic."""
+        name = f"t-{uuid.uuid4().hex[:8]}"
+        self._producer.list_topics(name, timeout=5)
+        return name
+
+    def send(
+        self, topic: str, records: Sequence[tuple[str | None, bytes | str | None]], partition: int | None = None
+    ) -> None:
+        """Write keys and values, to one partition or to each in turn, with a header each."""
+        for number, (key, value) in enumerate(records):
+            where = number % PARTITIONS if partition is None else partition
+            self._producer.produce(topic, value, key, headers=[("trace", b"1")], partition=where)
+        assert self._producer.flush(10) == 0
+
+    def read(self, topic: str) -> list[Message]:
+        """Every record of a topic, partition by partition."""
+        # A mock broker answers nothing else while a fetch waits for records.
+        config = {"bootstrap.servers": self.address, "group.id": "reader", "fetch.wait.max.ms": 10}
+        with closing(Consumer(config)) as consumer:
+            consumer.list_topics(topic, timeout=5)
+            parts = [TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)]
+            consumer.assign(parts)
+            total = sum(consumer.get_watermark_offsets(part, 5)[1] for part in parts)
+            messages: list[Message] = []
+
+            while len(messages) < total:
+                messages += consumer.consume(total - len(messages), 10)
+            return sorted(messages, key=lambda message: (message.partition(), message.offset()))
+
+    def committed(self, group: str, topic: str) -> int:
+        """The sum of a group's committed offsets of a topic."""
+        with closing(Consumer({"bootstrap.servers": self.address, "group.id": group})) as consumer:
+            parts = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+            return sum(max(0, part.offset) for part in consumer.committed(parts, timeout=10))

@@ -1,0 +1,69 @@
+"""A topology run without a broker: Quix's own executors, with state on disk and a producer that keeps its records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka.serialization import MessageField
+from prometheus_client import REGISTRY
+from quixstreams import Application
+from quixstreams.context import set_message_context
+from quixstreams.models import MessageContext, Topic, TopicConfig
+from quixstreams.models.serializers import SerializationContext
+
+from newsroom.streams.decoding import Decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class FakeProducer:
+    """Keeps what is produced: topic, key, value and timestamp."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, bytes, bytes, int | None]] = []
+
+    def produce(self, topic: str, value: bytes, key: bytes, *, timestamp: int | None = None, **_: Any) -> None:  # noqa: ANN401
+        self.records.append((topic, key, value, timestamp))
+
+    def produce_row(self, row: Any, topic: Topic, key: Any, timestamp: int) -> None:  # noqa: ANN401
+        message = topic.row_serialize(row=row, key=key)
+        self.records.append((topic.name, message.key, message.value, timestamp))  # type: ignore[arg-type]
+
+
+class Running:
+    """A topology that is fed record by record. `build` adds it to the application; `store` names its state."""
+
+    def __init__(self, folder: Path, build: Callable[[Application], None], topics: list[Topic], store: str) -> None:
+        self.app = Application("nowhere:1", use_changelog_topics=False, state_dir=folder, loglevel=None)
+        self._producer = FakeProducer()
+        self.app._processing_context.producer = self._producer  # type: ignore[assignment]
+        build(self.app)
+        self._topics = {topic.name: topic for topic in topics}
+        self._executors = self.app._dataframe_registry.compose_all()
+        self.app._state_manager.on_partition_assign(store, 0, {})
+        self.app._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]
+
+    def feed(self, topic: str, value: bytes | None, key: bytes | None = b"key", *, timestamp: int = 1000) -> None:
+        """Process a record."""
+        context = SerializationContext(topic=topic, field=MessageField.VALUE)
+        decoded = None if value is None else self._topics[topic]._value_deserializer(value, context)
+        set_message_context(MessageContext(topic=topic, partition=0, offset=7, size=1))
+        self._executors[topic](decoded, key, timestamp, [])
+
+    def records_of(self, topic: str) -> list[tuple[bytes, bytes, int | None]]:
+        """What was written to a topic: key, value and timestamp."""
+        return [record[1:] for record in self._producer.records if record[0] == topic]
+
+
+def input_topic(name: str, decode: Callable[[bytes], Any]) -> Topic:
+    """A topic that a topology reads, as on a cluster."""
+    topic = Topic(name, value_deserializer=Decoder(decode))
+    topic.broker_config = TopicConfig(6, 3, {"retention.ms": "-1", "retention.bytes": "-1"})
+    return topic
+
+
+def counter(name: str, **labels: str) -> float:
+    """The value of a Prometheus counter of this process."""
+    return REGISTRY.get_sample_value(f"newsroom_{name}_total", labels) or 0.0
