@@ -13,7 +13,7 @@ import httpx
 
 from news_producer.errors import FeedUnavailable
 from news_producer.inputs import article_id
-from news_producer.records import Item
+from news_producer.items import Item
 from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _item(entry: Any, media: str, url: str) -> Item:  # noqa: ANN401 - feedparse
 
 
 class FeedSource:
-    """Polls a feed every `interval` seconds, or once; `items` yields its entries."""
+    """Polls a feed every `interval` seconds, or once. Each iterator over it starts a thread that polls."""
 
     def __init__(self, url: str, *, interval: float, once: bool, stop: StopFlag) -> None:
         self._url = url
@@ -112,7 +112,7 @@ class FeedSource:
         self.problem: str | None = None
         """Why the last poll failed; None if it did not fail."""
 
-    def items(self) -> Iterator[Item | None]:
+    def __iter__(self) -> Iterator[Item | None]:
         """Yield new entries as they come, and None while there are none. With `once`, end after one poll."""
         # A daemon thread, because a server that never ends its answer must not keep the process alive.
         threading.Thread(target=self._run, name=f"feed {self._url}", daemon=True).start()

@@ -6,7 +6,7 @@ import itertools
 import random
 from typing import TYPE_CHECKING
 
-from news_producer.records import Item
+from news_producer.items import Item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

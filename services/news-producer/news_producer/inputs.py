@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from news_producer.errors import BadInput
-from news_producer.records import Item, text
+from news_producer.items import Item, text
 from news_producer.settings import STDIN, InputFormat
 from newsroom.errors import SettingsError
 from newsroom.logs import get_logger
@@ -34,6 +34,10 @@ MAX_LINE_BYTES = 16 << 20
 MAX_FIELD_CHARACTERS = csv.field_size_limit()
 """The csv module's own limit of a field (131,072). A row that grows longer while a quote is open has a stray quote,
 which must not swallow the rest of the file."""
+
+Fields = dict[str, Any]
+Line = tuple[int, str]
+"""The number of a line, from 1, and its text."""
 
 ENDINGS: dict[str, InputFormat] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
 
@@ -72,16 +76,16 @@ def read_file(source: str, input_format: InputFormat, kind: str, bad: BadLines) 
     media = "stdin" if source == STDIN else Path(source).stem
     # In CSV, a blank line may be part of a quoted field.
     lines = read_lines(descriptor, name, bad, close=source != STDIN, blank=file_format == "csv")
-    if file_format == "lines":
-        return _plain_items(lines, name, kind, media)
-    objects = _json_objects(lines, name, bad) if file_format == "jsonl" else _csv_objects(lines, name, bad)
-    make = _article if kind == "avro" else _string
-    return _object_items(objects, name, make, bad)
+    make_key = _article_key if kind == "avro" else _string_key
+    if file_format == "csv":
+        return _items(_csv_rows(lines, name, bad), _CsvParser(), make_key, name, bad)
+    parse = _parse_json if file_format == "jsonl" else _text_parser(kind, media)
+    return _items(lines, parse, make_key, name, bad)
 
 
 def read_lines(
     descriptor: int, name: str, bad: BadLines, *, close: bool = True, blank: bool = False
-) -> Iterator[tuple[int, str] | None]:
+) -> Iterator[Line | None]:
     """Yield lines with their numbers, and None while there is no data. `blank` keeps blank lines."""
     number, rest = 0, b""
     try:
@@ -116,107 +120,92 @@ def article_id(media: str, title: str) -> str:
     return hashlib.sha256(f"{media}\0{title}".encode(errors="replace")).hexdigest()[:16]
 
 
-def _plain_items(lines: Iterator[tuple[int, str] | None], name: str, kind: str, media: str) -> Iterator[Item | None]:
-    for entry in lines:
-        if entry is None:
-            yield None
-        elif kind == "avro":
-            number, line = entry
-            yield Item(article_id(media, line), {"title": line, "media": media}, name, number)
-        else:
-            yield Item(None, {"value": entry[1]}, name, entry[0])
-
-
-def _object_items(
-    objects: Iterator[tuple[int, dict[str, Any]] | None],
+def _items(
+    lines: Iterator[Line | None],
+    parse: Callable[[str], Fields | None],
+    make_key: Callable[[Fields], str | None],
     name: str,
-    make: Callable[[dict[str, Any], str, int], Item],
     bad: BadLines,
 ) -> Iterator[Item | None]:
-    for entry in objects:
-        if entry is None:
+    """Yield an item for each line that has fields. This is the only place that adds the line to an error."""
+    for numbered in lines:
+        if numbered is None:
             yield None
             continue
-        number, fields = entry
+        number, line = numbered
         try:
-            item = make(fields, name, number)
+            fields = parse(line)
+            if fields is None:
+                continue
+            key = make_key(fields)
         except BadInput as error:
-            bad.report(error)
+            bad.report(BadInput(f"{name}, line {number}: {error}"))
             continue
-        yield item
+        yield Item(key, fields, name, number)
 
 
-def _article(fields: dict[str, Any], name: str, number: int) -> Item:
+def _article_key(fields: Fields) -> str:
     own_id = fields.get("id")
-    key = text(own_id) if own_id not in (None, "") else article_id(str(fields.get("media")), str(fields.get("title")))
-    return Item(key, fields, name, number)
+    return text(own_id) if own_id not in (None, "") else article_id(str(fields.get("media")), str(fields.get("title")))
 
 
-def _string(fields: dict[str, Any], name: str, number: int) -> Item:
+def _string_key(fields: Fields) -> str | None:
     if "value" not in fields:
-        raise BadInput(f"{name}, line {number}: the field 'value' is missing; a record has 'key' and 'value'")
+        raise BadInput("the field 'value' is missing; a record has 'key' and 'value'")
     key = fields.get("key")
-    return Item(None if key is None else text(key), fields, name, number)
+    return None if key is None else text(key)
 
 
-def _json_objects(
-    lines: Iterator[tuple[int, str] | None], name: str, bad: BadLines
-) -> Iterator[tuple[int, dict[str, Any]] | None]:
-    for entry in lines:
-        if entry is None:
-            yield None
-            continue
-        number, line = entry
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            bad.report(BadInput(f"{name}, line {number}: not valid JSON: {error}"))
-            continue
-        if isinstance(fields, dict):
-            yield number, fields
-        else:
-            bad.report(BadInput(f"{name}, line {number}: not a JSON object (got {type(fields).__name__})"))
+def _text_parser(kind: str, media: str) -> Callable[[str], Fields]:
+    if kind == "avro":
+        return lambda line: {"title": line, "media": media}
+    return lambda line: {"value": line}
 
 
-def _csv_objects(
-    lines: Iterator[tuple[int, str] | None], name: str, bad: BadLines
-) -> Iterator[tuple[int, dict[str, Any]] | None]:
-    header: list[str] = []
-    for entry in _quoted_together(lines, name, bad):
-        if entry is None:
-            yield None
-            continue
-        number, row = entry
+def _parse_json(line: str) -> Fields:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"not valid JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise BadInput(f"not a JSON object (got {type(fields).__name__})")
+    return fields
+
+
+class _CsvParser:
+    """Turns the rows of a file into fields; the first row is the header, which has none."""
+
+    def __init__(self) -> None:
+        self._header: list[str] = []
+
+    def __call__(self, row: str) -> Fields | None:
         try:
             columns = next(csv.reader([row], strict=True))
         except csv.Error as error:
-            bad.report(BadInput(f"{name}, line {number}: not valid CSV: {error}"))
-            continue
-        if not header:
-            header = [column.strip() for column in columns]
-        elif len(columns) == len(header):
-            yield number, dict(zip(header, columns, strict=True))
-        else:
-            bad.report(BadInput(f"{name}, line {number}: {len(columns)} columns, but the header has {len(header)}"))
+            raise BadInput(f"not valid CSV: {error}") from error
+        if not self._header:
+            self._header = [column.strip() for column in columns]
+            return None
+        if len(columns) != len(self._header):
+            raise BadInput(f"{len(columns)} columns, but the header has {len(self._header)}")
+        return dict(zip(self._header, columns, strict=True))
 
 
-def _quoted_together(
-    lines: Iterator[tuple[int, str] | None], name: str, bad: BadLines
-) -> Iterator[tuple[int, str] | None]:
+def _csv_rows(lines: Iterator[Line | None], name: str, bad: BadLines) -> Iterator[Line | None]:
     """Yield rows of CSV. A line with an odd number of quotes opens or closes a field of several lines."""
     start, characters = 0, 0
     row: list[str] = []
-    for entry in lines:
-        if entry is None:
+    for numbered in lines:
+        if numbered is None:
             yield None
             continue
-        number, line = entry
+        number, line = numbered
         odd = line.count('"') % 2 == 1
+        if not row and not odd:
+            if line.strip():
+                yield number, line
+            continue
         if not row:
-            if not odd:
-                if line.strip():
-                    yield number, line
-                continue
             start, characters = number, 0
         row.append(line)
         characters += len(line) + 1
@@ -224,11 +213,9 @@ def _quoted_together(
             yield start, "\n".join(row)
             row = []
         elif characters > MAX_FIELD_CHARACTERS:
+            lines_read = f"{name}, lines {start} to {number}"
             bad.report(
-                BadInput(
-                    f"{name}, lines {start} to {number}: a quote opens and does not close within "
-                    f"{MAX_FIELD_CHARACTERS} characters"
-                )
+                BadInput(f"{lines_read}: a quote opens and does not close within {MAX_FIELD_CHARACTERS} characters")
             )
             row = []
     if row:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from news_producer.inputs import BadLines
-    from news_producer.records import Encoded, Item
+    from news_producer.items import Encoded, Item
     from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
@@ -66,9 +66,9 @@ class Pace:
             self._next = max(self._next, self._clock() - CATCH_UP_SECONDS) + self._interval
 
 
-def interleave(sources: Iterable[Iterator[T | None]]) -> Iterator[T | None]:
+def interleave(sources: Iterable[Iterable[T | None]]) -> Iterator[T | None]:
     """Yield the items of several sources in turn, and None when no source has an item."""
-    active = list(sources)
+    active = [iter(source) for source in sources]
     if len(active) == 1:
         yield from active[0]
         return
@@ -92,11 +92,6 @@ def _is_due(pace: Pace, output: Output, stop: StopFlag) -> bool:
     while (left := pace.left()) > 0 and not stop:
         output.serve(min(max(left, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS))
     return not stop
-
-
-def _settle(output: Output) -> None:
-    output.flush()
-    output.check()
 
 
 def pump(
@@ -139,5 +134,6 @@ def pump(
         sent += 1
         pace.took_one()
         if flush_each:
-            _settle(output)
+            output.flush()
+            output.check()
     return sent

@@ -70,7 +70,6 @@ class Sender:
         self._health = health
         self._clock = clock
         self._fatal: str | None = None
-        self._closed = False
         self._last_outage = float("-inf")
         self._start = self._last_progress = clock()
         callbacks = {"on_delivery": self._on_delivery, "error_cb": self._on_error}
@@ -196,9 +195,6 @@ class Sender:
 
     def close(self) -> None:
         """Flush, then count the records that are still unknown as failed."""
-        if self._closed:
-            return
-        self._closed = True
         before = self._clock()
         self.flush()
         seconds = self._clock() - before

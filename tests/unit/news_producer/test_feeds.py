@@ -40,7 +40,7 @@ def web() -> Iterator[Web]:
 def one_poll(url: str) -> tuple[list[str | None], str | None]:
     """The keys of a feed's items and its problem, after one poll."""
     feed = FeedSource(url, interval=60, once=True, stop=StopFlag())
-    return [item.key for item in feed.items() if item], feed.problem
+    return [item.key for item in feed if item], feed.problem
 
 
 def test_a_feed_gives_each_entry_once_and_oldest_first(web: Web) -> None:
@@ -90,7 +90,7 @@ def test_a_feed_is_tried_again_after_whatever_it_met(web: Web, monkeypatch: pyte
     monkeypatch.setattr(FeedReader, "new_items", look)
     stop = StopFlag()
     feed = FeedSource(f"{web.url}/feed", interval=0.05, once=False, stop=stop)
-    items = feed.items()
+    items = iter(feed)
     keys = [wait_for("an item", lambda: next(items), 10).key for _ in range(2)]
     stop.set()
     assert list(filter(None, items)) == []

@@ -1,0 +1,34 @@
+"""Opens the sources that the settings name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from news_producer.feeds import FeedSource
+from news_producer.headlines import headlines
+from news_producer.inputs import read_file
+from news_producer.items import lab_items
+from news_producer.settings import FEED_SCHEMES, GENERATOR, LAB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from news_producer.inputs import BadLines
+    from news_producer.items import Item
+    from news_producer.settings import ProducerSettings
+    from newsroom.waiting import StopFlag
+
+
+def open_source(source: str, settings: ProducerSettings, stop: StopFlag, bad: BadLines) -> Iterable[Item | None]:
+    """Return the items of a source. A file is opened at once; a feed is not asked before its first item is.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    if source == LAB and settings.format == "string" and not settings.source:
+        return lab_items(settings.rounds)
+    if source == GENERATOR:
+        return headlines(settings.seed)
+    if source.startswith(FEED_SCHEMES):
+        return FeedSource(source, interval=settings.poll_interval, once=settings.once, stop=stop)
+    return read_file(source, settings.input_format, settings.format, bad)
