@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pkgutil
 import sys
+import warnings
 from typing import TYPE_CHECKING, TypeVar
 
 from newsroom.errors import NewsroomError
@@ -51,7 +52,9 @@ def run_service(
     stop = StopFlag()
     stop.install()
     try:
-        run: Callable[[SettingsT, StopFlag], int | None] = pkgutil.resolve_name(body)
+        with warnings.catch_warnings(record=True):
+            # A library below the registry's client warns of a rename that operators can do nothing about.
+            run: Callable[[SettingsT, StopFlag], int | None] = pkgutil.resolve_name(body)
         return run(settings, stop) or 0
     except Stopped as stopped:
         log.warning("stopped by a signal while waiting", missing=str(stopped))

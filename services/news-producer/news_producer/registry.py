@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka.schema_registry import Schema
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
 from newsroom.errors import RegistryUnavailable, SettingsError
 from newsroom.logs import get_logger
-from newsroom.schemas.registry import (
-    Schema,
-    SchemaRegistryClient,
-    SchemaRegistryError,
-    ask_registry,
-    is_not_found,
-    register,
-)
+from newsroom.schemas.registry import ask_registry, is_not_found, register
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from confluent_kafka.schema_registry import SchemaRegistryClient
 
 log = get_logger(__name__)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
 from newsroom.errors import RegistryUnavailable
-from newsroom.schemas.registry import SchemaRegistryError, ask_registry, check_registry, register
+from newsroom.schemas.registry import ask_registry, check_registry, register
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from newsroom.schemas.registry import SchemaRegistryClient
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
     from newsroom.waiting import Wait
 
 COMPATIBILITY = "BACKWARD"

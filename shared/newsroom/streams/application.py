@@ -9,21 +9,17 @@ a broken replica within the process.
 from __future__ import annotations
 
 import signal
-import warnings
 from typing import TYPE_CHECKING, Any
 
+from quixstreams import Application
+from quixstreams.kafka import ConnectionConfig
+from quixstreams.state.rocksdb.options import RocksDBOptions
 from typing_extensions import override
 
 from newsroom.errors import ReplicaFenced
 from newsroom.logs import get_logger
 from newsroom.streams.consumer import PatientConsumer
 from newsroom.streams.watchdog import STOP_SIGNALS, Watchdog
-
-with warnings.catch_warnings(record=True):
-    # As in newsroom.schemas.registry: a dependency warns of a rename that operators can do nothing about.
-    from quixstreams import Application
-    from quixstreams.kafka import ConnectionConfig
-    from quixstreams.state.rocksdb.options import RocksDBOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quixstreams.context import message_context
+from quixstreams.models import Deserializer
 from typing_extensions import override
 
 from newsroom.errors import DecodeError
 from newsroom.logs import get_logger
-
-with warnings.catch_warnings(record=True):
-    # As in newsroom.schemas.registry: a dependency warns of a rename that operators can do nothing about.
-    from quixstreams.context import message_context
-    from quixstreams.models import Deserializer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

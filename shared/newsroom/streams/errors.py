@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import re
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
+from quixstreams.checkpointing.exceptions import CheckpointProducerTimeout
+from quixstreams.exceptions import PartitionAssignmentError
+from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
+from quixstreams.kafka.exceptions import BaseKafkaException, KafkaBrokerUnavailableError
+from quixstreams.models.topics.exceptions import (
+    TopicConfigurationMismatch,
+    TopicNotFoundError,
+    TopicPartitionsMismatch,
+)
+from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
 from newsroom.errors import ClusterUnavailable, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
 from newsroom.kafka_errors import FENCED, REBALANCING, kafka_error, reason_of
 from newsroom.waiting import Stopped
-
-with warnings.catch_warnings(record=True):
-    # As in newsroom.schemas.registry: a dependency warns of a rename that operators can do nothing about.
-    from quixstreams.checkpointing.exceptions import CheckpointConsumerCommitError, CheckpointProducerTimeout
-    from quixstreams.exceptions import PartitionAssignmentError
-    from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
-    from quixstreams.kafka.exceptions import (
-        KafkaBrokerUnavailableError,
-        KafkaConsumerException,
-        KafkaProducerDeliveryError,
-    )
-    from quixstreams.models.topics.exceptions import (
-        TopicConfigurationMismatch,
-        TopicNotFoundError,
-        TopicPartitionsMismatch,
-    )
-    from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +30,9 @@ if TYPE_CHECKING:
 
 QUIX_ERRORS = (
     KafkaException,
+    BaseKafkaException,
     KafkaBrokerUnavailableError,
-    KafkaConsumerException,
-    KafkaProducerDeliveryError,
     KafkaProducerTransactionCommitFailed,
-    CheckpointConsumerCommitError,
     CheckpointProducerTimeout,
     PartitionAssignmentError,
     InvalidStoreChangelogOffset,

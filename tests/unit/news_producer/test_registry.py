@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from news_producer.registry import schema_id
 from newsroom.errors import RegistryUnavailable, SettingsError
-from newsroom.schemas.registry import SchemaRegistryError
 
 
 class FakeRegistry:

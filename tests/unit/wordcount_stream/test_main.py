@@ -39,7 +39,7 @@ def test_it_starts_when_the_registry_answers(tmp_path: Path, started: list[Any])
 def test_a_wrong_registry_address_is_found_out_before_a_record_is_read(tmp_path: Path, started: list[Any]) -> None:
     with pytest.raises(RegistryUnavailable, match=r"no schema for topic news within 0\.2 s: .*does not answer"):
         service.run(settings(tmp_path, registry_url=NOBODY, registry_timeout=0.2), StopFlag())
-    with pytest.raises(SettingsError, match="is no address"):
+    with pytest.raises(SettingsError, match="is not an address"):
         service.run(settings(tmp_path, registry_url="localhost:8081"), StopFlag())
     assert started == []
 

@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka.schema_registry import Schema
 from confluent_kafka.serialization import MessageField
 from prometheus_client import REGISTRY
 from quixstreams import Application
@@ -14,7 +15,7 @@ from quixstreams.models import MessageContext, Topic, TopicConfig
 from quixstreams.models.serializers import SerializationContext
 
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder
-from newsroom.schemas.registry import Schema, register, registry_client
+from newsroom.schemas.registry import register, registry_client
 from newsroom.settings import KafkaSettings
 from newsroom.streams.decoding import Decoder, decode_text
 from wordcount_stream import deltas

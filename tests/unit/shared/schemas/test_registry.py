@@ -15,7 +15,6 @@ from newsroom.errors import DecodeError, RegistryUnavailable, SchemaRefused, Set
 from newsroom.schemas.avro import MOST_REFUSED, AvroDecoder
 from newsroom.schemas.registry import (
     Patience,
-    SchemaRegistryClient,
     check_registry,
     register,
     registry_client,
@@ -25,6 +24,8 @@ from newsroom.waiting import StopFlag, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from confluent_kafka.schema_registry import SchemaRegistryClient
 
 HTML = b"<html><title>Welcome</title></html>"
 NO_REGISTRY = [
@@ -181,7 +182,7 @@ def test_what_the_registry_takes_for_no_schema_is_refused_and_not_asked_again(we
      "http://registry,localhost:8081"],
 )  # fmt: skip
 def test_an_address_that_is_none_is_a_settings_error(address: str) -> None:
-    with pytest.raises(SettingsError, match=r"--registry-url \(or NEWSROOM_REGISTRY_URL\): .* is no address"):
+    with pytest.raises(SettingsError, match=r"--registry-url \(or NEWSROOM_REGISTRY_URL\): .* is not an address"):
         registry_client(KafkaSettings(registry_url=address))
 
 
