@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.schema_registry import SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import given
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from newsroom.errors import DecodeError, SettingsError
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder, read_schema
-from newsroom.schemas.registry import Schema, register, registry_client
+from newsroom.schemas.registry import register, registry_client
 from newsroom.settings import KafkaSettings
 from newsroom_stack.layout import REPOSITORY
 
@@ -107,14 +107,14 @@ def test_a_file_that_is_no_schema_is_named(tmp_path: Path, text: str) -> None:
 def test_a_record_of_another_kind_of_schema_is_poison(registry: SchemaRegistryClient, kind: str) -> None:
     # A JSON schema of a string is an Avro schema to the letter: only its type tells them apart.
     schema_id = registry.register_schema("other", Schema('{"type": "string"}', kind))
-    with pytest.raises(DecodeError, match=f"schema {schema_id} is no Avro schema, but one of type {kind}"):
+    with pytest.raises(DecodeError, match=f"schema {schema_id} is not an Avro schema but a schema of type {kind}"):
         AvroDecoder(registry).decode(b"\0" + schema_id.to_bytes(4, "big") + b"\2a")
 
 
 @pytest.mark.parametrize("text", [text for text in BAD_SCHEMAS if text != '"string"'])
 def test_a_record_whose_schema_cannot_be_parsed_is_poison(registry: SchemaRegistryClient, text: str) -> None:
     schema_id = registry.register_schema("broken", Schema(text, "AVRO"))
-    with pytest.raises(DecodeError, match=f"schema {schema_id} is no Avro schema that can be read"):
+    with pytest.raises(DecodeError, match=f"schema {schema_id} is not a readable Avro schema"):
         AvroDecoder(registry).decode(b"\0" + schema_id.to_bytes(4, "big") + b"\2a")
 
 
