@@ -9,6 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, TypeVar
 
 from newsroom.errors import NewsroomError
+from newsroom.help import help_text
 from newsroom.logs import configure_logging, get_logger
 from newsroom.settings import ServiceSettings, load_settings, unknown_variables
 from newsroom.waiting import StopFlag, Stopped
@@ -41,8 +42,12 @@ def run_service(
         something, the error's own code after a `NewsroomError`, 70 after any other error, which is logged with its
         trace.
     """
+    arguments = sys.argv[1:]
+    if {"-h", "--help"}.intersection(arguments):
+        sys.stdout.write(help_text(settings_class, name))
+        return 0
     try:
-        settings = load_settings(settings_class, name, sys.argv[1:])
+        settings = load_settings(settings_class, name, arguments)
     except NewsroomError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

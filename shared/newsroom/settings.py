@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
@@ -166,7 +166,11 @@ class ServiceSettings(KafkaSettings):
         cli_implicit_flags=True,
         cli_hide_none_type=True,
         cli_avoid_json=True,
+        cli_exit_on_error=False,
     )
+
+    EXAMPLES: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """For `--help`: arguments, and what a call with them does."""
 
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="console lines or JSON lines; auto is console"
@@ -244,7 +248,8 @@ def load_settings(cls: type[SettingsT], program: str, argv: list[str]) -> Settin
         problems = "; ".join(_describe(cls, problem) for problem in error.errors())
         raise SettingsError(f"{program}: {problems}. See '{program} --help'") from error
     except PydanticSettingsError as error:
-        raise SettingsError(f"{program}: {error}. See '{program} --help'") from error
+        problem = str(error).removeprefix("error parsing CLI: ")
+        raise SettingsError(f"{program}: {problem}. See '{program} --help'") from error
 
 
 def _describe(cls: type[ServiceSettings], problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from newsroom.places import state_folder
 from newsroom.settings import ServiceSettings
 from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ
 
 
 class AvroConsumerSettings(ServiceSettings):
     """Reads a topic as a member of a consumer group, and sends poison records to a dead-letter topic."""
+
+    EXAMPLES: ClassVar = (
+        ("--count 10", "read ten records of the topic news, commit them and stop"),
+        (
+            "--format string --group mine --idle-exit 5",
+            "read mytopic with an own group, until 5 s pass in silence",
+        ),
+    )
 
     model_config = SettingsConfigDict(env_prefix="NEWSROOM_CONSUMER_")
 
@@ -40,7 +49,7 @@ class AvroConsumerSettings(ServiceSettings):
         default=False, description="keep the member's identity across restarts (group.instance.id = GROUP-SLOT)"
     )
     state_dir: Path = Field(
-        default=Path(".newsroom/data/state/avro-consumer"), description="folder for the replicas' identities (slots)"
+        default=state_folder("avro-consumer"), description="folder for the replicas' identities (slots)"
     )
     sink: Path | None = Field(
         default=None,

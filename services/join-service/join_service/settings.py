@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import ClassVar
 
-from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from newsroom.streams.settings import StreamSettings
+from newsroom.places import state_folder
+from newsroom.streams.settings import ConsumerGroup, StateFolder, StreamSettings
 
 
 class JoinSettings(StreamSettings):
-    """Joins labels with word counts exactly once."""
+    """Joins each label of the topic word with its word's count exactly once, and writes the pair to words-joined."""
+
+    EXAMPLES: ClassVar = (
+        ("--commit-interval 0.1", "show each pair after at most a tenth of a second"),
+        ("--static-membership", "a quick restart keeps the partitions, so that the group does not rebalance"),
+    )
 
     model_config = SettingsConfigDict(env_prefix="NEWSROOM_JOIN_")
 
-    consumer_group: str = Field(
-        default="join-service",
-        description="consumer group id; also in the names of the changelog and of the transactional ids",
-    )
-    state_dir: Path = Field(
-        default=Path(".newsroom/data/state/join-service"),
-        description="folder for the state; all replicas share it, and each takes one slot in it",
-    )
+    consumer_group: ConsumerGroup = "join-service"
+    state_dir: StateFolder = state_folder("join-service")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from newsroom.places import packaged
 from newsroom.settings import CommaSeparated, ServiceSettings
 from newsroom.topics import MYTOPIC, NEWS
 
@@ -20,7 +21,15 @@ InputFormat = Literal["auto", "jsonl", "csv", "lines"]
 
 
 class ProducerSettings(ServiceSettings):
-    """Options and environment variables of news-producer."""
+    """Sends records to a topic and accounts for the delivery of each one.
+
+    The records are headlines as Avro, from a generator, feeds, files or standard input, or the lab's rounds as text.
+    """
+
+    EXAMPLES: ClassVar = (
+        ("--rate 5", "send five generated headlines a second to the topic news, until Ctrl-C"),
+        ("--format string --rounds 6", "send six rounds of the lab, 42 records each, to the topic mytopic"),
+    )
 
     model_config = SettingsConfigDict(
         env_prefix="NEWSROOM_PRODUCER_", cli_shortcuts={"schema-path": "schema", "register-schema": "register"}
@@ -71,7 +80,7 @@ class ProducerSettings(ServiceSettings):
         default=120.0, gt=0, le=86_400, description="seconds that a record's delivery may take (delivery.timeout.ms)"
     )
     flush: Literal["each", "end"] = Field(default="end", description="wait for delivery per record or at the end")
-    schema_path: Path = Field(default=Path("schemas/news.avsc"), description="file with the records' Avro schema")
+    schema_path: Path = Field(default=packaged("schemas", "news.avsc"), description="file with the Avro schema")
     subject: str = Field(default="", description="subject of the schema in the registry; the default is TOPIC-value")
     register_schema: bool = Field(
         default=True, description="register the schema; with --no-register the subject must have it already"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -9,7 +11,12 @@ from newsroom.settings import ServiceSettings
 
 
 class StatusSettings(ServiceSettings):
-    """What the status API reads, how often it reads, and where it listens."""
+    """Shows brokers, topics, consumer groups and lag of a cluster as a page, JSON and metrics."""
+
+    EXAMPLES: ClassVar = (
+        ("--http-port 8000", "serve the page at http://127.0.0.1:8000"),
+        ("--bootstrap-servers kafka.example:9092 --http-port 0", "watch another cluster, on a free port"),
+    )
 
     model_config = SettingsConfigDict(env_prefix="NEWSROOM_STATUS_")
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from newsroom.streams.settings import StreamSettings
+from newsroom.places import state_folder
+from newsroom.streams.settings import ConsumerGroup, StateFolder, StreamSettings
 
 
 class WordcountSettings(StreamSettings):
-    """Counts words exactly once."""
+    """Counts the words of the topics mytopic and news exactly once, and writes each new count to word-counts."""
+
+    EXAMPLES: ClassVar = (
+        ("--no-log-counts", "count without a log line for each count"),
+        ("--commit-interval 0.1", "show each count after at most a tenth of a second"),
+    )
 
     model_config = SettingsConfigDict(env_prefix="NEWSROOM_WORDCOUNT_")
 
-    consumer_group: str = Field(
-        default="wordcount-stream",
-        description="consumer group id; also in the names of the changelog and of the transactional ids",
-    )
-    state_dir: Path = Field(
-        default=Path(".newsroom/data/state/wordcount-stream"),
-        description="folder for the state; all replicas share it, and each takes one slot in it",
-    )
+    consumer_group: ConsumerGroup = "wordcount-stream"
+    state_dir: StateFolder = state_folder("wordcount-stream")
     registry_timeout: float = Field(
         default=60.0, ge=0, description="seconds to wait at the start for a schema registry that does not answer"
     )

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
 from newsroom.settings import ServiceSettings
 
+ConsumerGroup = Annotated[
+    str,
+    Field(description="consumer group id; also in the names of the changelog and of the transactional ids"),
+]
+StateFolder = Annotated[
+    Path,
+    Field(description="folder for the state; all replicas share it, and each takes one slot in it"),
+]
+
 
 class StreamSettings(ServiceSettings):
-    """Settings that both stream services have."""
+    """Settings that both stream services have. A service sets the defaults of the first two."""
 
-    consumer_group: str = Field(
-        description="consumer group id; also in the names of the changelog and of the transactional ids"
-    )
-    state_dir: Path = Field(description="folder for the state; all replicas share it, and each takes one slot in it")
+    consumer_group: ConsumerGroup
+    state_dir: StateFolder
     commit_interval: float = Field(
         default=0.5, gt=0, le=5, description="seconds between commits; a result becomes visible with the next commit"
     )

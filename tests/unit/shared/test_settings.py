@@ -80,10 +80,17 @@ def test_a_wrong_value_names_option_variable_and_value() -> None:
         load_settings(Example, "example", ["--rate", "fast"])
 
 
-def test_an_unknown_option_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises((SettingsError, SystemExit)) as caught:
-        load_settings(Example, "example", ["--speed", "3"])
-    assert "--speed" in str(caught.value) + capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--speed", "3"], "unrecognized arguments: --speed 3"),
+        (["--rate"], "argument --rate: expected one argument"),
+    ],
+)
+def test_an_option_that_cannot_be_read_is_one_sentence(arguments: list[str], problem: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Example, "example", arguments)
+    assert str(caught.value) == f"example: {problem}. See 'example --help'"
 
 
 def test_sasl_without_a_password_is_refused() -> None:
