@@ -14,11 +14,13 @@ RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user
       --requirement /requirements/bootstrap.lock --requirement /requirements/build.lock
 
 FROM tools AS wheels
+COPY schemas /source/schemas
+COPY kafka-connect-configs /source/kafka-connect-configs
 COPY shared /source/shared
 RUN uv build --quiet --wheel --offline --no-build-isolation --out-dir /wheels/shared /source/shared
 ARG SERVICE
-COPY services/${SERVICE} /source/service
-RUN uv build --quiet --wheel --offline --no-build-isolation --out-dir /wheels/service /source/service
+COPY services/${SERVICE} /source/services/${SERVICE}
+RUN uv build --quiet --wheel --offline --no-build-isolation --out-dir /wheels/service "/source/services/${SERVICE}"
 
 FROM ${PYTHON_IMAGE} AS runtime
 ENV PATH=/opt/venv/bin:$PATH \
@@ -50,17 +52,16 @@ RUN --mount=type=bind,from=tools,source=/usr/local/bin/uv,target=/usr/local/bin/
     --mount=type=cache,target=/root/.cache \
     uv pip install --quiet --link-mode=copy --compile-bytecode --require-hashes \
       --requirement "/tmp/requirements/${SERVICE}.lock"
-# --chmod, because the clone's file modes may not let the service's user read the files.
+# For commands that name one, such as --schema-path schemas/news-v2-required.avsc. --chmod, because the clone's file
+# modes may not let the service's user read the files.
 COPY --chmod=755 schemas schemas
-COPY --chmod=755 kafka-connect-configs kafka-connect-configs
 RUN --mount=type=bind,from=tools,source=/usr/local/bin/uv,target=/usr/local/bin/uv \
     --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     uv pip install --quiet --no-cache --offline --no-deps --compile-bytecode /wheels/shared/*.whl /wheels/service/*.whl \
     # One entry point for every image, so that the command has only the service's options.
  && ln -s "/opt/venv/bin/${SERVICE}" /usr/local/bin/service
 LABEL org.opencontainers.image.title="newsroom ${SERVICE}" \
-      org.opencontainers.image.description="A service of Newsroom, a Kafka system to run, break and measure" \
-      org.opencontainers.image.version="0.1.0"
+      org.opencontainers.image.description="A service of Newsroom, a Kafka system to run, break and measure"
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["python", "-I", "-S", "/app/healthcheck.py"]

@@ -68,12 +68,14 @@ test-integration: $(INSTALLED) ## Integration tests on a real cluster of their o
 test-e2e: $(INSTALLED) ## End-to-end tests of the containers, through the compose network
 	@$(BIN)/pytest tests/e2e
 
-lint: $(INSTALLED) ## Check style, types, imports, Dockerfile, scripts and YAML; changes nothing
+lint: $(INSTALLED) ## Check style, types, imports, dependencies, Dockerfile, scripts and YAML; changes nothing
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/mypy --explicit-package-bases tests scripts/*.py docker/*.py
 	@$(BIN)/lint-imports --no-cache --no-logo
+	@for member in $(PACKAGES); do \
+	said=$$($(BIN)/deptry --config "$$member/pyproject.toml" "$$member" 2>&1) || { echo "$$said"; exit 1; }; done
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/shellcheck $(SCRIPTS)

@@ -77,7 +77,8 @@ def main() -> None:
     )
     uv: list[str | Path] = [BIN / "uv", "pip"]
     python: list[str | Path] = ["--python", BIN / "python"]
-    run("locked dependencies", *uv, "install", *python, "--require-hashes", "-r", REQUIREMENTS / "dev.lock")
+    locks = (REQUIREMENTS / "bootstrap.lock", REQUIREMENTS / "dev.lock")
+    run("locked dependencies", *uv, "sync", *python, "--require-hashes", *locks)
     editable: list[str | Path] = [part for member in members() for part in ("--editable", member)]
     run("our packages", *uv, "install", *python, "--offline", "--no-deps", "--no-build-isolation", *editable)
     (VENV / "installed").touch()

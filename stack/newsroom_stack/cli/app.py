@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
+from newsroom import __version__
 from newsroom_stack.cli.display import Display
 from newsroom_stack.cli.doctor import Verdict, examine
 from newsroom_stack.cli.duration import parse_duration
@@ -64,7 +64,7 @@ def _on_sigterm(*_: object) -> None:
 
 def _print_version(value: bool) -> None:
     if value:
-        console.print(f"newsroom {version('newsroom-stack')}")
+        console.print(f"newsroom {__version__}")
         raise typer.Exit
 
 

@@ -141,8 +141,6 @@ class Plan:
             **os.environ,
             "NEWSROOM_BOOTSTRAP_SERVERS": self.ports.bootstrap,
             "NEWSROOM_REGISTRY_URL": self.ports.registry_url,
-            "NEWSROOM_PRODUCER_SCHEMA_PATH": str(REPOSITORY / "schemas" / "news.avsc"),
-            "NEWSROOM_PROVISION_SCHEMA_PATH": str(REPOSITORY / "schemas" / "news.avsc"),
             "NEWSROOM_PROVISION_BROKERS": str(BROKERS),
             "PYTHONUNBUFFERED": "1",
             **no_proxy_for_loopback(),
