@@ -33,7 +33,7 @@ class MockCluster:
         LIBRARY.rd_kafka_conf_set(config, b"log_level", b"0", None, ctypes.c_size_t(0))
         self._client = ctypes.c_void_p(LIBRARY.rd_kafka_new(0, config, None, ctypes.c_size_t(0)))
         self._cluster = ctypes.c_void_p(LIBRARY.rd_kafka_mock_cluster_new(self._client, brokers))
-        LIBRARY.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        self.gather_members(0)
         self.address = str(LIBRARY.rd_kafka_mock_cluster_bootstraps(self._cluster).decode())
         self._producer = Producer({"bootstrap.servers": self.address, "log_level": 0})
 
@@ -41,6 +41,15 @@ class MockCluster:
         """Stop the brokers."""
         LIBRARY.rd_kafka_mock_cluster_destroy(self._cluster)
         LIBRARY.rd_kafka_destroy(self._client)
+
+    def gather_members(self, milliseconds: int) -> None:
+        """How long the first member of a group waits for others."""
+        LIBRARY.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, ctypes.c_int32(milliseconds))
+
+    def fail_next_write(self, code: int) -> None:
+        """Answer the next request to produce with this error."""
+        errors = (ctypes.c_int * 1)(code)
+        LIBRARY.rd_kafka_mock_push_request_errors_array(self._cluster, ctypes.c_int16(0), ctypes.c_size_t(1), errors)
 
     def topic(self) -> str:
         """The name of a new topic."""
@@ -59,15 +68,14 @@ class MockCluster:
 
     def read(self, topic: str) -> list[Message]:
         """Every record of a topic, partition by partition."""
+        self._producer.list_topics(topic, timeout=5)  # from now on there is one
         # A mock broker answers nothing else while a fetch waits for records.
         config = {"bootstrap.servers": self.address, "group.id": "reader", "fetch.wait.max.ms": 10}
         with closing(Consumer(config)) as consumer:
-            consumer.list_topics(topic, timeout=5)
             parts = [TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)]
             consumer.assign(parts)
             total = sum(consumer.get_watermark_offsets(part, 5)[1] for part in parts)
             messages: list[Message] = []
-
             while len(messages) < total:
                 messages += consumer.consume(total - len(messages), 10)
             return sorted(messages, key=lambda message: (message.partition(), message.offset()))
