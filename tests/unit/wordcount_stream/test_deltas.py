@@ -10,14 +10,11 @@ from confluent_kafka import Producer
 
 from newsroom.errors import DecodeError
 from newsroom.settings import PARTITIONER
-from newsroom.waiting import Deadline
+from support.cluster import PARTITIONS
 from wordcount_stream.deltas import decode, encode, home_of, murmur2, split
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
-
-PARTITIONS = 4
-"""Of the mock cluster's topics."""
+    from support.cluster import MockCluster
 
 
 @pytest.mark.parametrize(
@@ -36,21 +33,13 @@ def test_the_hash_is_kafkas(key: bytes, signed: int) -> None:
     assert murmur2(key) == signed & 0xFFFFFFFF
 
 
-def test_words_go_where_a_producer_of_ours_sends_their_key() -> None:
+def test_words_go_where_a_producer_of_ours_sends_their_key(cluster: MockCluster) -> None:
     words = [f"value{i}" for i in range(21)] + ["a", "ab", "abc", "abcd", "čapek", "naïve", "x" * 1000]
-    partition_of: dict[str, int] = {}
-
-    def delivered(_: object, message: Message) -> None:
-        partition_of[bytes(message.key() or b"").decode()] = message.partition() or 0
-
-    producer = Producer(
-        {"test.mock.num.brokers": 1, "bootstrap.servers": "", "partitioner": PARTITIONER, "on_delivery": delivered}
-    )
+    producer = Producer({"bootstrap.servers": cluster.address, "partitioner": PARTITIONER})
     for word in words:
         producer.produce("word", b"", word.encode())
-    deadline = Deadline(20)
-    while len(partition_of) < len(words) and not deadline.passed():
-        producer.poll(0.1)
+    assert producer.flush(20) == 0
+    partition_of = {bytes(record.key() or b"").decode(): record.partition() for record in cluster.read("word")}
     assert partition_of == {word: home_of(word, PARTITIONS) for word in words}
     assert len(set(partition_of.values())) == PARTITIONS
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.error import KafkaError
 
 from newsroom.streams import consumer as stream_consumer
@@ -15,6 +16,8 @@ from newsroom.waiting import Deadline, StopFlag, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from support.cluster import MockCluster
 
 
 def _answers(*codes: int) -> Callable[[], int]:
@@ -73,18 +76,12 @@ def test_a_stop_ends_it() -> None:
         patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", Deadline(5), stop)
 
 
-def test_quix_gets_the_answers_of_a_cluster_as_from_its_own_consumer() -> None:
-    producer = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-    addresses = ",".join(f"{node.host}:{node.port}" for node in producer.list_topics(timeout=5).brokers.values())
-    producer.produce("t", b"v", partition=0)
-    assert producer.flush(10) == 0
-    consumer = PatientConsumer({"bootstrap.servers": addresses, "group.id": "g"}, StopFlag())
-    try:
+def test_quix_gets_the_answers_of_a_cluster_as_from_its_own_consumer(cluster: MockCluster) -> None:
+    cluster.send("t", [(None, b"v")], partition=0)
+    with closing(PatientConsumer({"bootstrap.servers": cluster.address, "group.id": "g"}, StopFlag())) as consumer:
         consumer.commit(offsets=[TopicPartition("t", 0, 1)], asynchronous=False)
-        assert [found.offset for found in consumer.committed([TopicPartition("t", 0)], timeout=10)] == [1]
+        assert [part.offset for part in consumer.committed([TopicPartition("t", 0)], timeout=10)] == [1]
         assert consumer.get_watermark_offsets(TopicPartition("t", 0), timeout=10, cached=False) == (0, 1)
-    finally:
-        consumer.close()
 
 
 def test_an_error_of_one_partition_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
