@@ -29,11 +29,12 @@ class Request(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.do_GET()
 
-    def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """Answer with this body, as JSON unless `headers` say otherwise."""
+    def reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        """Answer with this body, as JSON of its length unless `headers` say otherwise."""
         self.send_response(status)
-        for name, value in ({"Content-Type": "application/json", "Content-Length": str(len(body))} | headers).items():
-            self.send_header(name.replace("_", "-"), value)
+        usual = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        for name, value in (usual | (headers or {})).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -47,7 +48,7 @@ class Web(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[Request], None]) -> None:
+    def __init__(self, answer: Callable[[Request], object]) -> None:
         super().__init__(("127.0.0.1", 0), Request)
         self.answer = answer
         self.paths: list[str] = []

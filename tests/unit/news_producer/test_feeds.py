@@ -26,7 +26,7 @@ FEED = b"""<rss version="2.0"><channel><title>Wire</title>
 
 def answer(request: Request) -> None:
     if request.path == "/moved":
-        request.reply(302, Location="http://xn--/")
+        request.reply(302, headers={"Location": "http://xn--/"})
     else:
         request.reply(200 if request.path == "/feed" else 404, FEED)
 

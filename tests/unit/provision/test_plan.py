@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -23,9 +22,13 @@ from provision.main import serve
 from provision.plan import FoundPartition, differences, missing, refuse, summary, unsettled
 from provision.settings import ProvisionSettings
 from provision.subjects import set_up, wait_for_registry
+from support.futures import done
+from support.web import NOBODY
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 SCHEMA = REPOSITORY / "schemas" / "news.avsc"
-NOBODY = "127.0.0.1:9"
 
 
 def found(partitions: int, replicas: tuple[int, ...] = (1, 2, 3)) -> list[FoundPartition]:
@@ -116,17 +119,14 @@ def test_topics_in_sync_are_those_that_were_seen_so() -> None:
 
 def test_a_broker_that_has_not_heard_of_a_new_topic_is_asked_again() -> None:
     cluster = Cluster({"bootstrap.servers": NOBODY}, Wait(Deadline(5)))
-    answers: list[Any] = [KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)), {"retention.ms": "1"}]
+    answers: list[Any] = [
+        KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)),
+        {"retention.ms": SimpleNamespace(value="1")},
+    ]
 
     class Admin:
         def describe_configs(self, asked: list[Any], **_: object) -> dict[Any, Future[Any]]:
-            future: Future[Any] = Future()
-            answer = answers.pop(0)
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
-            else:
-                future.set_result({name: SimpleNamespace(value=value) for name, value in answer.items()})
-            return {asked[0]: future}
+            return {asked[0]: done(answers.pop(0))}
 
     cluster._admin = Admin()
     assert cluster.configs(["news"]) == {"news": {"retention.ms": "1"}}
@@ -140,12 +140,8 @@ class Creating:
         self.answers = list(answers)
 
     def create_topics(self, asked: list[Any], **_: object) -> dict[str, Future[None]]:
-        future: Future[None] = Future()
-        if self.answers:
-            future.set_exception(KafkaException(KafkaError(self.answers.pop(0))))
-        else:
-            future.set_result(None)
-        return {asked[0].topic: future}
+        answer = KafkaException(KafkaError(self.answers.pop(0))) if self.answers else None
+        return {asked[0].topic: done(answer)}
 
 
 def creating(*answers: int) -> tuple[Cluster, Creating]:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from typing_extensions import override
 
 from newsroom.admin import quorum
 from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
 from newsroom_stack import probes
 from newsroom_stack.processes.plan import no_proxy_for_loopback
+from support.futures import done
+from support.web import Web
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from newsroom.settings import KafkaSettings
 
 ADDRESS = "localhost:29092"
@@ -38,13 +38,9 @@ class FakeCluster:
         return self
 
     def describe_cluster(self, **_: object) -> Future[Any]:
-        future: Future[Any] = Future()
-        if self.silent:
-            future.set_exception(KafkaException(KafkaError(KafkaError._TRANSPORT)))
-        else:
-            nodes = [SimpleNamespace(id=number) for number in range(1, self.brokers + 1)]
-            future.set_result(SimpleNamespace(nodes=nodes, controller=nodes[0]))
-        return future
+        nodes = [SimpleNamespace(id=number) for number in range(1, self.brokers + 1)]
+        answer = SimpleNamespace(nodes=nodes, controller=nodes[0])
+        return done(KafkaException(KafkaError(KafkaError._TRANSPORT)) if self.silent else answer)
 
     def describe_quorum(self, settings: KafkaSettings, seconds: float) -> Quorum:
         assert 0 < seconds <= probes.PROBE_SECONDS
@@ -82,24 +78,12 @@ def test_the_quorum_is_asked_only_once_all_brokers_are_there(cluster: FakeCluste
 
 
 def test_a_proxy_is_no_way_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-
-        @override
-        def log_message(self, format: str, *args: object) -> None:
-            return None
-
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
+    with Web(lambda request: request.reply(200)) as server:
         assert probes.http_ready(f"http://localhost:{server.server_port}") is None
-        thread.join(10)
     assert no_proxy_for_loopback() == {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
     monkeypatch.setenv("NO_PROXY", "example.org")
     assert no_proxy_for_loopback()["no_proxy"] == "example.org,localhost,127.0.0.1"

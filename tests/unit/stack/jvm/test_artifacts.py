@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import io
 import os
 import signal
@@ -23,10 +22,14 @@ from newsroom_stack.errors import ArtifactsUnavailable
 from newsroom_stack.jvm import artifacts
 from newsroom_stack.jvm.artifacts import ensure_artifacts
 from newsroom_stack.jvm.progress import DownloadProgress
+from support.waiting import wait_for
+from support.web import Web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from support.web import Request
 
 JAR = b"a jar, as far as a checksum can tell" * 1000
 ONE = "/org/example/one/1.0/one-1.0.jar"
@@ -43,55 +46,38 @@ def registry_archive() -> bytes:
     return archive.getvalue()
 
 
-class Repository:
+class Repository(Web):
     """Serves files. The bodies in `bad` are served first, each once."""
 
     def __init__(self) -> None:
+        super().__init__(self.serve)
         self.files = {ONE: JAR + b"1", TWO: JAR + b"2", REGISTRY: registry_archive()}
         self.bad: dict[str, list[bytes]] = {}
         self.cut: dict[str, int] = {}
         """How often a path's connection still closes halfway."""
         self.endless: set[str] = set()
         """Paths whose download never ends."""
-        self.requests: list[str] = []
-        repository = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                repository.serve(self)
+    @property
+    def requests(self) -> list[str]:
+        """The files that were asked for."""
+        return [path for path in self.paths if path in self.files]
 
-            @override
-            def log_message(self, format: str, *args: object) -> None:
-                return None
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def serve(self, request: http.server.BaseHTTPRequestHandler) -> None:
+    def serve(self, request: Request) -> None:
         path = request.path
         if path not in self.files:
-            request.send_error(404)
+            request.reply(404)
             return
-        self.requests.append(path)
         body = self.bad[path].pop(0) if self.bad.get(path) else self.files[path]
-        request.send_response(200)
-        request.send_header("Content-Length", str(10**9 if path in self.endless else len(body)))
-        request.end_headers()
+        length = 10**9 if path in self.endless else len(body)
         if self.cut.get(path, 0) > 0:
             self.cut[path] -= 1
             body = body[: len(body) // 2]
         with suppress(ConnectionError):  # the client has gone
+            request.reply(200, body, {"Content-Length": str(length)})
             while path in self.endless:
                 request.wfile.write(body)
                 time.sleep(0.01)
-            request.wfile.write(body)
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def lock(self, folder: Path) -> Path:
         entries = [("org.example", "one", "1.0", ONE), ("org.example", "two", "2.0", TWO)]
@@ -136,14 +122,13 @@ class Recorder(DownloadProgress):
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    repository = Repository()
     # The machine's proxy cannot reach the loopback.
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(artifacts, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(artifacts, "LOCK_FILE", repository.lock(tmp_path))
-    monkeypatch.setattr(artifacts, "MavenContext", partial(MavenContext, remote_repos={"test": repository.url}))
-    yield repository
-    repository.close()
+    with Repository() as repository:
+        monkeypatch.setattr(artifacts, "LOCK_FILE", repository.lock(tmp_path))
+        monkeypatch.setattr(artifacts, "MavenContext", partial(MavenContext, remote_repos={"test": repository.url}))
+        yield repository
 
 
 @pytest.fixture
@@ -170,7 +155,7 @@ def test_a_warm_start_neither_downloads_nor_unpacks(
     repository: Repository, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = ensure_artifacts(cache, Recorder())
-    repository.requests.clear()
+    repository.paths.clear()
     monkeypatch.setattr(tarfile, "open", lambda path: pytest.fail(f"unpacked {path}"))
     assert ensure_artifacts(cache, Recorder()) == first
     assert repository.requests == []
@@ -219,8 +204,7 @@ def test_ctrl_c_does_not_wait_for_a_download(repository: Repository, cache: Path
     recorder = Recorder()
 
     def interrupt() -> None:
-        while not recorder.bytes:
-            time.sleep(0.01)
+        wait_for("the first bytes", lambda: recorder.bytes)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
@@ -235,7 +219,7 @@ def test_what_came_before_the_network_went_is_kept(repository: Repository, cache
     with pytest.raises(ArtifactsUnavailable):
         ensure_artifacts(cache, Recorder())
     repository.files[TWO] = two
-    repository.requests.clear()
+    repository.paths.clear()
     ensure_artifacts(cache, Recorder())
     assert repository.requests == [TWO]
 
@@ -249,7 +233,7 @@ def test_a_full_cache_needs_no_network(repository: Repository, cache: Path) -> N
 @pytest.mark.parametrize("damage", [b"", JAR, b"x" * (len(JAR) + 1)], ids=["empty", "cut", "same size"])
 def test_a_damaged_cached_file_is_replaced(repository: Repository, cache: Path, damage: bytes) -> None:
     one = ensure_artifacts(cache, Recorder()).kafka_classpath[0]
-    repository.requests.clear()
+    repository.paths.clear()
     times = one.stat()
     one.write_bytes(damage)
     os.utime(one, ns=(times.st_atime_ns, times.st_mtime_ns))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import OFFSET_INVALID
@@ -12,6 +11,10 @@ from confluent_kafka import OFFSET_INVALID
 from newsroom_stack.errors import StackError
 from newsroom_stack.pipeline import observe
 from newsroom_stack.pipeline.observe import Observer
+from support.futures import done
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class FakeAdmin:
@@ -24,12 +27,9 @@ class FakeAdmin:
         return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions={0: None, 1: None})})
 
     def list_offsets(self, asked: dict[Any, Any], **_: object) -> dict[Any, Future[Any]]:
-        answers: dict[Any, Future[Any]] = {item: Future() for item in asked}
-        for item, future in answers.items():
-            silent = item.partition == 1 and self.silent_for > 0
-            future.set_result(SimpleNamespace(offset=OFFSET_INVALID if silent else 7))
+        silent = {item for item in asked if item.partition == 1 and self.silent_for > 0}
         self.silent_for -= 1
-        return answers
+        return {item: done(SimpleNamespace(offset=OFFSET_INVALID if item in silent else 7)) for item in asked}
 
 
 @pytest.fixture(autouse=True)
