@@ -1,31 +1,50 @@
-"""Judges the result of a synchronous commit."""
+"""Commits the offsets of processed records, and judges the cluster's answer."""
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
-from newsroom.kafka_errors import FENCED, REBALANCING, UNREACHABLE
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from avro_consumer import metrics
+from avro_consumer.errors import CommitRefused, MemberFenced
+from newsroom.background import in_background
+from newsroom.kafka_errors import FENCED, REBALANCING, UNREACHABLE, kafka_error
+from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from concurrent.futures import Future
 
-    from confluent_kafka import KafkaError
+log = get_logger(__name__)
+
+COMMIT_SECONDS = 3.0
+"""librdkafka retries a synchronous commit while brokers hang (30 s and more in tests) and runs no callback meanwhile.
+One commit and the close together stay below SIGTERM's ten seconds."""
 
 
 class CommitResult(Enum):
-    """What a commit's errors mean for the member."""
+    """What a commit's errors mean for the member. The value is the metric's label."""
 
-    OK = auto()
+    OK = "ok"
     """The cluster accepted every offset."""
-    REBALANCED = auto()
+    REBALANCED = "rebalanced"
     """The group rebalances: the new owner of a partition reads its records again."""
-    UNREACHABLE = auto()
+    UNREACHABLE = "unreachable"
     """The cluster cannot accept the offsets now: the next commit includes them."""
-    FENCED = auto()
+    FENCED = "fenced"
     """Another process took the member's identity."""
-    REFUSED = auto()
+    REFUSED = "refused"
     """The cluster refuses the offsets, and a retry does not change that."""
+
+
+RETRIES = {
+    CommitResult.REBALANCED: "the cluster refused the commit during a rebalance; the new owner reads the records again",
+    CommitResult.UNREACHABLE: "the cluster did not accept the commit; the next commit includes these offsets",
+}
+"""The log line for a failed commit after which the member continues."""
 
 
 def classify(errors: Mapping[int, KafkaError]) -> CommitResult:
@@ -38,3 +57,72 @@ def classify(errors: Mapping[int, KafkaError]) -> CommitResult:
     if codes <= REBALANCING | UNREACHABLE or all(error.retriable() for error in errors.values()):
         return CommitResult.UNREACHABLE
     return CommitResult.FENCED if codes & FENCED else CommitResult.REFUSED
+
+
+class Committer:
+    """Keeps the next offset of each partition until the cluster has accepted it."""
+
+    def __init__(self, client: Consumer, topic: str) -> None:
+        self._client = client
+        self._topic = topic
+        self._offsets: dict[int, int] = {}
+        self._call: Future[list[TopicPartition]] | None = None
+        self.unreachable = False
+        """Whether the last commit found no broker that could accept it."""
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the last commit exceeded its time and still runs."""
+        return self._call is not None and not self._call.done()
+
+    def note(self, offsets: Mapping[int, int]) -> None:
+        """Note what to commit: partition to the offset after its last processed record."""
+        self._offsets |= offsets
+
+    def forget(self, partition: int) -> None:
+        """Drop the offset of a partition that has another owner."""
+        self._offsets.pop(partition, None)
+
+    def commit(self, only: Iterable[int] | None = None) -> None:
+        """Commit the noted offsets and wait for the answer; the next commit includes offsets that were not accepted.
+
+        Raises:
+            CommitRefused: the cluster refuses the group's offsets.
+            MemberFenced: another process has this member's identity.
+        """
+        chosen = self._offsets if only is None else {p: self._offsets[p] for p in only if p in self._offsets}
+        # Only one commit runs at a time, so that an old one cannot overwrite a newer one.
+        if not chosen or self.hangs:
+            return
+        errors = self._errors([TopicPartition(self._topic, partition, offset) for partition, offset in chosen.items()])
+        for partition in [partition for partition in chosen if partition not in errors]:
+            del self._offsets[partition]
+        self.unreachable = any(error.code() in UNREACHABLE for error in errors.values())
+        self._act(classify(errors), errors)
+
+    def _errors(self, offsets: list[TopicPartition]) -> dict[int, KafkaError]:
+        """Send a commit and return the errors of the partitions that have one."""
+        try:
+            self._call = in_background(partial(self._client.commit, offsets=offsets, asynchronous=False))
+            answers = self._call.result(COMMIT_SECONDS)
+        except KafkaException as error:
+            return dict.fromkeys((offset.partition for offset in offsets), kafka_error(error))
+        except TimeoutError:
+            late = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - librdkafka's own codes begin so
+            return dict.fromkeys((offset.partition for offset in offsets), late)
+        return {answer.partition: answer.error for answer in answers if answer.error is not None}
+
+    def _act(self, result: CommitResult, errors: Mapping[int, KafkaError]) -> None:
+        metrics.COMMITS.labels(result.value).inc()
+        if result is CommitResult.OK:
+            return
+        reason = next(iter(errors.values())).str()
+        partitions = sorted(errors)
+        if result is CommitResult.FENCED:
+            raise MemberFenced(reason)
+        if result is CommitResult.REFUSED:
+            raise CommitRefused(
+                f"the cluster refuses the offsets of {self._topic} partitions {partitions}: {reason}; check the "
+                "group's permissions and its other members, then start again"
+            )
+        log.warning(RETRIES[result], partitions=partitions, why=reason)

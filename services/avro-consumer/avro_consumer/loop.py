@@ -47,7 +47,7 @@ class Source(Protocol):
     def put_back(self, records: Sequence[Record]) -> None:
         """Take back the unread records of the last `take`; the next `take` returns them."""
 
-    def done(self, progress: Mapping[int, int]) -> None:
+    def done(self, offsets: Mapping[int, int]) -> None:
         """Note the next offset of each partition after its records have taken effect."""
 
     def commit(self) -> None:

@@ -1,29 +1,27 @@
-"""A member of a consumer group: its partitions, its records, and the commits of its offsets."""
+"""A member of a consumer group: its partitions and their records."""
 
 from __future__ import annotations
 
 import json
 import logging
-import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from avro_consumer import metrics
-from avro_consumer.background import in_background
-from avro_consumer.commits import CommitResult, classify
+from avro_consumer.brokers import BrokerWatch
+from avro_consumer.commits import Committer
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.records import Record
+from newsroom.background import in_background
 from newsroom.errors import ClusterUnavailable, NotYet, SettingsError
-from newsroom.kafka_errors import UNREACHABLE, kafka_error, reason_of
+from newsroom.kafka_errors import reason_of
 from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
 from newsroom.waiting import Deadline, Wait, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from concurrent.futures import Future
     from types import TracebackType
 
     from newsroom.health import Health
@@ -32,22 +30,16 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 MEMBERSHIP = "group membership"
-BROKERS = "brokers"
 """What the member needs to be ready."""
 
 TAKE_SECONDS = 0.2
 """`consume` returns a full batch, or what it has after this time."""
 
-COMMIT_SECONDS = 3.0
 CLOSE_SECONDS = 4.0
-"""librdkafka retries a synchronous commit while brokers hang (30 s and more in tests) and runs no callback meanwhile.
-One commit and the close together stay below SIGTERM's ten seconds."""
+"""How long the member waits until it has left the group. `close` hangs while brokers hang."""
 
 METADATA_SECONDS = 2.0
 """The timeout of one metadata request. The member retries until its start timeout."""
-
-BROKER_LOSS_SECONDS = 10.0
-"""A member without a broker for this long is not ready. A broker restarts in less time."""
 
 SETTLED_MILLISECONDS = 1000
 """With KIP-848 a member without partitions never leaves the state `init`. This long after it finds the coordinator,
@@ -55,21 +47,6 @@ its first heartbeat has been answered."""
 
 EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "lost": "partitions lost"}
 """What a rebalance did, and the log line for it."""
-
-LABELS = {
-    CommitResult.OK: "ok",
-    CommitResult.REBALANCED: "rebalanced",
-    CommitResult.UNREACHABLE: "unreachable",
-    CommitResult.FENCED: "refused",
-    CommitResult.REFUSED: "refused",
-}
-"""The metric's label for each result of a commit."""
-
-RETRIES = {
-    CommitResult.REBALANCED: "the cluster refused the commit during a rebalance; the new owner reads the records again",
-    CommitResult.UNREACHABLE: "the cluster did not accept the commit; the next commit includes these offsets",
-}
-"""The log line for a failed commit after which the member continues."""
 
 
 class Member:
@@ -85,16 +62,12 @@ class Member:
         self._health = health
         self._kip_848 = config.get("group.protocol") == "consumer"
         self._owned: set[int] = set()
-        self._done: dict[int, int] = {}
-        """The offsets to commit: partition to the next offset to read."""
         self._held: list[Record] = []
         """Records from the client that `take` has not returned yet."""
-        self._no_broker_since: float | None = None
+        self._brokers = BrokerWatch(health)
         self._fatal: str | None = None
         self._last_error = ""
         self._closing = False
-        self._unreachable = False
-        self._committing: Future[list[TopicPartition]] | None = None
         self.joined = False
         """Whether this member has joined the group. It may have no partitions."""
         callbacks = {"error_cb": self._on_error, "stats_cb": self._on_stats}
@@ -102,6 +75,7 @@ class Member:
             self._consumer = client({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
         except KafkaException as error:
             raise SettingsError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
+        self._committer = Committer(self._consumer, topic)
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +86,7 @@ class Member:
         # close() runs the revoke callback, which commits, and then leaves the group.
         self._closing = True
         try:
-            if self._commit_hangs():
+            if self._committer.hangs:
                 raise TimeoutError  # noqa: TRY301 - closing the client during a commit is not safe
             in_background(self._consumer.close).result(CLOSE_SECONDS)
         except TimeoutError:
@@ -147,6 +121,11 @@ class Member:
             ),
         )
 
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partitions that this member owns now."""
+        return frozenset(self._owned)
+
     def subscribe(self) -> None:
         """Join the group."""
         self._consumer.subscribe(
@@ -171,7 +150,7 @@ class Member:
             elif message.partition() in self._owned:
                 self._held.append(_record(message))
         if self._fatal is not None:
-            raise _fenced(self._fatal)
+            raise MemberFenced(self._fatal)
         records, self._held = self._held[:limit], self._held[limit:]
         return records
 
@@ -179,9 +158,9 @@ class Member:
         """Take back unread records of the last `take`. The next `take` returns those of partitions still owned."""
         self._held[:0] = records
 
-    def done(self, progress: Mapping[int, int]) -> None:
+    def done(self, offsets: Mapping[int, int]) -> None:
         """Note which records have taken effect: partition to the offset after its last record."""
-        self._done |= progress
+        self._committer.note(offsets)
 
     def commit(self, only: Iterable[int] | None = None) -> None:
         """Commit the noted offsets and wait for the answer; the next commit includes offsets that were not accepted.
@@ -190,44 +169,9 @@ class Member:
             CommitRefused: the cluster refuses the group's offsets.
             MemberFenced: another process has this member's identity.
         """
-        chosen = self._done if only is None else {p: self._done[p] for p in only if p in self._done}
         # Without brokers every commit would wait for its timeout, and delay the end beyond SIGTERM's limit.
-        # Only one commit runs at a time, so that an old one cannot overwrite a newer one.
-        down = self._no_broker_since is not None or (self._closing and self._unreachable)
-        if not chosen or down or self._commit_hangs():
-            return
-        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in chosen.items()]
-        try:
-            self._committing = in_background(partial(self._consumer.commit, offsets=offsets, asynchronous=False))
-            results = self._committing.result(COMMIT_SECONDS)
-            errors = {result.partition: result.error for result in results if result.error is not None}
-        except KafkaException as error:
-            errors = dict.fromkeys(chosen, kafka_error(error))
-        except TimeoutError:
-            errors = dict.fromkeys(chosen, KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001
-        for partition in [partition for partition in chosen if partition not in errors]:
-            del self._done[partition]
-        self._judge(errors)
-
-    def _commit_hangs(self) -> bool:
-        return self._committing is not None and not self._committing.done()
-
-    def _judge(self, errors: dict[int, KafkaError]) -> None:
-        self._unreachable = any(error.code() in UNREACHABLE for error in errors.values())
-        result = classify(errors)
-        metrics.COMMITS.labels(LABELS[result]).inc()
-        if result is CommitResult.OK:
-            return
-        text = next(iter(errors.values())).str()
-        partitions = sorted(errors)
-        if result is CommitResult.FENCED:
-            raise _fenced(text)
-        if result is CommitResult.REFUSED:
-            raise CommitRefused(
-                f"the cluster refuses the offsets of {self._topic} partitions {partitions}: {text}; check the "
-                "group's permissions and its other members, then start again"
-            )
-        log.warning(RETRIES[result], partitions=partitions, why=text)
+        if not self._brokers.silent and not (self._closing and self._committer.unreachable):
+            self._committer.commit(only)
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # Cooperative rebalancing and KIP-848 name only the new partitions. The others stay.
@@ -256,7 +200,7 @@ class Member:
     def _drop(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             self._owned.discard(number)
-            self._done.pop(number, None)
+            self._committer.forget(number)
         self._held = [record for record in self._held if record.partition in self._owned]
 
     def _note(self, event: str, partitions: list[TopicPartition]) -> None:
@@ -278,7 +222,7 @@ class Member:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
             self._fatal = error.str()
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
-            self._no_broker()
+            self._brokers.none_answers(self._last_error)
         elif error.code() == KafkaError._TRANSPORT:  # noqa: SLF001
             log.debug("a broker connection failed", error=error.str())
         else:
@@ -287,36 +231,15 @@ class Member:
     def _on_stats(self, text: str) -> None:
         stats = json.loads(text)
         if any(broker["state"] in {"UP", "UPDATE"} for broker in stats["brokers"].values()):
-            self._brokers_answer()
+            self._brokers.one_answers()
         else:
-            self._no_broker()
+            self._brokers.none_answers(self._last_error)
         group = stats.get("cgrp", {})
         settled = group.get("state") == "up" and group.get("stateage", 0) >= SETTLED_MILLISECONDS
         if group.get("join_state") == "steady" or (
-            self._kip_848 and settled and group["join_state"] == "init" and self._no_broker_since is None
+            self._kip_848 and settled and group["join_state"] == "init" and not self._brokers.silent
         ):
             self._reached_membership()
-
-    def _no_broker(self) -> None:
-        now = time.monotonic()
-        if self._no_broker_since is None:
-            self._no_broker_since = now
-            log.warning("no broker answers, retrying", error=self._last_error)
-        elif now - self._no_broker_since >= BROKER_LOSS_SECONDS:
-            self._health.lost(BROKERS, f"no broker has answered for {now - self._no_broker_since:.0f} s")
-
-    def _brokers_answer(self) -> None:
-        if self._no_broker_since is not None:
-            self._no_broker_since = None
-            log.info("brokers answer again")
-        self._health.reached(BROKERS)
-
-
-def _fenced(why: str) -> MemberFenced:
-    return MemberFenced(
-        f"this group member cannot continue: {why}; if another process uses the same group.instance.id, stop one of "
-        "them or give it another --state-dir"
-    )
 
 
 def _numbers(partitions: Iterable[TopicPartition]) -> list[int]:

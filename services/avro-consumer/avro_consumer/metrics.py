@@ -15,5 +15,5 @@ DEAD_LETTERS = Counter(
 REBALANCES = Counter("newsroom_consumer_rebalances_total", "Rebalance callbacks: assigned, revoked, lost.", ["event"])
 ASSIGNED = Gauge("newsroom_consumer_assigned_partitions", "Partitions that this member owns now.")
 COMMITS = Counter(
-    "newsroom_consumer_commits_total", "Synchronous commits: ok, rebalanced, unreachable, refused.", ["result"]
+    "newsroom_consumer_commits_total", "Synchronous commits: ok, rebalanced, unreachable, fenced, refused.", ["result"]
 )

@@ -1,217 +1,185 @@
-"""The avro-consumer as a group member, on a mock cluster: commits, rebalances, poison, outages."""
+"""A member of a group over a stand-in of its client: callbacks, records, outages, fatal errors, its end."""
 
 from __future__ import annotations
 
 import json
-import re
 import threading
-import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from avro_consumer import main as service
-from avro_consumer.member import MEMBERSHIP, Member
-from avro_consumer.settings import AvroConsumerSettings
-from newsroom.errors import ClusterUnavailable, DeliveryFailed, RegistryUnavailable
+from avro_consumer import brokers, commits
+from avro_consumer.errors import MemberFenced
+from avro_consumer.member import MEMBERSHIP, TAKE_SECONDS, Member
+from newsroom.errors import SettingsError
 from newsroom.health import Health
-from newsroom.schemas.avro import AvroEncoder, read_schema
-from newsroom.schemas.registry import register, registry_client
-from newsroom.waiting import StopFlag
-from newsroom_stack.layout import REPOSITORY
-from support.cluster import PARTITIONS, MockCluster
-from support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-SCHEMA = REPOSITORY / "schemas" / "news.avsc"
+    from collections.abc import Callable
 
 
-@dataclass
-class Bench:
-    """Settings for one topic and group of their own."""
+class FakeClient:
+    """Stands in for the client where a broker would have to fail in a certain way."""
 
-    cluster: MockCluster
-    folder: Path
-    topic: str
-    dlq: str
-    registry: str = field(default_factory=lambda: f"mock://{uuid.uuid4()}")
-    group: str = field(default_factory=lambda: uuid.uuid4().hex)
+    def __init__(self, code: int | None = None) -> None:
+        self.code = code
+        self.commits: list[dict[int, int]] = []
+        self.waits: list[tuple[int, float]] = []
+        self.batches: list[Callable[[], list[FakeMessage]]] = []
+        self.callbacks: dict[str, Any] = {}
 
-    def settings(self, **changes: object) -> AvroConsumerSettings:
-        defaults: dict[str, Any] = {
-            "bootstrap_servers": self.cluster.address,
-            "registry_url": self.registry,
-            "format": "string",
-            "topic": self.topic,
-            "dlq_topic": self.dlq,
-            "group": self.group,
-            "sink": self.folder / "sink",
-            "state_dir": self.folder / "state",
-            "session_timeout": 6.0,
-        }
-        return AvroConsumerSettings(**(defaults | changes))
+    def subscribe(self, _: list[str], **callbacks: object) -> None:
+        self.callbacks |= callbacks
 
-    def run(self, **changes: object) -> None:
-        service.serve(self.settings(**changes), StopFlag())
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
+        assert not asynchronous
+        self.commits.append({offset.partition: offset.offset for offset in offsets})
+        if self.code is not None:
+            raise KafkaException(KafkaError(self.code))
+        return offsets
 
-    def sunk(self) -> list[dict[str, Any]]:
-        files = sorted((self.folder / "sink").glob("*.jsonl"))
-        return [json.loads(line) for file in files for line in file.read_text().rpartition("\n")[0].splitlines()]
+    def consume(self, room: int, seconds: float) -> list[FakeMessage]:
+        self.waits.append((room, seconds))
+        return self.batches.pop(0)() if self.batches else []
 
-    def values(self) -> list[Any]:
-        return sorted(entry["value"] for entry in self.sunk())
-
-    def committed(self) -> int:
-        """The sum of the group's offsets."""
-        return self.cluster.committed(self.group, self.topic)
-
-    def send(self, *values: bytes, partition: int | None = None) -> None:
-        self.cluster.send(self.topic, [(f"key{number}", value) for number, value in enumerate(values)], partition)
+    def rebalance(self, event: str, *numbers: int) -> None:
+        self.callbacks[event](self, [TopicPartition("news", number) for number in numbers])
 
 
-@pytest.fixture
-def bench(cluster: MockCluster, tmp_path: Path) -> Bench:
-    return Bench(cluster, tmp_path, cluster.topic(), cluster.topic())
+def member_of(client: FakeClient, health: Health | None = None) -> Member:
+    def build(config: dict[str, Any], **_: object) -> FakeClient:
+        client.callbacks |= config
+        return client
+
+    member = Member({"group.id": "g"}, "news", health or Health(MEMBERSHIP), client=build)
+    member.subscribe()
+    return member
 
 
-def test_a_restart_reads_nothing_twice_and_nothing_less(bench: Bench) -> None:
-    bench.send(*(b"a%d" % number for number in range(8)))
-    bench.run(count=8)
-    assert bench.committed() == 8
-    bench.send(*(b"b%d" % number for number in range(4)))
-    bench.run(count=4)
-    assert bench.values() == sorted([f"a{number}" for number in range(8)] + [f"b{number}" for number in range(4)])
+class FakeMessage:
+    def __init__(self, partition: int, offset: int = 0) -> None:
+        self._partition = partition
+        self._offset = offset
+
+    def error(self) -> None:
+        return None
+
+    def partition(self) -> int:
+        return self._partition
+
+    def topic(self) -> str:
+        return "news"
+
+    def offset(self) -> int:
+        return self._offset
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1700000000000
+
+    def key(self) -> None:
+        return None
+
+    value = headers = key
 
 
-def test_avro_poison_goes_to_the_dead_letter_topic_and_the_consumer_goes_on(bench: Bench) -> None:
-    registry = registry_client(bench.settings())
-    schema = read_schema(SCHEMA)
-    encoder = AvroEncoder(schema, register(registry, "news-value", schema))
-    good = encoder.encode({"title": "Rain", "media": "BBC"})
-    bench.send(good, b"poison", good, partition=2)
-    with pytest.MonkeyPatch.context() as patch:
-        # The in-memory registry belongs to its client object.
-        patch.setattr(service, "registry_client", lambda *_, **__: registry)
-        bench.run(format="avro", count=3)
-    assert [entry["value"] for entry in bench.sunk()] == [{"title": "Rain", "media": "BBC"}] * 2
-    assert bench.committed() == 3
-    (letter,) = bench.cluster.read(bench.dlq)
-    assert (letter.key(), letter.value()) == (b"key1", b"poison")
-    headers = dict(letter.headers())
-    assert headers["trace"] == b"1"
-    assert headers["dlq.origin.topic"] == bench.topic.encode()
-    assert (headers["dlq.origin.partition"], headers["dlq.origin.offset"]) == (b"2", b"1")
-    assert b"unknown magic byte" in headers["dlq.error"]
-    assert headers["dlq.consumer.group"] == bench.group.encode()
+def test_revoked_partitions_are_committed_inside_the_callback_and_lost_ones_never() -> None:
+    client = FakeClient()
+    member = member_of(client)
+    client.rebalance("on_assign", 0, 1, 2)
+    member.done({0: 10, 1: 20, 2: 30})
+    client.rebalance("on_lost", 2)
+    client.rebalance("on_revoke", 1)
+    assert client.commits == [{1: 20}]
+    member.commit()
+    assert client.commits == [{1: 20}, {0: 10}]
+    assert member.owned == {0}
 
 
-def test_an_undeliverable_dead_letter_stops_the_consumer_and_commits_nothing(bench: Bench) -> None:
-    bench.send(b"good", b"\xff", b"good", partition=0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AvroConsumerSettings, "producer_config", lambda *_: {"bootstrap.servers": "127.0.0.1:9"})
-        with pytest.raises(DeliveryFailed, match=f"could not be delivered to {bench.dlq} .*not committed"):
-            bench.run(count=3, dlq_timeout=0.3)
-    assert bench.committed() == 0
-    bench.run(count=3)
-    assert bench.committed() == 3
-    assert len(bench.cluster.read(bench.dlq)) == 1
+def test_a_client_is_not_closed_under_a_commit_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits, "COMMIT_SECONDS", 0.05)
+    client = FakeClient()
+    answer = threading.Event()
+    client.commit = lambda **_: answer.wait(10)  # type: ignore[method-assign, assignment]
+    with member_of(client) as member:
+        member.done({0: 10})
+        member.commit()
+    answer.set()  # FakeClient has no close(): it was not called
 
 
-def test_a_silent_registry_stops_the_consumer_and_commits_nothing(bench: Bench) -> None:
-    registry = registry_client(bench.settings())
-
-    def silent(*_: object) -> None:
-        raise OSError("connection refused")
-
-    bench.send(b"\0\0\0\0\1x", partition=0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "get_schema", silent)
-        patch.setattr(service, "registry_client", lambda *_, **__: registry)
-        with pytest.raises(RegistryUnavailable, match=f"no schema for {bench.topic} partition 0 offset 0 within"):
-            bench.run(format="avro", registry_timeout=0.3)
-    assert bench.committed() == 0
-    assert bench.cluster.read(bench.dlq) == []
-
-
-def test_a_wrong_registry_address_is_found_out_before_the_first_record(bench: Bench) -> None:
-    bench.send(b"\0\0\0\0\1x", partition=0)
-    with pytest.raises(RegistryUnavailable, match=rf"no schema for topic {bench.topic} within 0\.2 s: .*not answer"):
-        bench.run(format="avro", registry_url="http://127.0.0.1:9", registry_timeout=0.2)
-    assert bench.committed() == 0
+@pytest.mark.parametrize(
+    "error",
+    [
+        KafkaError(KafkaError.FENCED_INSTANCE_ID, "fenced by another", fatal=True),
+        # What the error callback is given for the same.
+        KafkaError(KafkaError._FATAL, "fenced by another"),
+    ],
+)
+def test_a_fatal_error_ends_the_member_with_a_sentence(error: KafkaError) -> None:
+    client = FakeClient()
+    member = member_of(client)
+    client.callbacks["error_cb"](error)
+    with pytest.raises(MemberFenced, match=r"fenced by another; if another process"):
+        member.take(1)
 
 
-def test_a_second_member_takes_over_half_and_nothing_is_lost(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    stops = [StopFlag(), StopFlag()]
-    members = [threading.Thread(target=service.serve, args=(bench.settings(), stop)) for stop in stops]
-    sent = [b"%04d" % number for number in range(200)]
-    second = bench.folder / "sink" / "consumed-1.jsonl"
-
-    def second_reads_the_trickle() -> bool:
-        more = [b"%04d" % number for number in range(len(sent), len(sent) + 4)]
-        bench.send(*more)
-        sent.extend(more)
-        return bool(second.read_text())
-
-    try:
-        members[0].start()
-        bench.send(*sent)
-        wait_for("the first member reads alone", lambda: len(bench.sunk()) == len(sent))
-        members[1].start()
-        wait_for("the second member takes a slot", second.exists)
-        wait_for("the second member reads", second_reads_the_trickle)
-        wait_for("both read the rest", lambda: len(set(bench.values())) == len(sent))
-        wait_for("both have committed it", lambda: bench.committed() == len(sent))
-    finally:
-        for stop in stops:
-            stop.set()
-        for member in members:
-            member.join(15)
-    assert not any(member.is_alive() for member in members)
-    assert sorted(set(bench.values())) == [value.decode() for value in sent]
-    for file in (bench.folder / "sink").glob("*.jsonl"):
-        read = [json.loads(line)["value"] for line in file.read_text().splitlines()]
-        assert len(read) == len(set(read)), f"a member read its own records again: {file}"
-    # A broker takes the commit that comes before partitions are handed over, the mock refuses it when another
-    # rebalance has begun: then, and only then, the new owner reads again.
-    output = capsys.readouterr().out
-    handed_over = re.search(r"partitions revoked .*partitions=(\[[\d, ]+\])", output)
-    assert handed_over
-    refused = re.search(rf"refused the commit during a rebalance.*partitions={re.escape(handed_over[1])}", output)
-    assert len(bench.sunk()) == len(sent) or refused
-    assert bench.committed() == len(sent)
+def test_without_brokers_for_long_the_member_is_not_ready_and_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 100.0
+    monkeypatch.setattr("avro_consumer.brokers.time.monotonic", lambda: clock)
+    client = FakeClient()
+    health = Health(MEMBERSHIP)
+    member = member_of(client, health)
+    client.rebalance("on_assign", 0)
+    member.done({0: 1})
+    down, up = (
+        json.dumps({"brokers": {"b": {"state": state}}, "cgrp": {"join_state": "steady"}}) for state in ("DOWN", "UP")
+    )
+    client.callbacks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    member.commit()
+    assert health.ready()[0]
+    clock += brokers.LOSS_SECONDS
+    client.callbacks["stats_cb"](down)
+    assert not health.ready()[0]
+    assert client.commits == []
+    client.callbacks["stats_cb"](up)
+    member.commit()
+    assert health.ready()[0]
+    assert client.commits == [{0: 1}]
 
 
-def test_a_member_without_partitions_is_ready_too(bench: Bench) -> None:
-    bench.cluster.gather_members(500)
-    members = [
-        (health, Member(bench.settings().member_config(None), bench.topic, health))
-        for health in (Health(MEMBERSHIP) for _ in range(PARTITIONS + 1))
+def test_records_of_partitions_that_left_within_the_same_batch_are_dropped() -> None:
+    client = FakeClient()
+    member = member_of(client)
+    client.rebalance("on_assign", 0, 1)
+
+    def consume() -> list[FakeMessage]:
+        client.rebalance("on_revoke", 1)
+        return [FakeMessage(0), FakeMessage(1)]
+
+    client.batches = [consume]
+    assert [record.partition for record in member.take(10)] == [0]
+
+
+def test_records_that_are_put_back_come_first_while_their_partition_is_ours() -> None:
+    client = FakeClient()
+    member = member_of(client)
+    client.rebalance("on_assign", 0, 1)
+    client.batches = [
+        lambda: [FakeMessage(0, 1), FakeMessage(1, 1), FakeMessage(0, 2)],
+        lambda: [FakeMessage(0, 3)],
+        lambda: [FakeMessage(0, 4)],
     ]
-    try:
-        for health, member in members:
-            assert not health.ready()[0]
-            member.subscribe()
-
-        def settled() -> bool:
-            for _, member in members:
-                member.take(1)
-            return sorted(len(member._owned) for _, member in members) == [0, 1, 1, 1, 1]
-
-        wait_for("five members of four partitions", settled)
-        assert all(health.ready()[0] for health, _ in members)
-    finally:
-        for _, member in members:
-            member.__exit__(None, None, None)
+    first = member.take(3)
+    member.put_back(first[1:])
+    client.rebalance("on_revoke", 1)
+    assert [(record.partition, record.offset) for record in member.take(1)] == [(0, 2)]
+    # The client is asked in every turn, which keeps the membership, but waited for only when nothing is held.
+    assert client.waits == [(3, TAKE_SECONDS), (1, 0)]
+    assert [record.offset for record in member.take(5)] == [3, 4]
+    assert member.take(5) == []
 
 
-def test_an_idle_member_ends(bench: Bench) -> None:
-    bench.run(idle_exit=0.5)
-    assert bench.sunk() == []
-
-
-def test_a_cluster_that_is_not_there_is_a_sentence(bench: Bench) -> None:
-    with pytest.raises(ClusterUnavailable, match=r"no broker answers .* after 0\.1 s: start the cluster"):
-        bench.run(bootstrap_servers="127.0.0.1:9", start_timeout=0.1)
+def test_a_ca_file_that_is_missing_is_a_settings_error() -> None:
+    config = {"group.id": "g", "security.protocol": "SSL", "ssl.ca.location": "/none.pem", "log_level": 0}
+    with pytest.raises(SettingsError, match=r"refuses its settings: .*ssl\.ca\.location failed"):
+        Member(config, "news", Health(MEMBERSHIP))
