@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, request
 
-from status_api.pipeline import Pipeline, pipeline
 from status_api.problems import problem
-from status_api.responses import cluster_figures, current_reading, current_roles, tagged
+from status_api.responses import cluster_figures, json_response, latest_snapshot, pipeline_figures, tagged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from status_api.model import Group, Partition, Snapshot, Topic
-    from status_api.store import Reading
+    from status_api.model import Group, Partition, Snapshot, TopicState
+    from status_api.store import LatestSnapshot
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -73,34 +71,33 @@ def group(group_id: str) -> Response:
 
 
 @blueprint.get("/pipeline")
-def pipeline_figures() -> Response:
+def pipeline() -> Response:
     """Answer with the live figures of the pipeline."""
-    return _answer(lambda snapshot: pipeline_json(pipeline(snapshot, current_roles()), snapshot))
+    return _answer(pipeline_json)
 
 
 def _answer(render: Callable[[Snapshot], dict[str, Any] | Response], *, internal: bool = False) -> Response:
-    reading = current_reading()
-    if reading.snapshot is None:
-        reason = f" The last attempt failed: {reading.last_error}" if reading.last_error else ""
+    latest = latest_snapshot()
+    if latest.snapshot is None:
+        reason = f" The last attempt failed: {latest.last_error}" if latest.last_error else ""
         return problem(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
-    body = render(reading.snapshot.visible(internal=internal or request.args.get("internal") == "true"))
+    body = render(latest.snapshot.visible(internal=internal or request.args.get("internal") == "true"))
     if isinstance(body, Response):
         return body
-    text = json.dumps(_envelope(reading, reading.snapshot) | body, ensure_ascii=False)
-    return tagged(Response(text + "\n", content_type="application/json"), reading)
+    return tagged(json_response(_envelope(latest, latest.snapshot) | body), latest)
 
 
-def _envelope(reading: Reading, snapshot: Snapshot) -> dict[str, Any]:
+def _envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "snapshot_id": snapshot.id,
         "collected_at": snapshot.collected_at.isoformat().replace("+00:00", "Z"),
-        "age_seconds": round(reading.age_seconds or 0.0, 3),
-        "stale": reading.stale,
-        "error": reading.last_error or snapshot.error,
+        "age_seconds": round(latest.age_seconds or 0.0, 3),
+        "stale": latest.stale,
+        "error": latest.last_error or snapshot.error,
     }
 
 
-def topic_json(topic: Topic) -> dict[str, Any]:
+def topic_json(topic: TopicState) -> dict[str, Any]:
     """Return a topic without its partitions."""
     return {
         "name": topic.name,
@@ -139,16 +136,10 @@ def group_json(group: Group) -> dict[str, Any]:
     }
 
 
-def pipeline_json(figures: Pipeline, snapshot: Snapshot) -> dict[str, Any]:
-    """Return the figures with topics and groups by name, flat enough for a shell script."""
-    stages = {name: asdict(getattr(figures, name)) for name in ("consumer", "wordcount", "join", "connector")}
-    tables = figures.tables
-    return {
-        "records": figures.records,
-        "produced": figures.produced,
-        "produced_total": figures.produced_total,
-        "dead_letters": figures.dead_letters,
-        "stages": stages,
+def pipeline_json(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the pipeline's figures with topics and groups by name, flat enough for a shell script."""
+    figures, tables = pipeline_figures(snapshot), snapshot.tables
+    return asdict(figures) | {
         "consumed": {group.id: group.committed for group in snapshot.groups},
         "lag": {group.id: group.lag for group in snapshot.groups},
         "connector_lines": figures.connector_lines,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
@@ -12,12 +11,13 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from status_api import api, page
 from status_api.metrics import SnapshotMetrics
-from status_api.pipeline import Roles
 from status_api.problems import install_problems
+from status_api.responses import json_response
 
 if TYPE_CHECKING:
     from newsroom.health import Health
-    from status_api.store import SnapshotSource
+    from status_api.settings import StatusSettings
+    from status_api.store import SnapshotStore
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -32,16 +32,16 @@ SECURITY_HEADERS = {
 METHODS = ["GET", "HEAD"]
 
 
-def create_app(source: SnapshotSource, health: Health, roles: Roles | None = None) -> Flask:
-    """Create the application that serves the snapshots of `source`."""
+def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -> Flask:
+    """Create the application that serves the snapshots of a store."""
     app = Flask(__name__)
-    app.extensions["snapshots"] = source
-    app.extensions["roles"] = roles or Roles()
+    app.extensions["snapshots"] = store
+    app.extensions["settings"] = settings
     app.register_blueprint(api.blueprint)
     app.register_blueprint(page.blueprint)
     install_problems(app)
-    _add_probes(app, source, health)
-    _add_metrics(app, source)
+    _add_probes(app, store, health)
+    _add_metrics(app, store)
 
     @app.before_request
     def only_reading() -> None:
@@ -56,7 +56,7 @@ def create_app(source: SnapshotSource, health: Health, roles: Roles | None = Non
     return app
 
 
-def _add_probes(app: Flask, source: SnapshotSource, health: Health) -> None:
+def _add_probes(app: Flask, store: SnapshotStore, health: Health) -> None:
     @app.get("/livez")
     def livez() -> Response:
         alive, details = health.alive()
@@ -64,21 +64,20 @@ def _add_probes(app: Flask, source: SnapshotSource, health: Health) -> None:
 
     @app.get("/readyz")
     def readyz() -> Response:
-        reading = source.read()
-        age = None if reading.age_seconds is None else round(reading.age_seconds, 3)
-        return _probe(not reading.stale, {"snapshot_age_seconds": age, "error": reading.last_error})
+        latest = store.read()
+        age = None if latest.age_seconds is None else round(latest.age_seconds, 3)
+        return _probe(not latest.stale, {"snapshot_age_seconds": age, "error": latest.last_error})
 
 
 def _probe(good: bool, details: dict[str, object]) -> Response:
-    body = {"status": "ok" if good else "unavailable", **details}
-    response = Response(json.dumps(body) + "\n", 200 if good else 503, content_type="application/json")
+    response = json_response({"status": "ok" if good else "unavailable", **details}, 200 if good else 503)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _add_metrics(app: Flask, source: SnapshotSource) -> None:
+def _add_metrics(app: Flask, store: SnapshotStore) -> None:
     registry = CollectorRegistry()
-    registry.register(SnapshotMetrics(source))
+    registry.register(SnapshotMetrics(store))
     ProcessCollector(registry=registry)
 
     @app.get("/metrics")

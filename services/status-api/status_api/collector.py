@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
 from newsroom.errors import ClusterUnavailable
+from newsroom.kafka_errors import reason_of
 from newsroom.waiting import Deadline
-from status_api.groups import FoundGroup
-from status_api.model import Broker, Group, Key, Partition, Reason, Snapshot, Topic, by_key, group_rows, one_line
+from status_api.model import Broker, Group, Key, Partition, Reason, Snapshot, TopicState, by_key, one_line, with_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +39,8 @@ MILLISECONDS = 1000
 Answer = tuple[Any, Reason | None]
 """A result, or None and the reason."""
 Offsets = dict[Key, Answer]
+Silence = dict[int | None, Reason]
+"""The brokers that did not list their groups, and why."""
 
 
 def admin_client(settings: KafkaSettings, timeout_seconds: float) -> AdminClient:
@@ -91,7 +91,8 @@ class Collector:
         quorum_future = self._quorum()
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         listing, listing_error = answer(groups_future, deadline)
-        groups = self._known_groups(listing or {}, listing_error)
+        silent: Silence = {broker: text for broker, text in (listing or {}).items() if isinstance(text, str)}
+        groups = self._known_groups(listing or {}, silent, listing_error)
         offset_futures = self._ask_offsets(metadata)
         self._read_configs(list(metadata.topics))
         topics = self._topics(metadata, offset_futures)
@@ -107,13 +108,13 @@ class Collector:
             controller_epoch=quorum.epoch if quorum else None,
             brokers=_brokers(cluster, metadata),
             topics=tuple(topics),
-            groups=tuple(_with_rows(group, partitions) for group in groups),
+            groups=tuple(with_offsets(group, partitions) for group in groups),
             tables=self._tables(),
             error=one_line(
                 f"describing the cluster: {cluster_error}" if cluster_error else None,
                 quorum_error,
                 listing_error,
-                *_listing_errors(listing or {}),
+                *(f"listing the groups of broker {broker}: {text}" for broker, text in silent.items()),
             ),
         )
 
@@ -125,21 +126,19 @@ class Collector:
             except KafkaException as error:
                 errors.append(error)
         raise ClusterUnavailable(
-            f"no broker of {self._addresses} answered within {self._timeout:g} s ({sentence(errors[-1])}): "
+            f"no broker of {self._addresses} answered within {self._timeout:g} s ({reason_of(errors[-1])}): "
             f"are the brokers running?"
         ) from errors[-1]
 
-    def _known_groups(self, listing: GroupsByBroker, error: Reason | None) -> list[FoundGroup]:
+    def _known_groups(self, listing: GroupsByBroker, silent: Silence, error: Reason | None) -> list[Group]:
         """Sort the listed groups, and add with the reason the known groups of brokers that did not answer."""
-        silent: dict[int | None, Reason] = {broker: text for broker, text in listing.items() if isinstance(text, str)}
-        lists = (groups for groups in listing.values() if not isinstance(groups, str))
-        by_id = {listed.group.id: listed for listed in chain.from_iterable(lists)}
-        coordinators = {group_id: listed.group.coordinator for group_id, listed in by_id.items()}
+        by_id = {group.id: group for groups in listing.values() if not isinstance(groups, str) for group in groups}
+        coordinators = {group.id: group.coordinator for group in by_id.values()}
         # While a broker is silent, a group that no broker lists may be gone or about to move.
         self._coordinators = self._coordinators | coordinators if silent or error else coordinators
         for group_id, broker in self._coordinators.items():
             reason = error or silent.get(broker, "no broker lists the group now")
-            by_id.setdefault(group_id, FoundGroup(Group(group_id, coordinator=broker, error=reason)))
+            by_id.setdefault(group_id, Group(group_id, coordinator=broker, error=reason))
         return [by_id[group_id] for group_id in sorted(by_id)]
 
     def _ask_offsets(self, metadata: Any) -> OffsetFutures:  # noqa: ANN401
@@ -158,14 +157,14 @@ class Collector:
         specs = (OffsetSpec.latest(), OffsetSpec.earliest())
         return tuple(self._admin.list_offsets(dict.fromkeys(partitions, spec), **limit) for spec in specs)
 
-    def _topics(self, metadata: Any, futures: OffsetFutures) -> list[Topic]:  # noqa: ANN401
+    def _topics(self, metadata: Any, futures: OffsetFutures) -> list[TopicState]:  # noqa: ANN401
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         ends, lows = (
             {(key.topic, key.partition): answer(future, deadline) for key, future in answers.items()}
             for answers in futures
         )
         return [
-            Topic(
+            TopicState(
                 name=name,
                 partitions=tuple(_partition(name, part, ends, lows) for _, part in sorted(topic.partitions.items())),
                 min_in_sync=self._min_in_sync.get(name),
@@ -193,26 +192,17 @@ def answer(future: Future[Any], deadline: Deadline) -> Answer:
     """Wait for one answer of the cluster, at most until the deadline."""
     try:
         return future.result(timeout=deadline.left()), None
-    except KafkaException as error:
-        return None, sentence(error)
-    except ClusterUnavailable as error:
-        return None, str(error)
+    except (KafkaException, ClusterUnavailable) as error:
+        return None, reason_of(error)
     except TimeoutError:
         return None, f"no answer within {deadline.seconds:g} s"
 
 
-def sentence(error: KafkaException) -> str:
-    """Return the text of a Kafka error, without its code and class."""
-    inner = error.args[0] if error.args else error
-    return str(inner.str()) if hasattr(inner, "str") else str(inner)
-
-
 def _brokers(cluster: Any, metadata: Any) -> tuple[Broker, ...]:  # noqa: ANN401
-    if cluster is None:
-        # Not every user may describe the cluster; the metadata names the brokers, but not their racks.
-        return tuple(Broker(node.id, node.host, node.port) for _, node in sorted(metadata.brokers.items()))
-    nodes = sorted(cluster.nodes, key=lambda node: node.id)
-    return tuple(Broker(node.id, node.host, node.port, node.rack) for node in nodes)
+    # Not every user may describe the cluster; the metadata names the brokers, but not their racks.
+    nodes = metadata.brokers.values() if cluster is None else cluster.nodes
+    brokers = (Broker(node.id, node.host, node.port, getattr(node, "rack", None)) for node in nodes)
+    return tuple(sorted(brokers, key=lambda broker: broker.id))
 
 
 def _partition(topic: str, metadata: Any, ends: Offsets, lows: Offsets) -> Partition:  # noqa: ANN401
@@ -231,12 +221,3 @@ def _offset(answer: Answer | None, leader: int) -> tuple[int | None, Reason | No
     if result is None or result.offset >= 0:
         return (result.offset if result else None), error
     return None, f"the partition's leader, broker {leader}, did not answer"
-
-
-def _listing_errors(listing: GroupsByBroker) -> list[Reason]:
-    return [f"listing the groups of broker {id_}: {text}" for id_, text in listing.items() if isinstance(text, str)]
-
-
-def _with_rows(listed: FoundGroup, partitions: dict[Key, Partition]) -> Group:
-    rows = group_rows(listed.committed or {}, listed.group.members, partitions)
-    return replace(listed.group, partitions=tuple(rows))

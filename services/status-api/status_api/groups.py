@@ -6,7 +6,7 @@ librdkafka's admin client is not suitable for this in a cluster whose brokers co
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from kafka.protocol.consumer import OffsetFetchRequest
 
 from newsroom.admin.inquirer import Inquirer, reason
 from status_api import messages
-from status_api.model import Group, Key, Member, Reason, one_line
+from status_api.model import Group, GroupMember, GroupPartition, Key, Reason, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,16 +50,8 @@ class ConsumerGroupDescribeResponse(ApiMessage, load_json=messages):  # type: ig
     """The coordinator's answer."""
 
 
-@dataclass(frozen=True)
-class FoundGroup:
-    """A group as its coordinator lists it, without rows; `committed` is None if the commits are not known."""
-
-    group: Group
-    committed: dict[Key, int] | None = None
-
-
-GroupsByBroker = dict[int, list[FoundGroup] | Reason]
-"""The groups that each broker coordinates, or the reason why they are not known."""
+GroupsByBroker = dict[int, list[Group] | Reason]
+"""The groups that each broker coordinates, with a row for each commit; or the reason why they are not known."""
 
 
 class GroupsReader(Inquirer[GroupsByBroker]):
@@ -91,7 +83,7 @@ class GroupsReader(Inquirer[GroupsByBroker]):
         return listing
 
 
-def _groups_of(client: KafkaAdminClient, broker: int, deadline: Deadline) -> list[FoundGroup] | Reason:
+def _groups_of(client: KafkaAdminClient, broker: int, deadline: Deadline) -> list[Group] | Reason:
     """Return every consumer group that this broker coordinates, or the reason why it cannot."""
     try:
         listing = [entry for entry in client.list_groups([broker]) if entry["protocol_type"] in CONSUMER_PROTOCOLS]
@@ -115,7 +107,7 @@ def _classic(client: KafkaAdminClient, broker: int, ids: list[str]) -> list[Grou
             assignor=group["protocol_data"] or None,
             coordinator=broker,
             members=_sorted(
-                Member(
+                GroupMember(
                     id=member["member_id"],
                     client_id=member["client_id"],
                     host=member["client_host"].removeprefix("/"),
@@ -151,7 +143,7 @@ def _kip_848(client: KafkaAdminClient, broker: int, ids: list[str]) -> list[Grou
             assignor=group.assignor_name or None,
             coordinator=broker,
             members=_sorted(
-                Member(
+                GroupMember(
                     id=member.member_id,
                     client_id=member.client_id,
                     host=member.client_host.removeprefix("/"),
@@ -166,7 +158,7 @@ def _kip_848(client: KafkaAdminClient, broker: int, ids: list[str]) -> list[Grou
     ]
 
 
-def _with_commits(client: KafkaAdminClient, broker: int, groups: list[Group]) -> list[FoundGroup]:
+def _with_commits(client: KafkaAdminClient, broker: int, groups: list[Group]) -> list[Group]:
     if not groups:
         return []
     queries = [OffsetFetchRequest.OffsetFetchRequestGroup(group_id=group.id, topics=None) for group in groups]
@@ -176,19 +168,19 @@ def _with_commits(client: KafkaAdminClient, broker: int, groups: list[Group]) ->
     return [_with_group_commits(group, commits.get(group.id)) for group in groups]
 
 
-def _with_group_commits(group: Group, commits: Any) -> FoundGroup:  # noqa: ANN401 - kafka-python is untyped
+def _with_group_commits(group: Group, commits: Any) -> Group:  # noqa: ANN401 - kafka-python is untyped
     if commits is None or commits.error_code:
         error = "the broker did not return its commits" if commits is None else _reason(commits.error_code)
-        return FoundGroup(replace(group, error=one_line(group.error, error)))
-    committed, problems = {}, []
+        return replace(group, error=one_line(group.error, error))
+    rows, problems = [], []
     for topic in commits.topics:
         for partition in topic.partitions:
             number = partition.partition_index
             if partition.error_code:
                 problems.append(f"{topic.name}[{number}]: {_reason(partition.error_code)}")
             elif partition.committed_offset >= 0:  # -1 means that nothing was committed
-                committed[topic.name, number] = partition.committed_offset
-    return FoundGroup(replace(group, error=one_line(group.error, *problems)), committed)
+                rows.append(GroupPartition(topic.name, number, partition.committed_offset))
+    return replace(group, partitions=tuple(rows), error=one_line(group.error, *problems))
 
 
 def _send(client: KafkaAdminClient, broker: int, request: ApiMessage) -> Any:  # noqa: ANN401
@@ -209,5 +201,5 @@ def _reason(code: int) -> Reason | None:
     return FORBIDDEN if issubclass(kind, errors.AuthorizationError) else f"{kind.message}: {kind.description}"
 
 
-def _sorted(members: Any) -> tuple[Member, ...]:  # noqa: ANN401 - any iterable of members
+def _sorted(members: Any) -> tuple[GroupMember, ...]:  # noqa: ANN401 - any iterable of members
     return tuple(sorted(members, key=lambda member: (member.client_id, member.id)))

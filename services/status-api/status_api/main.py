@@ -14,7 +14,6 @@ from newsroom.errors import SettingsError
 from newsroom.health import Health
 from newsroom.logs import get_logger
 from status_api.app import create_app
-from status_api.pipeline import Roles
 from status_api.store import SnapshotStore
 from status_api.threads import ReaderThreads
 
@@ -75,13 +74,7 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
         store, health = SnapshotStore(settings.refresh), Health()
         self._threads = ReaderThreads(settings, store, health)
         self._threads.start()
-        roles = Roles(
-            consumer=settings.news_group,
-            wordcount=settings.wordcount_group,
-            join=settings.join_group,
-            connector=settings.connector_group,
-        )
-        return create_app(store, health, roles)
+        return create_app(store, health, settings)
 
     def _worker_exit(self, _: object, __: object) -> None:
         # gunicorn calls this in the worker and again in its parent, which has no threads to stop.

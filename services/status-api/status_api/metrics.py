@@ -8,15 +8,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from status_api.model import UNKNOWN
+from status_api.model import UNKNOWN, sum_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from prometheus_client.metrics_core import Metric
 
-    from status_api.model import Group, Partition, Snapshot, Topic
-    from status_api.store import SnapshotSource
+    from status_api.model import Group, Partition, Snapshot, TopicState
+    from status_api.store import SnapshotStore
 
 PARTITION = ["topic", "partition"]
 GROUP_TOPIC = ["consumergroup", "topic"]
@@ -29,28 +29,33 @@ class SnapshotMetrics(Collector):
     An unknown value has no series: a group that has never committed is not at offset -1 or 0.
     """
 
-    def __init__(self, source: SnapshotSource) -> None:
-        self._source = source
+    def __init__(self, store: SnapshotStore) -> None:
+        self._store = store
 
     @override
     def collect(self) -> Iterable[Metric]:
-        reading = self._source.read()
-        yield _gauge("newsroom_status_up", "1 if the last snapshot is fresh, 0 if it is stale.", not reading.stale)
+        latest = self._store.read()
+        yield _gauge("newsroom_status_up", "1 if the last snapshot is fresh, 0 if it is stale.", not latest.stale)
         yield CounterMetricFamily(
-            "newsroom_status_refresh_failures_total", "Attempts to take a snapshot that failed.", value=reading.failures
+            "newsroom_status_refresh_failures_total", "Attempts to take a snapshot that failed.", value=latest.failures
         )
-        if reading.snapshot is None:
+        if latest.snapshot is None:
             return
-        yield _gauge("newsroom_status_snapshot_age_seconds", "Age of the last snapshot.", reading.age_seconds or 0.0)
+        yield _gauge("newsroom_status_snapshot_age_seconds", "Age of the last snapshot.", latest.age_seconds or 0.0)
         time_name = "newsroom_status_last_success_timestamp_seconds"
-        yield _gauge(time_name, "When the last snapshot was taken.", reading.last_success or 0.0)
-        yield from _cluster(reading.snapshot)
-        yield from _partitions(reading.snapshot.topics)
-        yield from _groups(reading.snapshot.groups)
+        yield _gauge(time_name, "When the last snapshot was taken.", latest.last_success or 0.0)
+        yield from _cluster(latest.snapshot)
+        yield from _partitions(latest.snapshot.topics)
+        yield from _groups(latest.snapshot.groups)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=float(value))
+
+
+def _add(family: GaugeMetricFamily, labels: list[str], value: float | None) -> None:
+    if value is not None:
+        family.add_metric(labels, value)
 
 
 def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
@@ -67,7 +72,7 @@ def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
     yield partitions
 
 
-def _partitions(topics: tuple[Topic, ...]) -> Iterator[Metric]:
+def _partitions(topics: tuple[TopicState, ...]) -> Iterator[Metric]:
     texts = {
         "current_offset": "End offset of a partition.",
         "oldest_offset": "Oldest offset that a partition keeps.",
@@ -83,8 +88,7 @@ def _partitions(topics: tuple[Topic, ...]) -> Iterator[Metric]:
     for topic in topics:
         for partition in topic.partitions:
             for name, value in _partition_values(partition).items():
-                if value is not None:
-                    families[name].add_metric([topic.name, str(partition.number)], value)
+                _add(families[name], [topic.name, str(partition.number)], value)
     yield from families.values()
 
 
@@ -116,14 +120,8 @@ def _groups(groups: tuple[Group, ...]) -> Iterator[Metric]:
         for topic, rows in group.by_topic():
             for row in rows:
                 labels = [group.id, topic, str(row.partition)]
-                if row.committed is not None:
-                    offset.add_metric(labels, row.committed)
-                if row.lag is not None:
-                    lag.add_metric(labels, row.lag)
-            committed = [row.committed for row in rows if row.committed is not None]
-            if committed:
-                offsets.add_metric([group.id, topic], sum(committed))
-            known_lags = [row.lag for row in rows if row.lag is not None]
-            if known_lags:
-                lags.add_metric([group.id, topic], sum(known_lags))
+                _add(offset, labels, row.committed)
+                _add(lag, labels, row.lag)
+            _add(offsets, [group.id, topic], sum_some(row.committed for row in rows))
+            _add(lags, [group.id, topic], sum_some(row.lag for row in rows))
     yield from (offset, offsets, lag, lags, members)

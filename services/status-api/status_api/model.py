@@ -57,7 +57,7 @@ class Partition:
 
 
 @dataclass(frozen=True)
-class Topic:
+class TopicState:
     """A topic with all its partitions."""
 
     name: str
@@ -97,7 +97,7 @@ class Topic:
 
 
 @dataclass(frozen=True)
-class Member:
+class GroupMember:
     """A member of a group. `assignment` holds the partitions assigned to it."""
 
     id: str
@@ -141,7 +141,7 @@ class Group:
     """`classic` or `consumer` (KIP-848)."""
     assignor: str | None = None
     coordinator: int | None = None
-    members: tuple[Member, ...] = ()
+    members: tuple[GroupMember, ...] = ()
     partitions: tuple[GroupPartition, ...] = ()
     error: str | None = None
 
@@ -161,7 +161,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedRecord:
     """A record of words-joined."""
 
     word: str
@@ -176,7 +176,7 @@ class Tables:
     top_words: tuple[tuple[str, int], ...] = ()
     distinct_words: int = 0
     words_counted: int = 0
-    joined: tuple[Joined, ...] = ()
+    joined: tuple[JoinedRecord, ...] = ()
     """The last records, newest first."""
     joined_total: int = 0
     complete: bool = True
@@ -199,13 +199,13 @@ class Snapshot:
     controller_epoch: int | None = None
     """A number that grows with every election of a controller."""
     brokers: tuple[Broker, ...] = ()
-    topics: tuple[Topic, ...] = ()
+    topics: tuple[TopicState, ...] = ()
     groups: tuple[Group, ...] = ()
     tables: Tables = NO_TABLES
     error: str | None = None
     """What is missing in this snapshot, because a part of the cluster did not answer."""
 
-    def topic(self, name: str) -> Topic | None:
+    def topic(self, name: str) -> TopicState | None:
         """Return the topic with this name."""
         return next((topic for topic in self.topics if topic.name == name), None)
 
@@ -231,16 +231,18 @@ class Snapshot:
         return replace(self, topics=tuple(topic for topic in self.topics if not topic.internal), groups=tuple(groups))
 
 
-def by_key(topics: Iterable[Topic]) -> dict[Key, Partition]:
+def by_key(topics: Iterable[TopicState]) -> dict[Key, Partition]:
     """Index all partitions of the topics, once for each snapshot, so that a group's row is one look-up."""
     return {(topic.name, partition.number): partition for topic in topics for partition in topic.partitions}
 
 
-def group_rows(
-    committed: dict[Key, int], members: tuple[Member, ...], partitions: dict[Key, Partition]
-) -> list[GroupPartition]:
-    """Return a row for every committed and every assigned partition of a group, with the partition's offsets."""
-    owners = {key: member.id for member in members for key in member.assignment}
+def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
+    """Return a group with a row for every committed and every assigned partition, and with the partition's offsets.
+
+    The group that is passed has a row for each of its commits.
+    """
+    committed = {(row.topic, row.partition): row.committed for row in group.partitions}
+    owners = {key: member.id for member in group.members for key in member.assignment}
     rows = []
     for topic, number in sorted(committed.keys() | owners.keys()):
         partition = partitions.get((topic, number))
@@ -256,7 +258,7 @@ def group_rows(
         if row.committed is not None and row.end is not None and row.committed > row.end:
             row = replace(row, error=f"the commit is beyond the end {row.end}: the topic was recreated or truncated")
         rows.append(row)
-    return rows
+    return replace(group, partitions=tuple(rows))
 
 
 def one_line(*errors: Reason | None) -> Reason | None:

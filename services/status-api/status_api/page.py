@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, render_template
 
 from status_api.model import UNKNOWN
-from status_api.pipeline import ABSENT, pipeline
-from status_api.responses import cluster_figures, current_reading, current_roles, tagged
+from status_api.pipeline import ABSENT
+from status_api.responses import cluster_figures, latest_snapshot, pipeline_figures, tagged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,13 +33,12 @@ def live() -> Response:
 
 
 def _rendered(template: str) -> Response:
-    reading = current_reading()
-    values: dict[str, Any] = {"reading": reading, "snapshot": None}
-    if reading.snapshot is not None:
-        snapshot = reading.snapshot.visible(internal=False)
-        figures = pipeline(snapshot, current_roles())
-        values |= {"snapshot": snapshot, "cluster": cluster_figures(snapshot), "figures": figures}
-    return tagged(Response(render_template(template, **values), content_type="text/html; charset=utf-8"), reading)
+    latest = latest_snapshot()
+    values: dict[str, Any] = {"latest": latest, "snapshot": None}
+    if latest.snapshot is not None:
+        snapshot = latest.snapshot.visible(internal=False)
+        values |= {"snapshot": snapshot, "cluster": cluster_figures(snapshot), "figures": pipeline_figures(snapshot)}
+    return tagged(Response(render_template(template, **values), content_type="text/html; charset=utf-8"), latest)
 
 
 @blueprint.app_template_filter("number")

@@ -9,20 +9,10 @@ from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ, WORD, WORD_COUNTS, WORD_DEL
 from status_api.model import INTERNAL_PREFIXES, Group, sum_some
 
 if TYPE_CHECKING:
-    from status_api.model import Snapshot, Tables
+    from status_api.model import Snapshot
+    from status_api.settings import StatusSettings
 
 SHOWN_TOPICS = (NEWS, MYTOPIC, NEWS_DLQ, WORD_COUNTS, WORD, WORDS_JOINED)
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Which consumer group plays which role."""
-
-    consumer: str = "avro-consumer"
-    wordcount: str = "wordcount-stream"
-    join: str = "join-service"
-    connector: str = "connect-local-file-sink"
-
 
 ABSENT = "Absent"
 """The state of a stage whose group does not exist, or does not exist yet."""
@@ -48,20 +38,17 @@ class Pipeline:
     produced: dict[str, int | None]
     produced_total: int | None
     dead_letters: int | None
-    consumer: Stage
-    wordcount: Stage
-    join: Stage
-    connector: Stage
-    tables: Tables
+    stages: dict[str, Stage]
+    """The consumer, the word count, the join and the connector."""
 
     @property
     def connector_lines(self) -> int | None:
         """The number of lines that the connector has written and committed."""
-        return self.connector.consumed
+        return self.stages["connector"].consumed
 
 
-def pipeline(snapshot: Snapshot, roles: Roles) -> Pipeline:
-    """Compute the pipeline's figures from a snapshot."""
+def pipeline(snapshot: Snapshot, settings: StatusSettings) -> Pipeline:
+    """Compute the pipeline's figures from a snapshot; the settings name the consumer group of each stage."""
     topics = {topic.name: snapshot.topic(topic.name) for topic in SHOWN_TOPICS}
     records = {name: topic.records if topic else None for name, topic in topics.items()}
     produced = {name: topic.produced if topic else None for name, topic in topics.items()}
@@ -70,11 +57,12 @@ def pipeline(snapshot: Snapshot, roles: Roles) -> Pipeline:
         produced=produced,
         produced_total=sum_some((produced[NEWS.name], produced[MYTOPIC.name])),
         dead_letters=records[NEWS_DLQ.name],
-        consumer=_stage(snapshot, roles.consumer),
-        wordcount=_stage(snapshot, roles.wordcount),
-        join=_stage(snapshot, roles.join),
-        connector=_stage(snapshot, roles.connector),
-        tables=snapshot.tables,
+        stages={
+            "consumer": _stage(snapshot, settings.news_group),
+            "wordcount": _stage(snapshot, settings.wordcount_group),
+            "join": _stage(snapshot, settings.join_group),
+            "connector": _stage(snapshot, settings.connector_group),
+        },
     )
 
 

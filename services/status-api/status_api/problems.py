@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import Response, request
+from flask import request
 from werkzeug.exceptions import HTTPException
 
 from newsroom.logs import get_logger
+from status_api.responses import json_response
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from flask import Flask, Response
 
 log = get_logger(__name__)
 
@@ -28,7 +28,7 @@ def problem(status: int, detail: str) -> Response:
         "detail": detail,
         "instance": request.path,
     }
-    return Response(json.dumps(body) + "\n", status, content_type=CONTENT_TYPE)
+    return json_response(body, status, CONTENT_TYPE)
 
 
 def install_problems(app: Flask) -> None:

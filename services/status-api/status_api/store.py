@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,29 +20,21 @@ STALE_AT_LEAST_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Reading:
+class LatestSnapshot:
     """The newest snapshot as a request sees it."""
 
-    snapshot: Snapshot | None
-    age_seconds: float | None
-    stale: bool
-    last_error: str | None
+    snapshot: Snapshot | None = None
+    age_seconds: float | None = None
+    stale: bool = True
+    last_error: str | None = None
     """Why the last attempt failed; None when it succeeded."""
-    last_success: float | None
+    last_success: float | None = None
     """Seconds since the epoch."""
-    failures: int
-
-
-class SnapshotSource(Protocol):
-    """The source from which requests get snapshots."""
-
-    def read(self) -> Reading:
-        """Return the newest snapshot with its age."""
-        ...
+    failures: int = 0
 
 
 class SnapshotStore:
-    """Keeps the last good snapshot, however long the cluster is unavailable."""
+    """Keeps the last good snapshot, however long the cluster is unavailable. One thread writes, any thread reads."""
 
     def __init__(
         self,
@@ -54,35 +46,26 @@ class SnapshotStore:
         self._monotonic = monotonic
         self._wall = wall
         self._lock = threading.Lock()
-        self._snapshot: Snapshot | None = None
+        self._latest = LatestSnapshot()
         self._taken = 0.0
-        self._last_success: float | None = None
-        self._error: str | None = None
-        self._failures = 0
 
     def succeeded(self, snapshot: Snapshot) -> None:
         """Keep a new snapshot."""
         with self._lock:
-            self._snapshot, self._error = snapshot, None
-            self._taken, self._last_success = self._monotonic(), self._wall()
+            self._latest = replace(self._latest, snapshot=snapshot, last_error=None, last_success=self._wall())
+            self._taken = self._monotonic()
 
     def failed(self, reason: str) -> bool:
         """Record a failed attempt; return whether it is the first since a success or the start."""
         with self._lock:
-            first = self._error is None
-            self._error = reason
-            self._failures += 1
+            first = self._latest.last_error is None
+            self._latest = replace(self._latest, last_error=reason, failures=self._latest.failures + 1)
             return first
 
-    def read(self) -> Reading:
+    def read(self) -> LatestSnapshot:
         """Return the newest snapshot with its age."""
         with self._lock:
-            age = None if self._snapshot is None else self._monotonic() - self._taken
-            return Reading(
-                snapshot=self._snapshot,
-                age_seconds=age,
-                stale=age is None or age > self.stale_after_seconds,
-                last_error=self._error,
-                last_success=self._last_success,
-                failures=self._failures,
-            )
+            if self._latest.snapshot is None:
+                return self._latest
+            age = self._monotonic() - self._taken
+            return replace(self._latest, age_seconds=age, stale=age > self.stale_after_seconds)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from newsroom.kafka_errors import reason_of
 from newsroom.logs import get_logger
 from newsroom.topics import WORD_COUNTS, WORDS_JOINED
 from status_api.model import NO_TABLES, Tables, one_line
@@ -125,7 +126,7 @@ class TableReader:
             partitions = self._partitions()
         except KafkaException as error:
             self._changed = self._changed or self._error is None
-            self._error = f"word-counts and words-joined cannot be read: {error.args[0].str()}"
+            self._error = f"word-counts and words-joined cannot be read: {reason_of(error)}"
             self._metadata_due = 0.0
             return
         if self._error is not None:

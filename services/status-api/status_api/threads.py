@@ -10,8 +10,9 @@ from confluent_kafka import KafkaException
 
 from newsroom.admin.quorum import QuorumReader
 from newsroom.errors import NewsroomError
+from newsroom.kafka_errors import reason_of
 from newsroom.logs import get_logger
-from status_api.collector import Collector, admin_client, sentence
+from status_api.collector import Collector, admin_client
 from status_api.groups import GroupsReader
 from status_api.tables import TableReader, table_consumer
 
@@ -81,9 +82,8 @@ class ReaderThreads:
         try:
             snapshot = collector.collect()
         except (NewsroomError, KafkaException) as error:
-            reason = sentence(error) if isinstance(error, KafkaException) else str(error)
-            if self._store.failed(reason):
-                log.warning(NOT_TAKEN, reason=reason)
+            if self._store.failed(reason_of(error)):
+                log.warning(NOT_TAKEN, reason=reason_of(error))
             return
         except Exception as error:
             # If the thread ended, the page would look alive and never change.
@@ -109,8 +109,8 @@ class ReaderThreads:
         try:
             reader.turn()
         except KafkaException as error:
-            if reader.failed(f"{NOT_READ}: {sentence(error)}"):
-                log.warning(NOT_READ, reason=sentence(error))
+            if reader.failed(f"{NOT_READ}: {reason_of(error)}"):
+                log.warning(NOT_READ, reason=reason_of(error))
             self._stop.wait(PAUSE_SECONDS)
         except Exception as error:
             if reader.failed(_fault(NOT_READ, error)):

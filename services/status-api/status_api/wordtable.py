@@ -7,7 +7,7 @@ import json
 from collections import deque
 from itertools import chain
 
-from status_api.model import Joined, Tables
+from status_api.model import JoinedRecord, Tables
 
 TOP_WORDS = 20
 LAST_JOINED = 50
@@ -43,20 +43,17 @@ class WordTable:
         counts = self._counts.setdefault(partition, {})
         word = _text(key)
         count = None if value is None else parse_count(value)
-        if count is None:
-            if word in counts:
-                self.total -= counts.pop(word)
-                self.distinct -= 1
-            return
         if word in counts:
-            self.total += count - counts[word]
-        elif self.distinct >= self._max_words:
+            self.total -= counts.pop(word)
+            self.distinct -= 1
+        if count is None:
+            return
+        if self.distinct >= self._max_words:
             self.complete = False
             return
-        else:
-            self.total += count
-            self.distinct += 1
         counts[word] = count
+        self.total += count
+        self.distinct += 1
 
     def forget(self, partition: int) -> None:
         """Drop the words of a partition."""
@@ -81,7 +78,7 @@ class JoinedLog:
     """The last records of words-joined, and the number of all records."""
 
     def __init__(self) -> None:
-        self._last: deque[Joined] = deque(maxlen=LAST_JOINED)
+        self._last: deque[JoinedRecord] = deque(maxlen=LAST_JOINED)
         self._last_offset: dict[int, int] = {}
         self.total = 0
 
@@ -93,7 +90,7 @@ class JoinedLog:
             self.clear()
         self._last_offset[partition] = offset
         self.total += 1
-        self._last.append(Joined(_text(key or b""), joined_text(value), timestamp_ms))
+        self._last.append(JoinedRecord(_text(key or b""), joined_text(value), timestamp_ms))
 
     def clear(self) -> None:
         """Drop everything, because the topic is gone."""
@@ -101,7 +98,7 @@ class JoinedLog:
         self._last_offset.clear()
         self.total = 0
 
-    def newest_first(self) -> tuple[Joined, ...]:
+    def newest_first(self) -> tuple[JoinedRecord, ...]:
         """Return the last records by timestamp, newest first."""
         # Sorting is stable: of records with the same timestamp, the later arrival stays first.
         arrivals = list(reversed(self._last))

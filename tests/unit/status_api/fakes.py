@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING
 
 from newsroom.health import Health
 from status_api.app import create_app
-from status_api.model import Broker, Group, Joined, Member, Partition, Snapshot, Tables, Topic, by_key, group_rows
+from status_api.model import (
+    Broker,
+    Group,
+    GroupMember,
+    GroupPartition,
+    JoinedRecord,
+    Partition,
+    Snapshot,
+    Tables,
+    TopicState,
+    by_key,
+    with_offsets,
+)
+from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
 
 if TYPE_CHECKING:
@@ -29,13 +42,18 @@ class Site:
 
     def __post_init__(self) -> None:
         self.store = SnapshotStore(1.0, self.clock, lambda: 1_700_000_000.0)
-        self.app = create_app(self.store, Health())
+        self.app = create_app(self.store, Health(), StatusSettings())
         self.client: FlaskClient = self.app.test_client()
 
 
-def a_topic(name: str, ends: list[int], in_sync: tuple[int, ...] = (1, 2, 3)) -> Topic:
+def a_topic(name: str, ends: list[int], in_sync: tuple[int, ...] = (1, 2, 3)) -> TopicState:
     partitions = tuple(Partition(i, 1 + i % 3, (1, 2, 3), in_sync, low=0, end=end) for i, end in enumerate(ends))
-    return Topic(name, partitions, min_in_sync=2)
+    return TopicState(name, partitions, min_in_sync=2)
+
+
+def commits(offsets: dict[tuple[str, int], int]) -> tuple[GroupPartition, ...]:
+    """The rows of a group that has committed these offsets."""
+    return tuple(GroupPartition(topic, number, offset) for (topic, number), offset in offsets.items())
 
 
 def a_snapshot(number: int = 1) -> Snapshot:
@@ -52,26 +70,18 @@ def a_snapshot(number: int = 1) -> Snapshot:
         )
     }
     partitions = by_key(topics.values())
-    member = Member("m-1", "avro-consumer-0", "127.0.0.1", "avro-0", (("news", 0), ("news", 1)))
+    member = GroupMember("m-1", "avro-consumer-0", "127.0.0.1", "avro-0", (("news", 0), ("news", 1)))
     committed = {("news", 0): 5, ("news", 2): 7, ("__consumer_offsets", 0): 1}
     groups = (
-        Group(
-            "avro-consumer",
-            "Stable",
-            "classic",
-            "range",
-            1,
-            (member,),
-            tuple(group_rows(committed, (member,), partitions)),
-        ),
-        Group("connect-local-file-sink", "Empty", partitions=tuple(group_rows({("mytopic", 0): 90}, (), partitions))),
+        Group("avro-consumer", "Stable", "classic", "range", 1, (member,), commits(committed)),
+        Group("connect-local-file-sink", "Empty", partitions=commits({("mytopic", 0): 90})),
         Group("forbidden", error="Group authorization failed"),
     )
     tables = Tables(
         top_words=(("kafka", 21), ("<b>", 3)),
         distinct_words=2,
         words_counted=24,
-        joined=(Joined("value10", "(6, active)", 1_700_000_000_000),),
+        joined=(JoinedRecord("value10", "(6, active)", 1_700_000_000_000),),
         joined_total=1,
     )
     return Snapshot(
@@ -82,6 +92,6 @@ def a_snapshot(number: int = 1) -> Snapshot:
         controller_epoch=5,
         brokers=tuple(Broker(i, "localhost", 29092 + i) for i in (1, 2, 3)),
         topics=tuple(topics.values()),
-        groups=groups,
+        groups=tuple(with_offsets(group, partitions) for group in groups),
         tables=tables,
     )

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, Producer
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
 from status_api.collector import Collector
-from status_api.groups import FoundGroup, GroupsByBroker
-from status_api.model import NO_TABLES, Group, Member
+from status_api.model import NO_TABLES, Group, GroupMember
+from support.cluster import MockCluster
 from support.futures import done
+from unit.status_api.fakes import commits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
+
+    from status_api.groups import GroupsByBroker
 
 QUIET = {"log_level": 0}
 
@@ -34,10 +38,10 @@ class FakeAdmin:
         self.calls: list[str] = []
         self.leaders_gone: set[int] = set()
         self.listing_error: ClusterUnavailable | None = None
-        member = Member("m", "c", "10.0.0.1", assignment=(("t", 0), ("t", 1)))
-        self.listing: list[FoundGroup] | str = [
-            FoundGroup(Group("good", "Stable", "classic", "range", 1, (member,)), {("t", 0): 4}),
-            FoundGroup(Group("bad", "Stable", "classic", error="the cluster does not let this user read the group")),
+        member = GroupMember("m", "c", "10.0.0.1", assignment=(("t", 0), ("t", 1)))
+        self.listing: list[Group] | str = [
+            Group("good", "Stable", "classic", "range", 1, (member,), commits({("t", 0): 4})),
+            Group("bad", "Stable", "classic", error="the cluster does not let this user read the group"),
         ]
         self.node = SimpleNamespace(id=1, host="b1", port=9092, rack="r")
         # Under KRaft a broker names any living broker as the controller; the page must not show it.
@@ -189,19 +193,10 @@ def test_without_a_controller_a_snapshot_has_everything_else_and_the_reason() ->
     assert snapshot.error == "b1:9092 named no controller: no answer"
 
 
-@pytest.fixture
-def mock_cluster() -> Iterator[str]:
-    producer = Producer({"test.mock.num.brokers": 3, "bootstrap.servers": "mock", **QUIET})
-    addresses = ",".join(f"{node.host}:{node.port}" for node in producer.list_topics(timeout=5).brokers.values())
-    for number in range(3):
-        producer.produce("mytopic", f"v{number}", partition=1)
-    assert producer.flush(10) == 0
-    yield addresses
-    producer.flush(1)  # the cluster lives as long as its producer
-
-
-def test_offsets_and_brokers_of_the_mock_cluster(mock_cluster: str) -> None:
-    snapshot = blind_collector(mock_cluster).collect()
+def test_offsets_and_brokers_of_the_mock_cluster() -> None:
+    with closing(MockCluster(brokers=3)) as cluster:
+        cluster.send("mytopic", [(None, f"v{number}") for number in range(3)], partition=1)
+        snapshot = blind_collector(cluster.address).collect()
     assert len(snapshot.brokers) == 3
     topic = snapshot.topic("mytopic")
     assert topic is not None

@@ -12,8 +12,9 @@ from kafka.protocol.consumer import OffsetFetchRequest, OffsetFetchResponse
 from newsroom.admin import inquirer as inquiry
 from newsroom.errors import ClusterUnavailable
 from newsroom.settings import KafkaSettings
-from status_api.groups import ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, FoundGroup, GroupsReader
-from status_api.model import Group, Member
+from status_api.groups import ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, GroupsReader
+from status_api.model import Group, GroupMember
+from unit.status_api.fakes import commits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,9 +146,9 @@ def reader(client: FakeClient) -> Iterator[GroupsReader]:
         yield reader
 
 
-def by_id(answer: list[FoundGroup] | str) -> dict[str, FoundGroup]:
+def by_id(answer: list[Group] | str) -> dict[str, Group]:
     assert not isinstance(answer, str), answer
-    return {group.group.id: group for group in answer}
+    return {group.id: group for group in answer}
 
 
 def test_groups_of_both_protocols_over_one_connection(client: FakeClient, reader: GroupsReader) -> None:
@@ -157,22 +158,23 @@ def test_groups_of_both_protocols_over_one_connection(client: FakeClient, reader
     assert sorted(by_id(answer[2])) == ["other"]
     first = by_id(answer[1])
     assert sorted(first) == ["new", "old"]
-    classic = Member("m", "c", "10.0.0.1", "i", (("t", 0), ("t", 1)))
-    joining = Member("joining", "c", "10.0.0.1", "i")
-    assert first["old"] == FoundGroup(Group("old", "Stable", "classic", "range", 1, (joining, classic)), {("t", 0): 4})
-    member = Member("n", "c", "10.0.0.2", None, (("t", 2),))
-    assert first["new"] == FoundGroup(Group("new", "Reconciling", "consumer", "uniform", 1, (member,)), {("t", 0): 4})
+    classic = GroupMember("m", "c", "10.0.0.1", "i", (("t", 0), ("t", 1)))
+    rows = commits({("t", 0): 4})
+    joining = GroupMember("joining", "c", "10.0.0.1", "i")
+    assert first["old"] == Group("old", "Stable", "classic", "range", 1, (joining, classic), rows)
+    member = GroupMember("n", "c", "10.0.0.2", None, (("t", 2),))
+    assert first["new"] == Group("new", "Reconciling", "consumer", "uniform", 1, (member,), rows)
     assert reader.ask([]).result(30) == {}
 
 
 def test_what_is_refused_spoils_only_itself(client: FakeClient, reader: GroupsReader) -> None:
     client.refused = {"new": FORBIDDEN, "t": GONE}
     first = by_id(reader.ask([1]).result(30)[1])
-    assert first["new"].committed is None
-    assert "does not let this user read the group" in str(first["new"].group.error)
-    assert first["new"].group.members
-    assert first["old"].committed == {("t", 0): 4}
-    assert str(first["old"].group.error).startswith("t[2]: NOT_COORDINATOR: ")
+    assert first["new"].partitions == ()
+    assert "does not let this user read the group" in str(first["new"].error)
+    assert first["new"].members
+    assert first["old"].partitions == commits({("t", 0): 4})
+    assert str(first["old"].error).startswith("t[2]: NOT_COORDINATOR: ")
 
 
 @pytest.mark.parametrize("error", [NotCoordinatorError(), KafkaConnectionError("reset"), RuntimeError("closed")])

@@ -4,9 +4,10 @@ from typing import Any
 
 from typing_extensions import override
 
-from status_api.model import GroupPartition, Member, Partition, Topic, by_key, group_rows
-from status_api.pipeline import Roles, pipeline
-from unit.status_api.fakes import a_snapshot, a_topic
+from status_api.model import Group, GroupMember, GroupPartition, Partition, TopicState, by_key, with_offsets
+from status_api.pipeline import pipeline
+from status_api.settings import StatusSettings
+from unit.status_api.fakes import a_snapshot, a_topic, commits
 
 
 def test_lag_is_end_less_commit() -> None:
@@ -20,15 +21,16 @@ def test_lag_is_unknown_not_zero_without_commit_or_end() -> None:
 
 
 def test_a_commit_beyond_the_end_has_no_lag_but_an_error() -> None:
-    (row,) = group_rows({("t", 0): 11}, (), by_key([a_topic("t", [5])]))
+    (row,) = with_offsets(Group("g", partitions=commits({("t", 0): 11})), by_key([a_topic("t", [5])])).partitions
     assert row.lag is None
     assert row.error is not None
     assert "beyond the end 5" in row.error
 
 
 def test_rows_are_the_committed_and_assigned_partitions_with_their_owners() -> None:
-    member = Member("m", "client", "host", assignment=(("t", 1),))
-    rows = group_rows({("t", 0): 3}, (member,), by_key([a_topic("t", [5, 6])]))
+    member = GroupMember("m", "client", "host", assignment=(("t", 1),))
+    group = Group("g", members=(member,), partitions=commits({("t", 0): 3}))
+    rows = with_offsets(group, by_key([a_topic("t", [5, 6])])).partitions
     assert [(row.partition, row.committed, row.end, row.lag, row.member_id) for row in rows] == [
         (0, 3, 5, 2, None),
         (1, None, 6, None, "m"),
@@ -45,14 +47,14 @@ def test_a_row_costs_the_same_however_many_partitions_a_topic_has() -> None:
                 lookups.append(1)
             return super().__getattribute__(name)
 
-    partitions = by_key([Topic("t", tuple(Watched(i, 1, (1,), (1,), 0, 9) for i in range(100)))])
-    rows = group_rows({("t", i): i % 9 for i in range(100)}, (), partitions)
+    partitions = by_key([TopicState("t", tuple(Watched(i, 1, (1,), (1,), 0, 9) for i in range(100)))])
+    rows = with_offsets(Group("g", partitions=commits({("t", i): i % 9 for i in range(100)})), partitions).partitions
     assert [row.end for row in rows] == [9] * 100
     assert len(lookups) == 100
 
 
 def test_a_row_of_a_deleted_topic_has_an_error() -> None:
-    (row,) = group_rows({("gone", 0): 3}, (), {})
+    (row,) = with_offsets(Group("g", partitions=commits({("gone", 0): 3})), {}).partitions
     assert row.lag is None
     assert row.error == "the topic or partition no longer exists"
 
@@ -82,9 +84,10 @@ def test_internal_topics_are_hidden_also_in_groups() -> None:
 
 
 def test_pipeline_figures() -> None:
-    figures = pipeline(a_snapshot().visible(internal=False), Roles())
+    figures = pipeline(a_snapshot().visible(internal=False), StatusSettings())
     assert figures.produced_total == 123 + 42
     assert figures.dead_letters == 2
-    assert (figures.consumer.consumed, figures.consumer.lag, figures.consumer.members) == (12, 2, 1)
+    consumer = figures.stages["consumer"]
+    assert (consumer.consumed, consumer.lag, consumer.members) == (12, 2, 1)
     assert figures.connector_lines == 90
-    assert (figures.wordcount.state, figures.wordcount.consumed) == ("Absent", None)
+    assert (figures.stages["wordcount"].state, figures.stages["wordcount"].consumed) == ("Absent", None)
