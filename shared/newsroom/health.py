@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics of a service, on a port of its own, in a daemon thread."""
+"""/livez, /readyz and /metrics of a service, on its own port, in a daemon thread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
@@ -15,21 +15,18 @@ from typing_extensions import override
 from newsroom.errors import SettingsError
 from newsroom.logs import get_logger
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 log = get_logger(__name__)
 
 LOOP_STALL_SECONDS = 60.0
-"""A loop that has not turned for so long hangs: five times the longest wait of any of our loops (a bounded
-flush of ten seconds), and well under the 300 s after which Kafka takes a member's partitions away."""
+"""A loop that has not turned for this long hangs. The limit is five times the longest wait of our loops (a flush of
+ten seconds), and well under the 300 s after which Kafka takes a member's partitions away."""
 
 
 class Health:
     """What /livez and /readyz answer. The service's loop calls `tick` at every turn.
 
-    Alive means that the loop turned lately. Ready means that no named condition is missing: the service says
-    `lost` with the reason, and `reached` when the condition holds again.
+    Alive means that the loop turned lately. Ready means that every need is met: the service calls `lost` with the
+    reason when a need is not met, and `reached` when it is.
     """
 
     def __init__(self, *needs: str) -> None:
@@ -38,71 +35,71 @@ class Health:
         self._last_tick = time.monotonic()
 
     def tick(self) -> None:
-        """The loop turned."""
+        """Note that the loop turned."""
         self._last_tick = time.monotonic()
 
     def reached(self, need: str) -> None:
-        """A condition of readiness holds."""
+        """Note that a need is met."""
         with self._lock:
             self._missing.pop(need, None)
 
     def lost(self, need: str, why: str) -> None:
-        """A condition of readiness does not hold, and why."""
+        """Note that a need is not met, and why."""
         with self._lock:
             self._missing[need] = why
 
     def alive(self) -> tuple[bool, dict[str, object]]:
-        """Whether the loop turns, and the seconds since it last did."""
+        """Whether the loop turns, and the seconds since its last turn."""
         age = time.monotonic() - self._last_tick
         return age < LOOP_STALL_SECONDS, {"loop_age_seconds": round(age, 3)}
 
     def ready(self) -> tuple[bool, dict[str, object]]:
-        """Whether nothing is missing, and what is."""
+        """Whether every need is met, and the reason for each that is not."""
         with self._lock:
             return not self._missing, {"missing": dict(self._missing)}
 
 
-class HealthServer:
+class HealthServer(ThreadingHTTPServer):
     """Serves a `Health` and the process's Prometheus metrics until closed. A context manager.
 
     Raises:
-        SettingsError: the port is taken.
+        SettingsError: another process uses the port.
     """
 
+    daemon_threads = True
+
     def __init__(self, health: Health, host: str, port: int) -> None:
-        handler = type("Handler", (_Handler,), {"health": health})
+        self.health = health
         try:
-            self._server = ThreadingHTTPServer((host, port), handler)
+            super().__init__((host, port), _Handler)
         except OSError as error:
             raise SettingsError(
                 f"{host}:{port} cannot be listened on ({error.strerror}): free it, or choose another --http-port"
             ) from error
-        self._server.daemon_threads = True
-        self._host = host
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self.port: int = self.server_address[1]
+        self._address = f"http://{host}:{self.port}"
 
+    @override
     def __enter__(self) -> Self:
-        self._thread.start()
-        log.info("health and metrics", address=f"http://{self._host}:{self.port}")
+        threading.Thread(target=self.serve_forever, name="health", daemon=True).start()
+        log.info("health and metrics", address=self._address)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    @override
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    health: Health
+    server: HealthServer
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/livez":
-            self._answer(*self.health.alive())
+            self._answer(*self.server.health.alive())
         elif path == "/readyz":
-            self._answer(*self.health.ready())
+            self._answer(*self.server.health.ready())
         elif path == "/metrics":
             encode, content_type = choose_encoder(self.headers.get("Accept", ""))
             self._send(200, content_type, encode(REGISTRY))
@@ -122,4 +119,4 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, *_: object) -> None:
-        """Probes come every second: they are not logged."""
+        """Log nothing: probes come every second."""

@@ -1,13 +1,12 @@
-"""What Kafka's error codes mean to whoever gets one. Codes that begin with an underscore are librdkafka's own."""
+"""What Kafka's error codes mean for a client. Codes that begin with an underscore are librdkafka's own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+T = TypeVar("T")
 
 REBALANCING = frozenset(
     {
@@ -18,7 +17,7 @@ REBALANCING = frozenset(
         KafkaError.FENCED_MEMBER_EPOCH,
     }
 )
-"""The group went on while its member worked. New owners read again what the member did not commit."""
+"""The group continued without this member. The new owners read again what the member did not commit."""
 
 UNREACHABLE = frozenset(
     {
@@ -40,7 +39,7 @@ UNREACHABLE = frozenset(
         KafkaError.UNSTABLE_OFFSET_COMMIT,
     }
 )
-"""No broker can answer now, or the right one just changes. librdkafka does not call all of these retriable."""
+"""No broker can answer now, or the right broker is changing. librdkafka does not call all of these retriable."""
 
 FENCED = frozenset(
     {
@@ -51,7 +50,7 @@ FENCED = frozenset(
         KafkaError.INVALID_PRODUCER_ID_MAPPING,
     }
 )
-"""Another process has this client's identity, or the client cannot be used any more."""
+"""Another process has this client's identity, or the client can no longer be used."""
 
 LASTING = frozenset(
     {
@@ -62,7 +61,7 @@ LASTING = frozenset(
         KafkaError.INVALID_CONFIG,
     }
 )
-"""Waiting does not change it: somebody must change a right, a policy or a setting."""
+"""A retry does not help: somebody must change a permission, a policy or a setting."""
 
 
 def kafka_error(exception: KafkaException) -> KafkaError:
@@ -72,7 +71,7 @@ def kafka_error(exception: KafkaException) -> KafkaError:
 
 
 def reason_of(exception: BaseException) -> str:
-    """The clause that says what went wrong: the broker's or the client's own text without its wrapping."""
+    """The clause that says what failed: the broker's or the client's own text without its wrapping."""
     inner = exception.args[0] if isinstance(exception, KafkaException) and exception.args else exception
     return str(inner.str()) if isinstance(inner, KafkaError) else str(inner) or type(inner).__name__
 
@@ -82,8 +81,8 @@ def is_unreachable(error: KafkaError) -> bool:
     return bool(error.retriable()) or error.code() in UNREACHABLE
 
 
-def raise_errors(partitions: Iterable[object]) -> None:
-    """Raise the error of the first partition that has one, as the calls with one answer do.
+def raise_errors(partitions: list[T]) -> list[T]:
+    """Raise the error of the first partition that has one; return the partitions if none has.
 
     Raises:
         KafkaException: a partition has an error.
@@ -91,3 +90,4 @@ def raise_errors(partitions: Iterable[object]) -> None:
     for partition in partitions:
         if (error := getattr(partition, "error", None)) is not None:
             raise KafkaException(error)
+    return partitions

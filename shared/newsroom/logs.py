@@ -1,4 +1,4 @@
-"""Logging: structlog over the standard library, so that libraries' records take the same form."""
+"""Logging: structlog over the standard library, so that the lines of libraries have the same form."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 Logger = structlog.stdlib.BoundLogger
 
 QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "urllib3": logging.WARNING}
-"""Libraries that tell about every request at info."""
+"""Libraries that log every request at info."""
 
 LIBRDKAFKA = ("librdkafka", "quixstreams.kafka.consumer", "quixstreams.kafka.producer")
-"""The loggers that Kafka clients write to: the one that our services hand them, and those of Quix Streams."""
+"""The loggers of Kafka clients: the one that our services give them, and those of Quix Streams."""
 
 _FACILITIES = frozenset({"FAIL", "ERROR", "REQTMOUT"})
 _CONNECTION = re.compile(
@@ -31,19 +31,23 @@ _CONNECTION = re.compile(
 class ConnectionNoise(logging.Filter):
     """Makes librdkafka's lines about single connections debug lines.
 
-    It calls each lost connection an error and connects again by itself. What a lost cluster means is said by the
-    services, once, from the errors that their calls and callbacks get. A refused login or certificate, an address
-    that does not resolve, and everything else keep their level.
+    librdkafka logs each lost connection as an error, and connects again by itself. The services log the loss of the
+    cluster, once, from the errors of their calls and callbacks. A refused login or certificate, an address that does
+    not resolve, and all other lines keep their level.
     """
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Demote the record when it is such a line; false when nobody wants debug lines."""
+        """Make the record a debug record if it is such a line; return false if debug lines are off."""
         facility = record.args[0] if isinstance(record.args, tuple) and record.args else None
         if facility not in _FACILITIES or not _CONNECTION.search(record.getMessage()):
             return True
         record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
         return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+
+
+_CONNECTION_NOISE = ConnectionNoise()
+"""One filter for all loggers: a logger ignores a filter that it already has."""
 
 
 def get_logger(name: str) -> Logger:
@@ -55,8 +59,8 @@ def get_logger(name: str) -> Logger:
 def configure_logging(service: str, *, log_format: str = "auto", level: str = "info") -> None:
     """Set up logging of the whole process: readable lines, or JSON lines with `log_format="json"`.
 
-    Standard output carries the log alone. Console lines are coloured on a terminal only; an event of several
-    lines (the lab's `Reading :`) keeps its lines.
+    Standard output carries only the log. Console lines have colours only on a terminal. An event of several lines
+    (the lab's `Reading :`) keeps its lines.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -73,9 +77,10 @@ def configure_logging(service: str, *, log_format: str = "auto", level: str = "i
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name, quiet in QUIET.items():
-        logging.getLogger(name).setLevel(max(quiet, root.level))
-    _quiet_connections()
+    for name, level_number in QUIET.items():
+        logging.getLogger(name).setLevel(max(level_number, root.level))
+    for name in LIBRDKAFKA:
+        logging.getLogger(name).addFilter(_CONNECTION_NOISE)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -88,15 +93,9 @@ def configure_logging(service: str, *, log_format: str = "auto", level: str = "i
     )
 
 
-def _quiet_connections() -> None:
-    for logger in map(logging.getLogger, LIBRDKAFKA):
-        if not any(isinstance(each, ConnectionNoise) for each in logger.filters):
-            logger.addFilter(ConnectionNoise())
-
-
 def _console_renderer() -> Any:  # noqa: ANN401 - structlog's processors are untyped callables
-    # pad_event_to=0: the lab's lines end where their text ends. The plain traceback shows no local variables, which may
-    # hold passwords.
+    # pad_event_to=0: the lab's lines end where their text ends. A plain traceback does not show local variables, which
+    # may hold passwords.
     return structlog.dev.ConsoleRenderer(
         colors=sys.stdout.isatty(),
         pad_event_to=0,
@@ -106,7 +105,7 @@ def _console_renderer() -> Any:  # noqa: ANN401 - structlog's processors are unt
 
 
 def _name_first(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:  # noqa: ANN401
-    # Structlog would put the logger's name behind the event, where the lab's lines end.
+    # structlog would put the logger's name behind the event, where the lab's lines end.
     event["event"] = f"{event.pop('logger')}: {event['event']}"
     return event
 

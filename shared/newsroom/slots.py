@@ -1,7 +1,7 @@
 """Replica identity: a replica takes the lowest free slot by locking a file on the state volume.
 
-The kernel frees the lock when the process dies, however it dies, so a replica that is killed and started
-again takes its identity back: its state folder, its transactional.id, its group.instance.id.
+The kernel frees the lock when the process dies, however it dies. So a replica that is killed and restarted gets its
+identity back: its state folder, its transactional.id, its group.instance.id.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from newsroom.errors import SettingsError, SlotsExhausted
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 MAX_SLOTS = 64
-"""Far above the partitions of any topic here; a bound so that a broken volume cannot loop for ever."""
+"""Far more than any topic here has partitions. The limit ends the search on a broken volume."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A replica's identity, held until closed or until the process dies."""
+    """A replica's identity, until the slot is closed or the process dies."""
 
     number: int
     folder: Path
@@ -32,9 +31,7 @@ class Slot:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
 
 
@@ -43,12 +40,12 @@ def take_slot(root: Path) -> Slot:
 
     Raises:
         SettingsError: `root` cannot be written.
-        SlotsExhausted: all slots are held by living processes.
+        SlotsExhausted: living processes hold all slots.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
         for number in range(MAX_SLOTS):
-            # Close-on-exec (Python's default): a child process must not keep the identity of a dead parent.
+            # Python opens files close-on-exec: a child process must not keep the identity of a dead parent.
             descriptor = os.open(root / f"slot-{number}.lock", os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,4 +57,4 @@ def take_slot(root: Path) -> Slot:
             return Slot(number, folder, descriptor)
     except OSError as error:
         raise SettingsError(f"state folder {root} cannot be used: {error.strerror} ({error.filename})") from error
-    raise SlotsExhausted(f"all {MAX_SLOTS} slots in {root} are taken by living replicas: stop some of them")
+    raise SlotsExhausted(f"all {MAX_SLOTS} slots in {root} are held by living replicas: stop some of them")

@@ -1,4 +1,4 @@
-"""Waiting: stop flag, deadline, and the one way to ask again until something is so."""
+"""Waiting: the stop flag, deadlines, and the one loop that repeats an attempt until it succeeds."""
 
 from __future__ import annotations
 
@@ -22,30 +22,19 @@ log = get_logger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
-"""The pause doubles from the first to the longest: what restarts (3 to 18 s) is not hammered, and is found soon
-after it is back."""
+"""The pause doubles from the first to the longest. So a server that restarts (3 to 18 s) gets few requests, and the
+wait ends soon after it is back."""
 
 
 class Stopped(Exception):
-    """A signal asked the process to stop while it waited. `run_service` ends it without an error."""
+    """A signal arrived while the process waited. `run_service` then ends it without an error."""
 
 
-class StopFlag:
-    """Set by the first SIGTERM or SIGINT. Waits on it end at once when it is set."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
+class StopFlag(threading.Event):
+    """Set by the first SIGTERM or SIGINT: asks the service to finish, commit and end. True when it is set."""
 
     def __bool__(self) -> bool:
-        return self._event.is_set()
-
-    def set(self) -> None:
-        """Ask the service to finish, commit and end."""
-        self._event.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait at most `seconds`; true when the flag is set."""
-        return self._event.wait(seconds)
+        return self.is_set()
 
     def install(self) -> None:
         """Handle SIGTERM and SIGINT: the first sets the flag, the second ends the process at once."""
@@ -54,20 +43,20 @@ class StopFlag:
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self:
-            # os._exit: the reader of a second Ctrl-C does not want any more clean-up.
+            # os._exit: after a second Ctrl-C the user does not want to wait for clean-up.
             os._exit(128 + number)
         self.set()
 
 
 class Deadline:
-    """A point in time that several waits share, so that their sum is bounded."""
+    """A point in time that several waits share, so that it bounds their sum."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds left, never below zero."""
+        """The seconds left; never below zero."""
         return max(0.0, self._end - time.monotonic())
 
     def passed(self) -> bool:
@@ -76,36 +65,36 @@ class Deadline:
 
 
 def do_nothing(*_: object) -> None:
-    """The default of what is done between two attempts."""
+    """Do nothing between two attempts."""
 
 
 def log_missing(missing: str) -> None:
-    """Log what is waited for."""
+    """Log what a wait is for."""
     log.info("waiting", missing=missing)
 
 
 @dataclass(frozen=True)
 class Wait:
-    """How long something is waited for, and what else may end or interrupt the wait."""
+    """How long a wait may last, and what else ends or interrupts it."""
 
     deadline: Deadline
     stop: StopFlag = field(default_factory=StopFlag)
     tick: Callable[[], None] = do_nothing
-    """Called before each pause: the loop still turns."""
+    """Called before each pause, to note that the loop turns."""
     first_pause: float = FIRST_PAUSE_SECONDS
     longest_pause: float = LONGEST_PAUSE_SECONDS
     report: Callable[[str], None] = log_missing
-    """Called with what is missing whenever that changes."""
+    """Called with the reason for the wait whenever it changes."""
 
     def until(self, attempt: Callable[[], T], late: Callable[[str], Exception]) -> T:
         """Call `attempt` until it raises no `TransientError`, and return its result.
 
-        `late` makes the error of a wait that lasted too long, from what
-        was last missing. The attempt that the deadline interrupts is followed by a last one.
+        `late` makes the error of a wait that lasts too long, from the last reason for it. The last attempt starts at
+        the deadline.
 
         Raises:
-            Stopped: a signal came meanwhile.
-            Exception: what `late` made, or whatever else `attempt` raised.
+            Stopped: a signal arrived.
+            Exception: the error that `late` made, or another error of `attempt`.
         """
         reported, pause = "", self.first_pause
         while True:
@@ -127,10 +116,10 @@ class Wait:
 
 
 def need(missing: str | None) -> None:
-    """Do nothing when nothing is missing.
+    """Do nothing if nothing is missing.
 
     Raises:
-        NotYet: something is.
+        NotYet: something is missing.
     """
     if missing is not None:
         raise NotYet(missing)

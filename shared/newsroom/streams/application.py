@@ -238,14 +238,8 @@ def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa:
     Quix's default handler prints a stack trace instead.
     """
     if record is not None:
-        topic, partition, offset = (_value(record, name) for name in ("topic", "partition", "offset"))
-        log.error(
-            "the service stops at this record",
-            topic=topic,
-            partition=partition,
-            offset=offset,
-            error=type(error).__name__,
-        )
+        place = {name: _value(record, name) for name in ("topic", "partition", "offset")}
+        log.error("the service stops at this record", **place, error=type(error).__name__)
     return False
 
 

@@ -7,6 +7,7 @@ returns an error instead of asking the new broker, although it already looks for
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import Consumer, KafkaException
@@ -47,29 +48,19 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     @override
     def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
         """As `confluent_kafka.Consumer.committed`, with retries."""
-
-        def ask() -> list[TopicPartition]:
-            commits: list[TopicPartition] = super(PatientConsumer, self).committed(partitions, timeout=timeout)
-            raise_errors(commits)
-            return commits
-
-        return patiently(ask, "committed offsets", self._deadline, self._stop)
+        ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=timeout)
+        return patiently(lambda: raise_errors(ask()), "committed offsets", self._deadline, self._stop)
 
     @override
     def get_watermark_offsets(
         self, partition: TopicPartition, timeout: float = -1, cached: bool = False
     ) -> tuple[int, int] | None:
         """As `confluent_kafka.Consumer.get_watermark_offsets`, with retries."""
-
-        def ask() -> tuple[int, int] | None:
-            ends: tuple[int, int] | None = super(PatientConsumer, self).get_watermark_offsets(
-                partition, timeout=timeout, cached=cached
-            )
-            return ends
-
-        return patiently(
-            ask, f"the ends of {partition.topic} partition {partition.partition}", self._deadline, self._stop
+        ask: Callable[[], tuple[int, int] | None] = partial(
+            super().get_watermark_offsets, partition, timeout=timeout, cached=cached
         )
+        place = f"{partition.topic} partition {partition.partition}"
+        return patiently(ask, f"the ends of {place}", self._deadline, self._stop)
 
 
 def patiently(ask: Callable[[], T], what: str, deadline: Deadline, stop: StopFlag) -> T:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from newsroom.streams.changelog import Changelog
 
+TOPIC_ERRORS = (TopicNotFoundError, TopicConfigurationMismatch, TopicPartitionsMismatch)
+
 QUIX_ERRORS = (
     KafkaException,
     BaseKafkaException,
@@ -37,8 +39,7 @@ QUIX_ERRORS = (
     PartitionAssignmentError,
     InvalidStoreChangelogOffset,
     StateRecoveryOffsetOutOfRange,
-    TopicConfigurationMismatch,
-    TopicPartitionsMismatch,
+    *TOPIC_ERRORS,
 )
 
 
@@ -57,7 +58,7 @@ def translated_errors(changelog: Changelog, folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (NewsroomError, TopicNotFoundError, *QUIX_ERRORS) as error:
+    except (NewsroomError, *QUIX_ERRORS) as error:
         raise _translate(error, changelog, folder) from error
 
 
@@ -75,7 +76,7 @@ def _translate(error: BaseException, changelog: Changelog, folder: Path) -> Base
         )
     if isinstance(error, StateRecoveryOffsetOutOfRange):
         return StateLost(_unread(error, changelog.group))
-    if isinstance(error, (TopicNotFoundError, TopicConfigurationMismatch, TopicPartitionsMismatch)):
+    if isinstance(error, TOPIC_ERRORS):
         return TopicMismatch(f"{error}: run 'provision' first; the number of partitions must not change")
     return _of_the_cluster(error)
 

@@ -6,7 +6,6 @@ With exactly-once a hard end is safe at any instant: the restarted replica reads
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import logging
 import os
@@ -21,7 +20,6 @@ from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from newsroom.health import Health
 
@@ -46,6 +44,21 @@ MOST_BYTES = 64
 """The most bytes to read from the wakeup socket at once: each signal is one byte, and the second ends the process."""
 
 
+def end_process(why: str) -> None:
+    """Log the reason and where each thread hangs, and end the process with exit code 1."""
+    # Nobody may read our output: then the log line blocks.
+    limit = threading.Timer(END_SECONDS, os._exit, (1,))
+    limit.daemon = True
+    limit.start()
+    message = f"{why}: ended by force; the open transaction was not committed; start the service again"
+    log.error(message)
+    # The process leaves no other evidence.
+    faulthandler.dump_traceback(file=STANDARD_ERROR)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(1)
+
+
 class Watchdog:
     """A context manager that watches the loop; `closing` tells it that the loop ends.
 
@@ -55,14 +68,13 @@ class Watchdog:
     """
 
     def __init__(
-        self, health: Health, end: Callable[[], None] | None = None, close_seconds: float = CLOSE_SECONDS
+        self, health: Health, end: Callable[[str], None] = end_process, close_seconds: float = CLOSE_SECONDS
     ) -> None:
         self._health = health
         self._end = end
         self._close_seconds = close_seconds
         self._closing_since: float | None = None
         self._signalled = False
-        self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def __enter__(self) -> Self:
@@ -74,15 +86,10 @@ class Watchdog:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         signal.set_wakeup_fd(self._wakeup_before)
-        self._over.set()
-        with contextlib.suppress(BlockingIOError):  # full: the thread wakes up anyway
-            self._mouth.send(b"\0")
+        self._mouth.close()  # ends the thread
         self._thread.join(END_SECONDS)
-        self._mouth.close()
         self._ear.close()
 
     def closing(self) -> None:
@@ -91,29 +98,20 @@ class Watchdog:
             self._closing_since = time.monotonic()
 
     def _watch(self) -> None:
-        while not self._over.is_set():
-            self._listen()
-            why = None if self._over.is_set() else self._wrong()
-            if why is not None:
-                self._end_by_force(why)
-                return
+        why = None
+        while why is None:
+            try:
+                numbers = self._ear.recv(MOST_BYTES)
+            except TimeoutError:
+                pass
+            else:
+                if not numbers:  # the other end is closed
+                    return
+                self._on_signals(numbers)
+            why = self._wrong()
+        self._end(why)
 
-    def _end_by_force(self, why: str) -> None:
-        if self._end is None:
-            at_the_latest = threading.Timer(END_SECONDS, os._exit, (1,))
-            at_the_latest.daemon = True
-            at_the_latest.start()
-        message = f"{why}: ended by force; the open transaction was not committed; start the service again"
-        log.error(message)
-        # Show where each thread hangs: the process leaves no other evidence.
-        faulthandler.dump_traceback(file=STANDARD_ERROR)
-        (self._end or _end_process)()
-
-    def _listen(self) -> None:
-        try:
-            numbers = self._ear.recv(MOST_BYTES)
-        except TimeoutError:
-            return
+    def _on_signals(self, numbers: bytes) -> None:
         for number in numbers:
             if number not in STOP_SIGNALS:
                 continue
@@ -129,9 +127,3 @@ class Watchdog:
             return f"the Kafka clients did not close within {self._close_seconds:g} s" if late else None
         alive, details = self._health.alive()
         return None if alive else f"the loop has not turned for {details['loop_age_seconds']} s"
-
-
-def _end_process() -> None:
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(1)

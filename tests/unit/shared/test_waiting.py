@@ -18,8 +18,9 @@ class Pauses(StopFlag):
         self._ends_after = ends_after
 
     @override
-    def wait(self, seconds: float) -> bool:
-        self.seconds.append(seconds)
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.seconds.append(timeout)
         if len(self.seconds) == self._ends_after:
             self.set()
         return bool(self)
