@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from newsroom_stack.catalogue import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,65 +19,42 @@ SECOND_OFFSET = 200
 even at maximum replicas."""
 
 
-@dataclass(frozen=True)
 class Ports:
-    """Every port of a stack. The services' replicas count up from their first port."""
+    """Every port of a stack. The replicas of a service count up from its first port."""
 
-    offset: int = 0
-
-    @property
-    def brokers(self) -> tuple[int, ...]:
+    def __init__(self, offset: int = 0) -> None:
+        self.offset = offset
+        self.brokers = tuple(offset + port for port in (29092, 39092, 49092))
         """Client listeners of the brokers."""
-        return tuple(self.offset + port for port in (29092, 39092, 49092))
-
-    @property
-    def controllers(self) -> tuple[int, ...]:
+        self.controllers = tuple(offset + port for port in (29093, 39093, 49093))
         """Controller listeners of the same nodes."""
-        return tuple(self.offset + port for port in (29093, 39093, 49093))
-
-    @property
-    def registry(self) -> int:
+        self.registry = offset + 8081
         """The schema registry's API."""
-        return self.offset + 8081
-
-    @property
-    def registry_health(self) -> int:
+        self.registry_health = offset + 8082
         """The schema registry's health and metrics."""
-        return self.offset + 8082
-
-    @property
-    def connect(self) -> int:
+        self.connect = offset + 8083
         """Kafka Connect's REST API."""
-        return self.offset + 8083
-
-    @property
-    def ui(self) -> int:
+        self.ui = offset + 8080
         """Kafka UI, which only the containers have."""
-        return self.offset + 8080
-
-    @property
-    def status(self) -> int:
+        self.status = offset + 8000
         """The status API and its page."""
-        return self.offset + 8000
+        self.bootstrap = ",".join(f"localhost:{port}" for port in self.brokers)
+        """The brokers as a client's bootstrap.servers."""
+        self.registry_url = f"http://localhost:{self.registry}/apis/ccompat/v7"
+        """The registry's Confluent-compatible API."""
+        self.status_url = f"http://localhost:{self.status}"
+        """The status page."""
 
     def service(self, first: int, replica: int) -> int:
         """Health and metrics of a service's replica (counted from 1)."""
         return self.offset + first + replica - 1
 
-    @property
-    def bootstrap(self) -> str:
-        """The brokers as a client's bootstrap.servers."""
-        return ",".join(f"localhost:{port}" for port in self.brokers)
-
-    @property
-    def registry_url(self) -> str:
-        """The registry's Confluent-compatible API."""
-        return f"http://localhost:{self.registry}/apis/ccompat/v7"
-
-    @property
-    def status_url(self) -> str:
-        """The status page."""
-        return f"http://localhost:{self.status}"
+    def at_start(self) -> dict[str, int]:
+        """The ports that a stack of processes takes at its start, by the name of who takes them."""
+        ports = {f"kafka-{node}": port for node, port in enumerate(self.brokers, 1)}
+        ports |= {f"kafka-{node} (controller)": port for node, port in enumerate(self.controllers, 1)}
+        ports |= {"registry": self.registry, "registry (health)": self.registry_health, "connect": self.connect}
+        return ports | {kind.name: self.service(kind.first_port, 1) for kind in SERVICES}
 
 
 def port_is_free(port: int) -> bool:
@@ -93,17 +71,17 @@ def port_is_free(port: int) -> bool:
 
 @contextlib.contextmanager
 def reserved(ports: Iterable[int]) -> Iterator[None]:
-    """Keep ports from being given to outgoing connections; their servers can still listen on them.
+    """Keep the kernel from giving these ports to outgoing connections. Servers can still listen on them.
 
-    The brokers' ports lie among those that Linux gives to outgoing connections (32768 to 60999). A client that tries
-    a dead broker's port again and again sooner or later gets that very port, connects to itself, and the broker
-    cannot listen there any more: one try in 6,500 did, and two of four restarts failed. A port that is bound is
-    never given away; bound without listening, and with SO_REUSEADDR as the broker does, it does not stop the broker.
+    Linux gives outgoing connections the ports 32768 to 60999, and the brokers' ports are among them. A client that
+    retries a dead broker's port sooner or later gets that very port, connects to itself, and the broker cannot listen
+    there any more: it happened in one of 6,500 retries, and two of four restarts failed. The kernel never gives away
+    a bound port. A bound port that does not listen and has SO_REUSEADDR, as the broker's has, does not stop the broker.
     """
-    with contextlib.ExitStack() as held:
-        # Elsewhere a bound port could not be listened on, and outgoing connections begin at 49152.
+    with contextlib.ExitStack() as sockets:
+        # Other systems refuse to listen on a bound port. Their outgoing connections begin at 49152.
         for port in ports if sys.platform == "linux" else ():
-            place = held.enter_context(socket.socket())
-            place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            place.bind((LOOPBACK, port))
+            placeholder = sockets.enter_context(socket.socket())
+            placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            placeholder.bind((LOOPBACK, port))
         yield

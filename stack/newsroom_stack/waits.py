@@ -1,7 +1,8 @@
-"""How the stack waits: as the services do, but silently, and with a steady pause."""
+"""How the stack waits: as the services do, but without log lines and with a constant pause."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 from newsroom.waiting import Deadline, StopFlag, Wait, do_nothing
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from newsroom_stack.errors import StackError
 
 T = TypeVar("T")
+
+
+def deadline_after(seconds: float | None) -> Deadline:
+    """A deadline; one that never passes without `seconds`."""
+    return Deadline(math.inf if seconds is None else seconds)
 
 
 def wait_until(
@@ -25,7 +31,7 @@ def wait_until(
     """Call `attempt` every `pause` seconds until it does not raise `NotYet`, and return its result.
 
     Raises:
-        StackError: what `late` made of what was still missing after so many seconds.
+        StackError: something is still missing after so many seconds; `late` makes the error from it.
         Stopped: `stop` was set.
     """
     wait = Wait(Deadline(seconds), stop or StopFlag(), first_pause=pause, longest_pause=pause, report=do_nothing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -17,11 +18,16 @@ from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.ports import Ports
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from newsroom_stack.interface import Show
     from newsroom_stack.settings import StackSettings
 
 LAST_LINES = 15
 """What a failed command's message keeps of its output."""
+
+LOG_LINE = re.compile(r"(?:\x1b\[2K)?(\S+)-(\d+) +\| ?(.*)")
+"""A line of `docker compose logs`: service, number and text. Compose erases the line first, even in a pipe."""
 
 
 class Compose:
@@ -86,14 +92,30 @@ class Compose:
             raise StackError(f"{what} {why}:\n" + "\n".join(f"    {line}" for line in said))
         return output
 
-    def _open(self, arguments: tuple[str, ...], stdin: str | None) -> subprocess.Popen[str]:
+    def follow_logs(self) -> Iterator[tuple[str, int, str]]:
+        """Service, number and line of every container, also of those that start later, until all have ended."""
+        with self._open(
+            ("--profile", "*", "logs", "--follow", "--no-color"), None, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                for line in process.stdout or ():
+                    # What does not match is compose's own: "… exited with code 0".
+                    if match := LOG_LINE.fullmatch(line.rstrip("\n")):
+                        yield match[1], int(match[2]), match[3]
+            finally:
+                _end(process)
+
+    def _open(
+        self, arguments: tuple[str, ...], stdin: str | None, *, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         try:
             return subprocess.Popen(
                 ["docker", "compose", "--project-directory", str(REPOSITORY), *arguments],
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=stderr,
                 text=True,
+                errors="replace",
                 cwd=REPOSITORY,
                 env=self.environment(),
                 # Ctrl-C reaches the command line alone, which then stops everything.

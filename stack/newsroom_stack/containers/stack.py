@@ -15,59 +15,68 @@ from typing_extensions import override
 from newsroom.waiting import need
 from newsroom_stack.catalogue import SERVICES, service_kind
 from newsroom_stack.containers.compose import Compose
-from newsroom_stack.containers.logs import Follower, lines_of
 from newsroom_stack.errors import StackError
-from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent
-from newsroom_stack.ports import Ports
-from newsroom_stack.waits import wait_until
+from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent, unknown_name
+from newsroom_stack.waits import deadline_after, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from docker.models.containers import Container
 
     from newsroom_stack.settings import StackSettings
 
 UP_SECONDS = 900.0
-"""A first start builds five images and waits for three brokers: five minutes on two cores, more on a slow line."""
+"""A first start builds five images and waits for three brokers: five minutes on two cores, more on a slow network."""
 
 DOWN_SECONDS = 120.0
 """Containers stop layer by layer, each within its own grace period of 30 s."""
 
 READY_SECONDS = 120.0
-"""A member that was restarted: longer than the health check's own start period."""
+"""Deadline of a restarted container: longer than the health check's start period."""
 
 GRACE_SECONDS = 30
 """The compose file's stop_grace_period, for the engine's own restart."""
 
 ENGINE_SECONDS = 60
-NEWS_SECONDS = 0.5
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.5
+
 KILLED = 128 + 9
 """The exit code of a process that SIGKILL ended."""
 
 LABEL = "com.docker.compose."
 INSIDE_PORT = 8000
-"""Where each of our services answers inside the network."""
+"""The port of each of our services inside the network."""
+
+ALIVE = {"running", "restarting", "paused"}
 
 STATES = {
-    "created": State.STARTING, "running": State.RUNNING, "restarting": State.STARTING, "paused": State.PAUSED,
-    "removing": State.STOPPING, "exited": State.EXITED, "dead": State.FAILED,
-}  # fmt: skip
+    "created": State.STARTING,
+    "running": State.RUNNING,
+    "restarting": State.STARTING,
+    "paused": State.PAUSED,
+    "removing": State.STOPPING,
+    "exited": State.EXITED,
+    "dead": State.FAILED,
+}
+
+ROLES = {"kafka": "broker", "registry": "registry", "connect": "connect", "provision": "job", "kafka-ui": "ui"}
+ROLES |= {kind.name: "service" for kind in SERVICES}
+
+ROLE_ORDER = ("broker", "registry", "connect", "service", "job", "ui", "tool")
 
 
 class ContainerStack(Stack):
     """The containers of one compose project."""
 
     def __init__(self, settings: StackSettings) -> None:
-        self.settings = settings
-        self.ports = Ports(settings.port_offset)
+        super().__init__(settings)
         self.compose = Compose(settings)
         self._client: docker.DockerClient | None = None
 
     @override
     def running(self) -> bool:
-        return any(each.status in {"running", "restarting", "paused"} for each in self.containers())
+        return any(container.status in ALIVE for container in self.containers())
 
     @override
     def start(self, *, run_for: float | None = None, show: Show = silent) -> Owner:
@@ -95,31 +104,30 @@ class ContainerStack(Stack):
             raise StackError(f"{error}{self._what_is_wrong()}") from error
 
     def _what_is_wrong(self) -> str:
-        # Compose only says that a container is unhealthy; its last lines say why.
-        lines = ""
-        for each in self.containers():
-            exited = each.status == "exited" and each.attrs["State"]["ExitCode"] != 0
-            if exited or _health(each) == "unhealthy":
-                last = each.logs(tail=8).decode(errors="replace").rstrip().splitlines()
-                lines += f"\n{name_of(each)}, {each.status}, its last lines:\n" + "\n".join(f"    {li}" for li in last)
-        return lines
+        # Compose only says that a container is unhealthy; the container's last lines say why.
+        text = ""
+        for container in self.containers():
+            failed = container.status == "exited" and _exit_code(container) != 0
+            if failed or _health(container) == "unhealthy":
+                text += f"\n{name_of(container)}, {container.status}, its last lines:\n"
+                text += "\n".join(f"    {line}" for line in _lines(container.logs(tail=8)))
+        return text
 
     @override
     def down(self, *, wipe: bool = False) -> list[str]:
-        had = bool(self.containers())
+        lines = ["everything is stopped" if self.containers() else "nothing was running"]
         options = ["--volumes"] if wipe else []
         self.compose.run("--profile", "*", "down", "--remove-orphans", *options, seconds=DOWN_SECONDS)
-        lines = ["everything is stopped"] if had else ["nothing was running"]
         return [*lines, "its volumes are deleted"] if wipe else lines
 
     @override
     def ps(self) -> list[Instance]:
-        found = [each for each in self.containers() if not _is_finished_job(each)]
-        with ThreadPoolExecutor(max(1, len(found))) as pool:
-            return list(pool.map(_instance, found))
+        containers = [container for container in self.containers() if not _is_finished_job(container)]
+        with ThreadPoolExecutor(max(1, len(containers))) as pool:
+            return list(pool.map(_instance, containers))
 
     def containers(self) -> list[Container]:
-        """The project's containers, in the order of the table; those of `docker compose run` are left out.
+        """The project's containers, in the order of the table, without those of `docker compose run`.
 
         Raises:
             StackError: no engine answers.
@@ -128,20 +136,23 @@ class ContainerStack(Stack):
             "label": [f"{LABEL}project={self.compose.project}", f"{LABEL}oneoff=False"]
         }
         try:
-            # A container that goes while the list is made is left out.
-            found = self._engine().containers.list(all=True, filters=filters, ignore_removed=True)
+            # A container that is removed during the call is left out.
+            containers = self._engine().containers.list(all=True, filters=filters, ignore_removed=True)
         except DockerException as error:
             raise StackError(f"the Docker engine does not list its containers: {error}") from error
-        return sorted(found, key=lambda each: (_ROLE_ORDER[_role(_service(each))], _service(each), _number(each)))
+        return sorted(containers, key=_position)
 
     @override
     def logs(self, name: str | None = None, *, follow: bool = False) -> Iterator[tuple[str, str]]:
-        def chosen() -> list[Container]:
-            return self.find(name) if name is not None else self.containers()
-
-        if follow:
-            return Follower(chosen, name_of).lines()
-        return ((name_of(each), line) for each in chosen() for line in lines_of(each.logs()))
+        containers = self.containers() if name is None else self.find(name)
+        if not follow or not any(container.status in ALIVE for container in containers):
+            return ((name_of(container), line) for container in containers for line in _lines(container.logs()))
+        # Compose stops following a service when its only container restarts; so it follows all of them.
+        return (
+            (_instance_name(service, number), line)
+            for service, number, line in self.compose.follow_logs()
+            if name is None or name in _names(service, number)
+        )
 
     @override
     def scale(self, service: str, replicas: int) -> list[str]:
@@ -153,40 +164,39 @@ class ContainerStack(Stack):
 
     @override
     def kill(self, name: str) -> list[str]:
-        found = self._each(name, lambda each: each.kill("SIGKILL") if each.status != "exited" else None)
-        for each in found:
-            self._wait(each, lambda each: each.status == "exited", "to end")
+        def end(container: Container) -> None:
+            if container.status != "exited":
+                container.kill("SIGKILL")
+            _wait(container, lambda: container.status == "exited", "to end")
+
         return [
-            f"{name_of(each)}: killed (SIGKILL); it stays down until 'newsroom --docker restart {name_of(each)}'"
-            for each in found
+            f"{instance}: killed (SIGKILL); it stays down until 'newsroom --docker restart {instance}'"
+            for instance in self._act(name, end)
         ]
 
     @override
     def pause(self, name: str) -> list[str]:
-        return [f"{name_of(each)}: paused" for each in self._each(name, lambda each: each.pause())]
+        return [f"{instance}: paused" for instance in self._act(name, lambda container: container.pause())]
 
     @override
     def resume(self, name: str) -> list[str]:
-        paused = [each for each in self.find(name) if each.status == "paused"]
-        _side_by_side(name, paused, lambda each: each.unpause())
-        return [f"{name_of(each)}: resumed" for each in paused] or [f"{name} is not paused"]
+        resumed = self._act(name, lambda container: container.unpause(), only="paused")
+        return [f"{instance}: resumed" for instance in resumed] or [f"{name} is not paused"]
 
     @override
     def restart(self, name: str) -> list[str]:
-        def again(each: Container) -> None:
-            if each.status == "paused":
-                each.unpause()
-            each.restart(timeout=GRACE_SECONDS)
+        def restart(container: Container) -> None:
+            if container.status == "paused":
+                container.unpause()
+            container.restart(timeout=GRACE_SECONDS)
+            _wait(container, lambda: _health(container) == "healthy", "to be healthy")
 
-        found = self._each(name, again)
-        for each in found:
-            self._wait(each, lambda each: _health(each) == "healthy", "to be healthy")
-        return [f"{name_of(each)}: restarted and ready" for each in found]
+        return [f"{instance}: restarted and ready" for instance in self._act(name, restart)]
 
     @override
     def execute(self, name: str, *command: str) -> str:
         container, *_ = self.find(name)
-        with _told_as(name):
+        with _engine_errors(name):
             code, output = container.exec_run(list(command))
         text = output.decode(errors="replace") if isinstance(output, bytes) else ""
         if code != 0:
@@ -200,38 +210,23 @@ class ContainerStack(Stack):
             self._client = None
 
     def find(self, name: str) -> list[Container]:
-        """The containers that an instance's or a service's name means.
+        """The containers of an instance or of a service.
 
         Raises:
             StackError: there is none.
         """
-        there = self.containers()
-        found = [each for each in there if name in (name_of(each), _kind(_service(each)), _service(each))]
-        if not found:
-            known = ", ".join(name_of(each) for each in there)
-            raise StackError(f"there is no '{name}' in this stack: {known or 'it does not run'}")
-        return found
+        containers = self.containers()
+        chosen = [container for container in containers if name in _names(_service(container), _number(container))]
+        if not chosen:
+            raise unknown_name(name, map(name_of, containers))
+        return chosen
 
-    def _each(self, name: str, act: Callable[[Container], object]) -> list[Container]:
-        """Do something to every container of that name, side by side."""
-        found = self.find(name)
-        _side_by_side(name, found, act)
-        return found
-
-    def _wait(self, container: Container, done: Callable[[Container], bool], what: str) -> None:
-        name = name_of(container)
-
-        def attempt() -> None:
-            container.reload()
-            need(None if done(container) else f"it is {container.status}, {_health(container) or 'no health check'}")
-
-        with _told_as(name):
-            wait_until(
-                attempt,
-                READY_SECONDS,
-                lambda missing: StackError(f"waited {READY_SECONDS:.0f} s for {name} {what}: {missing}"),
-                pause=POLL_SECONDS,
-            )
+    def _act(self, name: str, act: Callable[[Container], object], only: str | None = None) -> list[str]:
+        """Act on every container of that name (with `only`, in that status) side by side; return the instances."""
+        containers = [container for container in self.find(name) if only in (None, container.status)]
+        with _engine_errors(name), ThreadPoolExecutor(max(1, len(containers))) as pool:
+            list(pool.map(act, containers))
+        return [name_of(container) for container in containers]
 
     def _engine(self) -> docker.DockerClient:
         if self._client is None:
@@ -251,21 +246,21 @@ class ContainerOwner(Owner):
 
     def __init__(self, stack: ContainerStack, run_for: float | None) -> None:
         self._stack = stack
-        self._end = time.monotonic() + run_for if run_for is not None else None
+        self._deadline = deadline_after(run_for)
 
     @override
-    def news(self) -> Iterator[str | None]:
-        before: dict[str, tuple[str, str]] = {}
-        while self._end is None or time.monotonic() < self._end:
-            now = {name_of(each): (each.status, _health(each)) for each in self._stack.containers()}
+    def news(self) -> Iterator[str]:
+        before: dict[str, str] = {}
+        # Not `wait_until`: each look may yield several changes.
+        while not self._deadline.passed():
+            now = {name_of(container): _description(container) for container in self._stack.containers()}
             if not now:
                 return
-            for name in [*before, *(name for name in now if name not in before)] if before else []:
+            for name in dict.fromkeys([*before, *now]) if before else ():
                 if before.get(name) != now.get(name):
-                    yield f"{name}: {_words(before.get(name))} → {_words(now.get(name))}"
+                    yield f"{name}: {before.get(name, 'not there')} → {now.get(name, 'not there')}"
             before = now
-            yield None
-            time.sleep(NEWS_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     @override
     def stop(self) -> int:
@@ -274,8 +269,8 @@ class ContainerOwner(Owner):
 
 
 @contextlib.contextmanager
-def _told_as(name: str) -> Iterator[None]:
-    """Turn what the engine refuses into a sentence about this container."""
+def _engine_errors(name: str) -> Iterator[None]:
+    """Turn the engine's refusal into a sentence about this container."""
     try:
         yield
     except APIError as error:
@@ -284,31 +279,48 @@ def _told_as(name: str) -> Iterator[None]:
         raise StackError(f"{name}: the Docker engine does not answer: {error}") from error
 
 
-def _side_by_side(name: str, containers: Sequence[Container], act: Callable[[Container], object]) -> None:
-    with _told_as(name), ThreadPoolExecutor(max(1, len(containers))) as pool:
-        list(pool.map(act, containers))
+def _wait(container: Container, done: Callable[[], bool], what: str) -> None:
+    name = name_of(container)
+
+    def attempt() -> None:
+        container.reload()
+        need(None if done() else f"it is {container.status}, {_health(container) or 'no health check'}")
+
+    wait_until(
+        attempt,
+        READY_SECONDS,
+        lambda missing: StackError(f"waited {READY_SECONDS:.0f} s for {name} {what}: {missing}"),
+        pause=POLL_SECONDS,
+    )
 
 
 def name_of(container: Container) -> str:
     """The instance's name, as the processes have it: `avro-consumer-2`, `kafka-1`, `connect`."""
-    service = _service(container)
+    return _instance_name(_service(container), _number(container))
+
+
+def _instance_name(service: str, number: int) -> str:
     scalable = any(kind.name == service and kind.scalable for kind in SERVICES)
-    return f"{service}-{_number(container)}" if scalable else service
+    return f"{service}-{number}" if scalable else service
 
 
-_ROLE_ORDER = {"broker": 0, "registry": 1, "connect": 2, "service": 3, "job": 4, "ui": 5, "tool": 6}
-
-
-def _role(service: str) -> str:
-    if any(kind.name == service for kind in SERVICES):
-        return "service"
-    roles = {"kafka": "broker", "registry": "registry", "connect": "connect", "provision": "job", "kafka-ui": "ui"}
-    return roles.get(_kind(service), "tool")
+def _names(service: str, number: int) -> tuple[str, ...]:
+    """What a command may call a container."""
+    return _instance_name(service, number), _kind(service), service
 
 
 def _kind(service: str) -> str:
-    head, _, number = service.rpartition("-")
-    return head if head == "kafka" and number.isdigit() else service
+    return "kafka" if service.removeprefix("kafka-").isdigit() else service
+
+
+def _role(service: str) -> str:
+    return ROLES.get(_kind(service), "tool")
+
+
+def _position(container: Container) -> tuple[int, str, int]:
+    """The place of a container in the table."""
+    service = _service(container)
+    return ROLE_ORDER.index(_role(service)), service, _number(container)
 
 
 def _service(container: Container) -> str:
@@ -323,8 +335,12 @@ def _health(container: Container) -> str:
     return str(container.attrs["State"].get("Health", {}).get("Status", ""))
 
 
-def _words(seen: tuple[str, str] | None) -> str:
-    return "not there" if seen is None else ", ".join(part for part in seen if part)
+def _description(container: Container) -> str:
+    return ", ".join(part for part in (container.status, _health(container)) if part)
+
+
+def _lines(output: bytes) -> list[str]:
+    return output.decode(errors="replace").splitlines()
 
 
 def _is_finished_job(container: Container) -> bool:
@@ -358,7 +374,7 @@ def _address(container: Container) -> str:
     role = _role(_service(container))
     if published:
         return f"{'' if role == 'broker' else 'http://'}localhost:{published[0]}"
-    # Not published: the name that it has inside the project's network.
+    # Not published: the container's name inside the project's network.
     return f"http://{container.name}:{INSIDE_PORT}" if role == "service" else ""
 
 

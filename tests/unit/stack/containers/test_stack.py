@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import closing
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from docker.errors import NotFound
 
-from newsroom_stack.containers import logs as container_logs
 from newsroom_stack.containers import stack as module
 from newsroom_stack.containers.stack import ContainerOwner, ContainerStack
 from newsroom_stack.errors import StackError
@@ -18,7 +18,6 @@ from newsroom_stack.interface import State
 from newsroom_stack.settings import StackSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 MIB = 1024**2
@@ -208,18 +207,16 @@ def test_what_cannot_be_scaled_is_refused(stack: ContainerStack) -> None:
 def test_news_are_changes_of_state(
     stack: ContainerStack, there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "NEWS_SECONDS", 0.0)
-    news = ContainerOwner(stack, None).news()
-    assert next(news) is None
-    there[0].status, there[0].health = "exited", "unhealthy"
-    del there[1]
-    assert [next(news), next(news)] == [
+    def change() -> None:
+        there[0].status, there[0].health = "exited", "unhealthy"
+        del there[1]
+
+    changes = [change, there.clear]
+    monkeypatch.setattr("time.sleep", lambda _: changes.pop(0)())
+    assert list(ContainerOwner(stack, None).news()) == [
         "avro-consumer-2: running, healthy → not there",
         "status-api: running, healthy → exited, unhealthy",
     ]
-    assert next(news) is None
-    there.clear()
-    assert list(news) == []
 
 
 def test_the_time_of_an_owned_stack_ends(stack: ContainerStack) -> None:
@@ -242,28 +239,33 @@ def test_a_stack_in_the_background_has_nobody_to_stop_it(stack: ContainerStack) 
         stack.up(run_for=1.0)
 
 
-def test_who_follows_a_service_sees_replicas_that_come_and_those_that_start_again(
-    stack: ContainerStack, there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch
+COMPOSE_LOGS = r"""#!/bin/sh
+case "$*" in *"logs --follow"*) ;; *) exit 2 ;; esac
+printf '\033[2Kavro-consumer-1  | history | of 1\r\n'
+printf '\033[2Kkafka-1-1        | broker\n'
+printf 'avro-consumer-1 exited with code 137\n'
+printf 'avro-consumer-12 | it came later \377\n'
+printf 'avro-consumer-1  | \n'
+exec sleep 60
+"""
+
+
+def test_who_follows_a_service_sees_all_its_replicas_until_the_stack_ends(
+    stack: ContainerStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container_logs, "LOOK_SECONDS", 0.05)
-    there[:] = [FakeContainer("avro-consumer", 1)]
-    asked: list[tuple[int, bool]] = []
+    docker = tmp_path / "docker"
+    docker.write_text(COMPOSE_LOGS)
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with closing(stack.logs("avro-consumer", follow=True)) as lines:  # type: ignore[type-var]
+        assert [next(lines), next(lines), next(lines)] == [
+            ("avro-consumer-1", "history | of 1"),
+            ("avro-consumer-12", "it came later \N{REPLACEMENT CHARACTER}"),
+            ("avro-consumer-1", ""),
+        ]
+    assert next(stack.logs(follow=True))[0] == "avro-consumer-1"
+    assert next(stack.logs("kafka", follow=True)) == ("kafka-1", "broker")
 
-    def logs(container: FakeContainer, **options: object) -> Iterator[bytes]:
-        asked.append((container.number, options["since"] is not None))
-        yield b"li"
-        yield f"ne of {container.number}\nha".encode()
-        container.status = "exited"
-        yield b"lf"
 
-    monkeypatch.setattr(FakeContainer, "logs", logs)
-    lines = stack.logs("avro-consumer", follow=True)
-    assert [next(lines), next(lines)] == [("avro-consumer-1", "line of 1"), ("avro-consumer-1", "half")]
-    there.append(FakeContainer("avro-consumer", 2))
-    assert [next(lines), next(lines)] == [("avro-consumer-2", "line of 2"), ("avro-consumer-2", "half")]
-    there[0].status = "running"
-    assert next(lines) == ("avro-consumer-1", "line of 1")
-    assert asked == [(1, False), (2, False), (1, True)], "what was shown before its restart is not shown again"
-    assert next(lines) == ("avro-consumer-1", "half")
-    there.clear()
-    assert list(lines) == []
+def test_who_follows_what_has_ended_sees_what_it_wrote(stack: ContainerStack) -> None:
+    assert next(stack.logs("provision", follow=True)) == ("provision", "one")
