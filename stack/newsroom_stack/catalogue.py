@@ -1,4 +1,4 @@
-"""Which services there are, and how many brokers. A new service is added here."""
+"""The services of the stack and its number of brokers. A new service is added here."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from newsroom_stack.errors import StackError
 
 BROKERS = 3
 MAX_REPLICAS = 10
-"""Replicas of one service on one machine: more than any topic here has partitions, so that an idle one can be
-seen; each has a port of its own for health and metrics."""
+"""Replicas of one service on one machine; each has its own port for health and metrics. No topic has so many
+partitions, so you can see an idle replica."""
 
 
 @dataclass(frozen=True)
 class ServiceKind:
-    """A service of ours: its command and its first port for health and metrics."""
+    """One of our services: its command and its first port for health and metrics."""
 
     name: str
     first_port: int
-    options: tuple[str, ...] = ()
     scalable: bool = True
 
 
@@ -29,14 +28,14 @@ SERVICES = (
     ServiceKind("join-service", 8130),
     ServiceKind("news-producer", 8100),
 )
-"""In the order they start. Ten ports each, one a replica."""
+"""In the order of their start. Each service has ten ports, one for each replica."""
 
 
 def service_kind(name: str) -> ServiceKind:
-    """The service of that name.
+    """Return the service of that name.
 
     Raises:
-        StackError: there is none; the message lists those there are.
+        StackError: there is no such service; the message lists the services.
     """
     for kind in SERVICES:
         if kind.name == name:

@@ -1,11 +1,11 @@
-"""What can go wrong with a stack."""
+"""Errors of the stack."""
 
 from __future__ import annotations
 
 
 class StackError(Exception):
-    """Base of every error of the stack; `str()` is one clear message for the reader: what failed, what to do."""
+    """Base of every error of the stack. Its text says what failed and what to do."""
 
 
 class ArtifactsUnavailable(StackError):
-    """Kafka or the registry is not in the cache and cannot be downloaded."""
+    """The cache does not have Kafka or the registry, and they cannot be downloaded."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from newsroom_stack.errors import StackError
@@ -12,41 +11,26 @@ from newsroom_stack.errors import StackError
 REPOSITORY = Path(__file__).resolve().parents[2]
 """The clone: the stack runs the services, schemas and Connect configurations of its own checkout."""
 
-
 SINK_FILE = "test.sink.txt"
-"""The file the connector writes, under the lab's name, in Connect's folder."""
+"""The file that the connector writes, under the lab's name, in Connect's folder."""
 
 
-@dataclass(frozen=True)
 class Layout:
     """The folders of one stack, all below its home."""
 
-    home: Path
-
-    @property
-    def data(self) -> Path:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.data = home / "data"
         """What a restart keeps: brokers' logs, the registry's schemas, state of the services, sink files."""
-        return self.home / "data"
-
-    @property
-    def logs(self) -> Path:
-        """One log a process."""
-        return self.home / "logs"
-
-    @property
-    def run(self) -> Path:
-        """What describes the running stack: its state file and locks."""
-        return self.home / "run"
-
-    @property
-    def sink_file(self) -> Path:
-        """The file the connector writes."""
-        return self.data / "connect" / SINK_FILE
-
-    @property
-    def consumed(self) -> Path:
+        self.logs = home / "logs"
+        """One log for each process."""
+        self.run_file = home / "run" / "stack.json"
+        """The state file of the running stack."""
+        self.lock = home / "run" / "supervisor.lock"
+        self.sink_file = self.data / "connect" / SINK_FILE
+        """The file that the connector writes."""
+        self.consumed = self.data / "consumed"
         """JSON lines of the avro-consumer's replicas."""
-        return self.data / "consumed"
 
     def log(self, name: str) -> Path:
         """The log of a process."""
@@ -57,32 +41,32 @@ class Layout:
         return self.data / f"kafka-{node}"
 
     def state(self, service: str) -> Path:
-        """The state volume of a service: its replicas take their slots there."""
+        """The state volume of a service, where its replicas take their slots."""
         return self.data / "state" / service
 
     def delete(self) -> None:
-        """Delete what a stack keeps, and nothing else: the home may be a folder that others use, too.
+        """Delete what a stack keeps, and nothing else: other programs may use the home too.
 
         Raises:
             StackError: something cannot be deleted.
         """
-        for folder in (self.data, self.logs, self.run):
+        for folder in (self.data, self.logs, self.run_file.parent):
             try:
                 if folder.exists():
                     shutil.rmtree(folder)
             except OSError as error:
                 raise StackError(f"{error.filename or folder} cannot be deleted ({error.strerror})") from error
-        with contextlib.suppress(OSError):  # not empty, or not there
+        with contextlib.suppress(OSError):  # it is not empty, or does not exist
             self.home.rmdir()
 
     def make(self) -> None:
         """Create the folders.
 
         Raises:
-            StackError: the home cannot be written.
+            StackError: the home is not writable.
         """
         try:
-            for folder in (self.data, self.logs, self.run, self.sink_file.parent, self.consumed):
+            for folder in (self.logs, self.run_file.parent, self.sink_file.parent, self.consumed):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StackError(

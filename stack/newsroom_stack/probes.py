@@ -1,4 +1,4 @@
-"""Ready means ready: what each kind of member must answer before anyone relies on it."""
+"""Readiness probes: what a process must answer before others rely on it."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from newsroom.waiting import Deadline
 from newsroom_stack.catalogue import BROKERS
 
 PROBE_SECONDS = 2.0
-"""How long one probe may take: a member that needs longer to say that it is ready is not."""
+"""Deadline of one probe: a process that answers later is not ready."""
 
 HTTP_OK = 200
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What to ask whom; plain values, so that the state file can carry it to other commands."""
+    """A question and its address, as plain values, so that the state file can carry it to other commands."""
 
     kind: Literal["http", "broker"]
     target: str
 
     def missing(self) -> str | None:
-        """None when the member is ready, otherwise what it lacks."""
+        """None when the process is ready, otherwise what is missing."""
         return http_ready(self.target) if self.kind == "http" else broker_ready(self.target)
 
 
 def http_ready(url: str) -> str | None:
-    """None when the URL answers 200, otherwise what it said instead."""
+    """None when the URL answers 200, otherwise its answer."""
     try:
-        # trust_env: a proxy of the user's is no way to their own machine.
+        # trust_env: the user's proxy cannot reach the loopback of this machine.
         response = httpx.get(url, timeout=PROBE_SECONDS, trust_env=False)
     except httpx.HTTPError as error:
         return f"{url} does not answer ({type(error).__name__})"
@@ -47,10 +47,10 @@ def http_ready(url: str) -> str | None:
 def broker_ready(bootstrap: str) -> str | None:
     """None when this broker's metadata has all brokers and the metadata quorum has a leader, otherwise what is missing.
 
-    The description's own controller proves nothing: under KRaft it is any broker that was alive.
+    The metadata's controller proves nothing: under KRaft it is any broker that was alive.
     """
     deadline = Deadline(PROBE_SECONDS)
-    # log_level 0: a broker that does not listen yet is no news while one waits for it.
+    # log_level 0: a broker that does not listen yet is normal during a start.
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.connection.setup.timeout.ms": 2000})
     try:
         cluster = admin.describe_cluster(request_timeout=PROBE_SECONDS).result(timeout=deadline.left())
@@ -63,10 +63,10 @@ def broker_ready(bootstrap: str) -> str | None:
 
 
 def _leaderless(bootstrap: str, seconds: float) -> str | None:
-    # Imported at need: kafka-python takes a third of a second, and most commands probe no broker.
+    # Imported here: kafka-python takes a third of a second, and most commands probe no broker.
     from newsroom.admin.quorum import describe_quorum  # noqa: PLC0415
 
-    # Constructed: what the environment says is about another cluster, and may be wrong.
+    # model_construct ignores the environment: its variables describe another cluster, and may be wrong.
     settings = KafkaSettings.model_construct(bootstrap_servers=bootstrap)
     try:
         describe_quorum(settings, seconds)

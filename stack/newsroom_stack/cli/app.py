@@ -168,8 +168,7 @@ def up(
         show_addresses(stack)
         console.print("Ctrl-C stops everything" if seconds is None else f"stops by itself in {seconds:g} s")
         for line in owner.news():
-            if line is not None:
-                console.print(line, markup=False)
+            console.print(line, markup=False)
     console.print("everything is stopped")
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from newsroom_stack.catalogue import BROKERS, SERVICES
 from newsroom_stack.jvm.artifacts import locked_files
 from newsroom_stack.layout import Layout
 from newsroom_stack.ports import LOOPBACK, SECOND_OFFSET, Ports, port_is_free
@@ -99,15 +98,13 @@ def _version(what: str, least: tuple[int, int], *command: str) -> Finding:
 
 def _processes(settings: StackSettings) -> Iterator[Finding]:
     layout, ports = Layout(settings.home.absolute()), Ports(settings.port_offset)
-    run = read_run(layout.run / "stack.json")
+    run = read_run(layout.run_file)
     ours = {process["pid"] for process in living(run)} if run else set()
     yield Finding("Python", Verdict.OK, f"{platform.python_version()} at {sys.executable}")
     yield _disk(layout)
     yield _memory(running=bool(ours))
     yield _downloads(settings)
-    services = {ports.service(kind.first_port, 1) for kind in SERVICES}
-    wanted = {*ports.brokers, *ports.controllers, ports.registry, ports.registry_health, ports.connect, *services}
-    yield from _ports(wanted, ours, ports.offset)
+    yield from _ports({*ports.at_start().values()}, ours, ports.offset)
     if run is not None and ours and not run.supervised():
         yield Finding(
             "stack", Verdict.PROBLEM, f"{len(ours)} processes of a crashed stack still run", "newsroom down stops them"
@@ -173,7 +170,7 @@ def _owner(port: int) -> psutil.Process | None:
 
 
 def _addresses(ports: Ports) -> Iterator[Finding]:
-    brokers = {f"kafka-{node}": f"localhost:{port}" for node, port in enumerate(ports.brokers[:BROKERS], 1)}
+    brokers = {f"kafka-{node}": f"localhost:{port}" for node, port in enumerate(ports.brokers, 1)}
     answers = {f"{name} {address}": broker_ready(address) for name, address in brokers.items()}
     answers[f"registry {ports.registry_url}"] = http_ready(f"{ports.registry_url}/subjects")
     answers[f"connect http://localhost:{ports.connect}"] = http_ready(f"http://{LOOPBACK}:{ports.connect}/health")

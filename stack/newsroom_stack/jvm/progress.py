@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from typing_extensions import override
@@ -18,8 +18,8 @@ LINE_SECONDS = 3.0
 MIB = 1024**2
 
 
-class DownloadProgress(Protocol):
-    """What a download reports, from several threads."""
+class DownloadProgress:
+    """What a download reports, from several threads. This base class shows nothing."""
 
     def start(self, files: int, total_bytes: int) -> None:
         """The download of these files begins; `total_bytes` is an estimate."""
@@ -32,26 +32,6 @@ class DownloadProgress(Protocol):
 
     def done(self, *, complete: bool) -> None:
         """The download has ended: successfully if `complete`."""
-
-
-class QuietProgress(DownloadProgress):
-    """Shows nothing."""
-
-    @override
-    def start(self, files: int, total_bytes: int) -> None:
-        return None
-
-    @override
-    def advance(self, count: int) -> None:
-        return None
-
-    @override
-    def say(self, line: str) -> None:
-        return None
-
-    @override
-    def done(self, *, complete: bool) -> None:
-        return None
 
 
 class BarProgress(DownloadProgress):

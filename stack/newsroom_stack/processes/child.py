@@ -20,20 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from newsroom_stack.processes.plan import Member
+    from newsroom_stack.jvm.launch import Launch
+    from newsroom_stack.processes.plan import ProcessSpec
 
 LAST_LINES = 12
 LAST_BYTES = 16 * 1024
 
 
 class Child:
-    """A member of the stack and the process that runs it now."""
+    """A process of the stack: its specification, and the operating system's process that runs it now."""
 
-    def __init__(self, member: Member, log: Path) -> None:
-        self.member = member
+    def __init__(self, spec: ProcessSpec, log: Path) -> None:
+        self.spec = spec
         self.log = log
         self.state = State.STARTING
         self.restarts = 0
+        self.deaths = 0
+        """How often in a row it has died by itself."""
+        self.restart_at = 0.0
+        """The time of its next start after a death."""
         self.process: subprocess.Popen[bytes] | None = None
         self.mark = ""
         self.started_at = 0.0
@@ -41,7 +46,7 @@ class Child:
     @property
     def name(self) -> str:
         """The instance's name."""
-        return self.member.name
+        return self.spec.name
 
     @property
     def pid(self) -> int | None:
@@ -54,21 +59,9 @@ class Child:
         Raises:
             StackError: it cannot be started.
         """
-        launch = self.member.launch
         cut(self.log)
         try:
-            with self.log.open("ab") as output:
-                self.process = subprocess.Popen(
-                    leashed(launch.argv),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=launch.env,
-                    cwd=launch.cwd,
-                    # A group of its own: Ctrl-C at the terminal reaches the command line alone, which stops
-                    # everything in order.
-                    start_new_session=True,
-                )
+            self.process = spawn(self.spec.launch, self.log, "ab")
         except OSError as error:
             raise StackError(f"{self.name} cannot be started ({error.strerror}: {error.filename})") from error
         self.started_at = time.monotonic()
@@ -86,7 +79,7 @@ class Child:
                 os.killpg(self.pid, number)
 
     def ask_to_stop(self) -> None:
-        """SIGTERM; a paused process is let go on, or it would never see it."""
+        """Send SIGTERM, and SIGCONT because a paused process would never see it."""
         self.state = State.STOPPING
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
@@ -102,8 +95,15 @@ class Child:
         return True
 
     def last_lines(self) -> str:
-        """The end of the process's log, for a message."""
-        return last_lines(self.log)
+        """The last lines of the process's log, each indented."""
+        try:
+            with self.log.open("rb") as stream:
+                stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, stream.tell() - LAST_BYTES))
+                lines = stream.read().decode(errors="replace").splitlines()[-LAST_LINES:]
+        except OSError:
+            return "    (no log)"
+        return "\n".join(f"    {line}" for line in lines) or "    (the log is empty)"
 
     def describe_end(self) -> str:
         """One clause: how the process ended."""
@@ -115,18 +115,25 @@ class Child:
         return f"ended with exit code {code}"
 
 
+def spawn(launch: Launch, log: Path, mode: str) -> subprocess.Popen[bytes]:
+    """Start a command on a leash. Its output goes to the log.
+
+    Raises:
+        OSError: the command or the log cannot be opened.
+    """
+    with log.open(mode) as output:
+        return subprocess.Popen(
+            leashed(launch.argv),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=launch.env,
+            cwd=launch.cwd,
+            # A group of its own: Ctrl-C at the terminal reaches only the command line, which stops everything in order.
+            start_new_session=True,
+        )
+
+
 def leashed(argv: Sequence[str]) -> list[str]:
     """The command that runs `argv` as a process which ends with this one."""
     return [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), *argv]
-
-
-def last_lines(log: Path) -> str:
-    """The last lines of a log, each indented."""
-    try:
-        with log.open("rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - LAST_BYTES))
-            lines = stream.read().decode(errors="replace").splitlines()[-LAST_LINES:]
-    except OSError:
-        return "    (no log)"
-    return "\n".join(f"    {line}" for line in lines) or "    (the log is empty)"

@@ -1,4 +1,4 @@
-"""What a running stack does when told: the supervisor's side of `newsroom scale`, `kill`, `pause` and so on."""
+"""The supervisor's side of the commands `newsroom scale`, `kill`, `pause`, `resume` and `restart`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,22 @@ from newsroom_stack.interface import State
 from newsroom_stack.processes.runfile import END_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from newsroom_stack.processes.control import Request
     from newsroom_stack.processes.crew import Crew
     from newsroom_stack.processes.plan import Plan
 
 
 class Commands:
-    """Carries out one command at a time. Each returns what was done, a line each."""
+    """Carries out one command at a time. Each command returns what was done, one line per fact."""
 
     def __init__(self, crew: Crew, plan: Plan) -> None:
         self._crew = crew
         self._plan = plan
-        self._actions: dict[str, Callable[..., list[str]]] = {
-            "scale": self.scale, "kill": self.kill, "pause": self.pause,
-            "resume": self.resume, "restart": self.restart,
-        }  # fmt: skip
+        actions = (self.scale, self.kill, self.pause, self.resume, self.restart)
+        self._actions = {action.__name__: action for action in actions}
 
     def answer(self, request: Request) -> list[str]:
-        """Carry a request out and answer it; the lines of the answer are returned, none after an error."""
+        """Carry out a request, answer it, and return the answer's lines; an error has none."""
         try:
             lines = self._actions[request.action](**request.arguments)
         except StackError as error:
@@ -44,48 +40,48 @@ class Commands:
         return lines
 
     def kill(self, name: str) -> list[str]:
-        """SIGKILL: no chance to finish; it stays down until `restart`."""
-        found = self._crew.find(name)
-        for child in found:
+        """Send SIGKILL: the process cannot clean up, and stays down until `restart`."""
+        children = self._crew.find(name)
+        for child in children:
             child.state = State.KILLED
             child.signal(signal.SIGKILL)
             child.wait(END_SECONDS)
         return [
-            f"{child.name}: killed (SIGKILL); it stays down until 'newsroom restart {child.name}'" for child in found
+            f"{child.name}: killed (SIGKILL); it stays down until 'newsroom restart {child.name}'" for child in children
         ]
 
     def pause(self, name: str) -> list[str]:
-        """SIGSTOP: it holds its connections and does nothing."""
-        found = self._crew.find(name, running=True)
-        for child in found:
+        """Send SIGSTOP: the process keeps its connections and does nothing."""
+        children = self._crew.find(name, running=True)
+        for child in children:
             child.signal(signal.SIGSTOP)
             child.state = State.PAUSED
-        return [f"{child.name}: paused" for child in found]
+        return [f"{child.name}: paused" for child in children]
 
     def resume(self, name: str) -> list[str]:
-        """SIGCONT for what is paused."""
-        found = [child for child in self._crew.find(name) if child.state is State.PAUSED]
-        for child in found:
+        """Send SIGCONT to what is paused."""
+        children = [child for child in self._crew.find(name) if child.state is State.PAUSED]
+        for child in children:
             child.signal(signal.SIGCONT)
             child.state = State.RUNNING
-        return [f"{child.name}: resumed" for child in found] or [f"{name} is not paused"]
+        return [f"{child.name}: resumed" for child in children] or [f"{name} is not paused"]
 
     def restart(self, name: str) -> list[str]:
-        """Stop it if it runs, start it, wait until it is ready."""
-        found = self._crew.find(name)
-        self._crew.restart(found)
-        return [f"{child.name}: restarted and ready" for child in found]
+        """Stop the process if it runs, start it, and wait until it is ready."""
+        children = self._crew.find(name)
+        self._crew.restart(children)
+        return [f"{child.name}: restarted and ready" for child in children]
 
     def scale(self, service: str, replicas: int) -> list[str]:
-        """Run so many replicas of a service: the surplus ones stopped from the last, those that are down started."""
+        """Run this number of replicas: stop the last ones that are too many, start those that are down or missing."""
         service_kind(service)
-        have = self._crew.replicas(service)
+        children = self._crew.replicas(service)
         if replicas < 0:
             raise StackError(f"{service} cannot run with {replicas} replicas")
-        # Made before anything changes: too many replicas are refused as a whole.
-        wanted = [self._plan.service(service, number) for number in range(len(have) + 1, replicas + 1)]
-        self._crew.remove(have[replicas:])
-        added = [self._crew.add(member) for member in wanted]
-        self._crew.restart([child for child in have[:replicas] if child.pid is None])
-        self._crew.wait_ready(added)
+        # The plan comes before any change: it refuses too many replicas as a whole.
+        missing = [self._plan.service(service, number) for number in range(len(children) + 1, replicas + 1)]
+        self._crew.remove(children[replicas:])
+        new = [self._crew.add(spec) for spec in missing]
+        self._crew.restart([child for child in children[:replicas] if child.pid is None])
+        self._crew.wait_ready(new)
         return [f"{service}: {replicas} replicas"]

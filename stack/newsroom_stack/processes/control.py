@@ -1,4 +1,4 @@
-"""How commands reach the supervisor: one JSON line each way over a Unix socket that only its owner can open."""
+"""How commands reach the supervisor: one JSON line each way, over a Unix socket that only its owner can open."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANSWER_SECONDS = 150.0
-"""The longest a command may take: stopping and starting one member within their own deadlines."""
+"""Deadline of a command: long enough to stop and start one process within their own deadlines."""
 
 MAX_REQUEST_BYTES = 64 * 1024
 
 
 @dataclass
 class Request:
-    """One command, and where its answer goes."""
+    """A command and the queue for its answer."""
 
     action: str
     arguments: dict[str, Any]
@@ -33,7 +33,7 @@ class Request:
 
 
 class ControlServer:
-    """Takes requests into a queue that the supervisor's loop empties: one command at a time, in order."""
+    """Puts requests into a queue. The supervisor's loop takes them out one at a time, in order."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,10 +68,10 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 def ask(path: Path, action: str, **arguments: Any) -> list[str]:  # noqa: ANN401 - JSON values
-    """Send a command to the supervisor and return the lines it answers.
+    """Send a command to the supervisor and return the lines of its answer.
 
     Raises:
-        StackError: the supervisor is not there, or refused the command.
+        StackError: the supervisor does not answer, or refused the command.
     """
     try:
         with socket(AF_UNIX, SOCK_STREAM) as connection:

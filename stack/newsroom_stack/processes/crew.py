@@ -1,4 +1,4 @@
-"""The supervisor's children: added, waited for, looked after, stopped in order."""
+"""The supervisor's children: it adds them, waits for them, restarts them and stops them in order."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from newsroom.waiting import need
+from newsroom.waiting import Deadline, need
 from newsroom_stack.errors import StackError
-from newsroom_stack.interface import State
+from newsroom_stack.interface import State, unknown_name
 from newsroom_stack.processes.child import Child
 from newsroom_stack.processes.logfiles import cut
 from newsroom_stack.processes.runfile import END_SECONDS
@@ -19,37 +19,37 @@ if TYPE_CHECKING:
 
     from newsroom.waiting import StopFlag
     from newsroom_stack.layout import Layout
-    from newsroom_stack.processes.plan import Member
+    from newsroom_stack.processes.plan import ProcessSpec
 
 POLL_SECONDS = 0.1
-"""How often the supervisor looks at its children and its commands."""
+"""Pause between two looks at the children and the commands."""
 
-PROBE_INTERVAL_SECONDS = 0.25
+PROBE_POLL_SECONDS = 0.25
+"""Pause between two probes of a child that starts: a probe costs more than a look."""
 
 STOP_SECONDS = {"service": 9.0, "connect": 9.0, "registry": 2.0, "broker": 6.5}
-"""How long each role may take from SIGTERM until it is killed. Services and Connect stop side by side, then the
-registry, then the brokers: 17.5 s at the most, inside the 20 s that Ctrl-C may take."""
+"""Seconds from SIGTERM to SIGKILL for each role. Services and Connect stop side by side, then the registry, then the
+brokers: 17.5 s at most, less than the 20 s that Ctrl-C may take."""
 
 STOP_ORDER = (("service", "connect"), ("registry",), ("broker",))
-"""Clients before what they write to: each can still finish and commit."""
+"""Clients stop before their servers, so that each can finish and commit."""
 
 RESTART_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits before a member that died by itself is started again; after the last one it stays failed."""
+"""Waits before each new start of a process that died by itself. After the last one it stays failed."""
 
 START_DEATHS = {"service": 2}
-"""How often a member of a role may die, and is started again, while it is waited for. A service that cannot go on ends
-and expects to be started again, also when a broker's leadership moves just then; whatever else dies has a reason
-that stays."""
+"""How often a process of a role may die while the crew waits for its readiness. A service that cannot continue ends
+and expects a new start, for example when a broker's leadership moves. The other roles die for a lasting reason."""
 
 STEADY_SECONDS = 60.0
-"""A member that ran for so long has recovered: its next death starts the waits from the first."""
+"""A process that ran this long has recovered: after its next death the waits start from the first."""
 
 
 class Crew:
-    """Every process of one stack, each in the state it should be in.
+    """Every process of one stack.
 
-    `changed` is called whenever what others may know of the crew has changed; `say` gets lines for the reader;
-    `stopping` ends every wait.
+    The crew calls `changed` whenever the state file must change, and `say` with lines for the reader. `stopping` ends
+    every wait.
     """
 
     def __init__(
@@ -60,18 +60,15 @@ class Crew:
         self._stopping = stopping
         self._say = say
         self._changed = changed
-        self._deaths: dict[str, int] = {}
-        self._due: dict[str, float] = {}
 
-    def add(self, member: Member) -> Child:
-        """Start a member and keep it.
+    def add(self, spec: ProcessSpec) -> Child:
+        """Start a process and keep it.
 
         Raises:
             StackError: it cannot be started.
         """
-        child = Child(member, self._layout.log(member.name))
+        child = Child(spec, self._layout.log(spec.name))
         child.start()
-        self._deaths[child.name] = 0
         self.children.append(child)
         self._changed()
         return child
@@ -83,44 +80,45 @@ class Crew:
 
     def replicas(self, service: str) -> list[Child]:
         """The children that run a service."""
-        return [child for child in self.children if child.member.service == service]
+        return [child for child in self.children if child.spec.service == service]
 
     def find(self, name: str, *, running: bool = False) -> list[Child]:
-        """The children that an instance's or a service's name means; with `running` those that have a process.
+        """The children of an instance's or a service's name; with `running` only those that run.
 
         Raises:
             StackError: there is none.
         """
-        found = [child for child in self.children if name in (child.name, child.member.service)]
-        if not found:
-            known = ", ".join(child.name for child in self.children)
-            raise StackError(f"there is no '{name}' in this stack: {known}")
-        if running and not any(child.pid for child in found):
+        children = [child for child in self.children if name in (child.name, child.spec.service)]
+        if not children:
+            raise unknown_name(name, [child.name for child in self.children])
+        if not running:
+            return children
+        if not any(child.pid for child in children):
             raise StackError(f"{name} does not run")
-        return [child for child in found if child.pid] if running else found
+        return [child for child in children if child.pid]
 
     def wait_ready(self, children: Sequence[Child], *, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Wait until each of them is ready; `tell` gets the name of the one that is waited for.
+        """Wait until each of them is ready; `tell` gets the name of the current one.
 
         Raises:
             StackError: one died, or was not ready within its deadline.
-            Stopped: the stack is to stop.
+            Stopped: the stack stops.
         """
         for child in children:
             tell(child.name)
-            self.wait(child.member.probe.missing, child.member.deadline, child.name, children)
+            self.wait(child.spec.probe.missing, child.spec.deadline, child.name, children)
             child.state = State.RUNNING
-            self._say(f"{child.name}: ready in {time.monotonic() - child.started_at:.1f} s, {child.member.address}")
+            self._say(f"{child.name}: ready in {time.monotonic() - child.started_at:.1f} s, {child.spec.address}")
             self._changed()
 
     def wait(
         self, missing: Callable[[], str | None], seconds: float, what: str, children: Sequence[Child] = ()
     ) -> None:
-        """Look after everything until nothing is missing, at most so many seconds.
+        """Look after every child until nothing is missing.
 
         Raises:
-            StackError: something is still missing, or one of `children` died.
-            Stopped: the stack is to stop.
+            StackError: something is still missing after so many seconds, or one of `children` died.
+            Stopped: the stack stops.
         """
 
         def attempt() -> None:
@@ -134,22 +132,22 @@ class Crew:
             attempt,
             seconds,
             lambda missing: StackError(f"{what} was not ready within {seconds:.0f} s: {missing}"),
-            pause=PROBE_INTERVAL_SECONDS,
+            pause=PROBE_POLL_SECONDS,
             stop=self._stopping,
         )
 
     def _cannot_start(self, child: Child) -> bool:
-        deaths = self._deaths.get(child.name, 0)
-        waits = child.state is State.EXITED and deaths  # for its next start
-        return child.exit_code() is not None and not waits and deaths >= START_DEATHS.get(child.member.role, 0)
+        awaits_restart = child.state is State.EXITED and child.deaths > 0
+        too_often = child.deaths >= START_DEATHS.get(child.spec.role, 0)
+        return child.exit_code() is not None and too_often and not awaits_restart
 
     def look_after(self) -> None:
-        """Notice who has died, start again whose time has come, and keep logs from filling the disk."""
+        """Notice deaths, start the dead again when it is time, and keep logs from filling the disk."""
         for child in self.children:
             cut(child.log)
             if child.state in (State.RUNNING, State.STARTING, State.PAUSED) and child.exit_code() is not None:
                 self._on_death(child)
-            elif child.state is State.EXITED and time.monotonic() >= self._due.get(child.name, 0.0):
+            elif child.state is State.EXITED and time.monotonic() >= child.restart_at:
                 child.restarts += 1
                 child.start()
                 child.state = State.RUNNING
@@ -158,21 +156,22 @@ class Crew:
     def _on_death(self, child: Child) -> None:
         self._say(f"{child.name} {child.describe_end()}; its last lines:\n{child.last_lines()}")
         if time.monotonic() - child.started_at > STEADY_SECONDS:
-            self._deaths[child.name] = 0
-        deaths = self._deaths.get(child.name, 0)
-        if deaths >= len(RESTART_BACKOFF_SECONDS):
+            child.deaths = 0
+        if child.deaths >= len(RESTART_BACKOFF_SECONDS):
             child.state = State.FAILED
-            self._say(f"{child.name} died {deaths} times in a row and stays down: 'newsroom restart {child.name}'")
+            self._say(
+                f"{child.name} died {child.deaths} times in a row and stays down: 'newsroom restart {child.name}'"
+            )
         else:
-            wait = RESTART_BACKOFF_SECONDS[deaths]
-            self._deaths[child.name] = deaths + 1
-            self._due[child.name] = time.monotonic() + wait
+            wait = RESTART_BACKOFF_SECONDS[child.deaths]
+            child.deaths += 1
+            child.restart_at = time.monotonic() + wait
             child.state = State.EXITED
             self._say(f"{child.name} is started again in {wait:g} s")
         self._changed()
 
     def restart(self, children: Sequence[Child]) -> None:
-        """Stop them if they run, start them and wait until they are ready; earlier deaths are forgiven.
+        """Stop them if they run, start them, wait until they are ready, and forget earlier deaths.
 
         Raises:
             StackError: one is not ready within its deadline.
@@ -180,38 +179,42 @@ class Crew:
         self.stop(children)
         for child in children:
             child.restarts += 1
-            self._deaths[child.name] = 0
+            child.deaths = 0
             child.start()
         self.wait_ready(children)
 
     def stop_all(self) -> None:
-        """Stop every child, clients before what they write to."""
+        """Stop every child, clients before their servers."""
         for roles in STOP_ORDER:
-            self.stop([child for child in self.children if child.member.role in roles])
+            self.stop([child for child in self.children if child.spec.role in roles])
 
     def stop(self, children: Sequence[Child]) -> None:
-        """Ask them to stop, side by side; whoever takes longer than its role may is killed."""
+        """Ask them to stop, side by side, and kill each that exceeds its role's time."""
         for child in children:
             child.ask_to_stop()
-        start = time.monotonic()
-        for child in children:
-            limit = STOP_SECONDS[child.member.role]
-            while not child.wait(POLL_SECONDS) and time.monotonic() - start < limit:
-                if self._only_waits_for_a_successor(child, children):
-                    break
-            if child.pid is not None:
-                if not self._only_waits_for_a_successor(child, children):
-                    self._say(f"{child.name} did not stop within {limit:g} s and is killed")
-                child.signal(signal.SIGKILL)
-                child.wait(END_SECONDS)
+        deadlines = [Deadline(STOP_SECONDS[child.spec.role]) for child in children]
+        for child, deadline in zip(children, deadlines, strict=True):
+            if not self._stops_in_time(child, deadline, children):
+                self._say(f"{child.name} did not stop within {deadline.seconds:g} s and is killed")
+            child.signal(signal.SIGKILL)
+            child.wait(END_SECONDS)
             child.state = State.EXITED
 
-    def _only_waits_for_a_successor(self, child: Child, stopping: Sequence[Child]) -> bool:
-        """Whether this is the last broker of a stopping cluster, with everything it has to write written.
+    def _stops_in_time(self, child: Child, deadline: Deadline, stopping: Sequence[Child]) -> bool:
+        # Not `wait_until`: it would end late by its pause.
+        while not child.wait(POLL_SECONDS):
+            if self._only_waits_for_a_successor(child, stopping):
+                return True
+            if deadline.passed():
+                return False
+        return True
 
-        Its controller then waits five seconds, without a setting for it, for a successor that cannot come. The
-        marker says that its logs are closed: ended now, it starts without recovery.
+    def _only_waits_for_a_successor(self, child: Child, stopping: Sequence[Child]) -> bool:
+        """Whether this is the last broker of a stopping cluster, and has written everything.
+
+        Its controller then waits five seconds for a successor that cannot come, and no setting shortens that. The
+        marker says that its logs are closed: it can be killed now, and its next start needs no recovery.
         """
-        if child.member.role != "broker" or any(each.pid for each in stopping if each is not child):
+        if child.spec.role != "broker" or any(other.pid for other in stopping if other is not child):
             return False
         return (self._layout.data / child.name / "log" / ".kafka_cleanshutdown").exists()

@@ -1,4 +1,4 @@
-"""Log files that grow while they are read, and that are cut when they have grown too large."""
+"""Log files that grow while they are read, and that are cut when they are too large."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-FOLLOW_SECONDS = 0.2
-"""Between two looks at a file that had nothing new."""
+POLL_SECONDS = 0.2
+"""Pause of a reader after a look that saw nothing new."""
 
 LOG_LIMIT_BYTES = 20 * 1024 * 1024
-"""A log that is larger is moved to `.1`: two files bound what one process keeps. An avro-consumer at full speed fills
-one in minutes."""
+"""A larger log is moved to `.1`, so one process keeps at most two files. An avro-consumer at full speed fills one in
+minutes."""
 
 
 def cut(log: Path) -> None:
     """Move a log that is too large to `.1` and empty it.
 
-    Whoever writes it goes on at its new end, as it was opened for appending; a line that is written within the
-    milliseconds of the copy may be lost.
+    The writer has it open for appending and continues at the new end. A line that is written within the milliseconds
+    of the copy may be lost.
     """
-    with contextlib.suppress(OSError):  # not there, or a full disk: then there is nothing to gain
+    with contextlib.suppress(OSError):  # there is no log yet, or the disk is full
         if log.stat().st_size > LOG_LIMIT_BYTES:
             shutil.copyfile(log, log.with_suffix(".log.1"))
             os.truncate(log, 0)
@@ -46,7 +46,7 @@ class Tail:
         self._stream.close()
 
     def lines(self) -> Iterator[str]:
-        """The lines that have come since the last call."""
+        """The lines since the last call."""
         if os.fstat(self._stream.fileno()).st_size < self._stream.tell():
             self._stream.seek(0)
             self._rest = b""
@@ -56,21 +56,12 @@ class Tail:
                 yield self.rest()
 
     def rest(self) -> str:
-        """What has come of a line that has no end yet."""
+        """The last line, if it has no end yet."""
         text, self._rest = self._rest.decode(errors="replace").rstrip("\r\n"), b""
         return text
 
 
-def follow(path: Path) -> Iterator[str | None]:
-    """Lines of a growing file as they come; None whenever there is none for now."""
-    with Tail(path) as tail:
-        while True:
-            yield from tail.lines()
-            yield None
-            time.sleep(FOLLOW_SECONDS)
-
-
-def read_all(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+def read(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
     """Each file's name and lines, file by file."""
     for name, path in files.items():
         with Tail(path) as tail:
@@ -79,18 +70,19 @@ def read_all(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
                 yield name, rest
 
 
-def follow_all(find: Callable[[], Mapping[str, Path]]) -> Iterator[tuple[str, str]]:
-    """Lines of all files as they come, also of those that are found later; ends when its reader stops."""
-    with contextlib.ExitStack() as opened:
+def follow(find: Callable[[], Mapping[str, Path]]) -> Iterator[tuple[str, str]]:
+    """The old and new lines of all files that `find` returns now or later. The reader ends it."""
+    with contextlib.ExitStack() as resources:
         tails: dict[str, Tail] = {}
+        # Not `wait_until`: each look may yield several lines.
         while True:
             for name, path in find().items():
                 if name not in tails:
-                    tails[name] = opened.enter_context(Tail(path))
+                    tails[name] = resources.enter_context(Tail(path))
             quiet = True
             for name, tail in tails.items():
                 for line in tail.lines():
                     quiet = False
                     yield name, line
             if quiet:
-                time.sleep(FOLLOW_SECONDS)
+                time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The members of a stack: what each is, how it is started, where it answers and in which order it stops."""
+"""The processes of a stack: what each is, how it starts and where it answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newsroom_stack.catalogue import BROKERS, MAX_REPLICAS, SERVICES, service_kind
+from newsroom_stack.catalogue import BROKERS, MAX_REPLICAS, service_kind
 from newsroom_stack.errors import StackError
 from newsroom_stack.jvm import launch as jvm
 from newsroom_stack.layout import REPOSITORY, Layout
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from newsroom_stack.settings import StackSettings
 
 
+READY_SECONDS = 60.0
+"""Deadline of a start until the process is ready: about ten times what it takes on two cores."""
+
+
 @dataclass(frozen=True)
-class Member:
-    """One process of the stack."""
+class ProcessSpec:
+    """What a process of the stack is, how it starts and where it answers."""
 
     name: str
     service: str
@@ -30,15 +34,11 @@ class Member:
     launch: jvm.Launch
     address: str
     probe: Probe
-    deadline: float
-    """Seconds the member has to become ready: about ten times what it takes on two cores."""
-
-
-DEADLINES = {"broker": 60.0, "registry": 60.0, "connect": 60.0, "service": 60.0}
+    deadline: float = READY_SECONDS
 
 
 class Plan:
-    """Makes the members of one stack from its settings."""
+    """Specifies the processes of one stack from its settings."""
 
     def __init__(self, settings: StackSettings, artifacts: Artifacts) -> None:
         self.settings = settings
@@ -46,19 +46,17 @@ class Plan:
         self.ports = Ports(settings.port_offset)
         self.layout = Layout(settings.home.absolute())
 
-    def broker(self, node: int) -> Member:
+    def broker(self, node: int) -> ProcessSpec:
         """The combined broker and controller `kafka-N`."""
         address = f"localhost:{self.ports.brokers[node - 1]}"
         launch = jvm.broker(self.artifacts, self._node(node))
-        return Member(
-            f"kafka-{node}", "kafka", "broker", launch, address, Probe("broker", address), DEADLINES["broker"]
-        )
+        return ProcessSpec(f"kafka-{node}", "kafka", "broker", launch, address, Probe("broker", address))
 
     def format_storage(self, node: int) -> jvm.Launch | None:
-        """The command that formats a node's storage, or None when it is formatted."""
+        """The command that formats a node's storage, or None when it is formatted already."""
         return jvm.format_storage(self.artifacts, self._node(node))
 
-    def registry(self) -> Member:
+    def registry(self) -> ProcessSpec:
         """The schema registry."""
         launch = jvm.registry(
             self.artifacts,
@@ -68,9 +66,9 @@ class Plan:
         )
         probe = Probe("http", f"http://{LOOPBACK}:{self.ports.registry_health}/health/ready")
         address = f"http://localhost:{self.ports.registry}"
-        return Member("registry", "registry", "registry", launch, address, probe, DEADLINES["registry"])
+        return ProcessSpec("registry", "registry", "registry", launch, address, probe)
 
-    def connect(self) -> Member:
+    def connect(self) -> ProcessSpec:
         """Kafka Connect with the file sink."""
         launch = jvm.connect(
             self.artifacts,
@@ -81,18 +79,17 @@ class Plan:
             sink=self.layout.sink_file,
         )
         address = f"http://localhost:{self.ports.connect}"
-        probe = Probe("http", f"{address}/health")
-        return Member("connect", "connect", "connect", launch, address, probe, DEADLINES["connect"])
+        return ProcessSpec("connect", "connect", "connect", launch, address, Probe("http", f"{address}/health"))
 
     def provision(self) -> jvm.Launch:
         """The job that creates topics and subjects."""
         return jvm.Launch("provision", (self._command("provision"),), self._environment(), REPOSITORY)
 
-    def service(self, name: str, replica: int) -> Member:
+    def service(self, name: str, replica: int) -> ProcessSpec:
         """A replica (counted from 1) of one of our services.
 
         Raises:
-            StackError: there is no such service, or not so many replicas.
+            StackError: there is no such service, or it cannot have this replica.
         """
         kind = service_kind(name)
         if not 1 <= replica <= (MAX_REPLICAS if kind.scalable else 1):
@@ -102,20 +99,10 @@ class Plan:
             "NEWSROOM_HTTP_PORT": str(port),
             "NEWSROOM_STATE_DIR": str(self.layout.state(name)),
         }
-        options = (*kind.options, *self._options(name))
-        launch = jvm.Launch(name, (self._command(name), *options), environment, REPOSITORY)
-        address = f"http://localhost:{port}"
+        launch = jvm.Launch(name, (self._command(name), *self._options(name)), environment, REPOSITORY)
         probe = Probe("http", f"http://{LOOPBACK}:{port}/readyz")
         instance = f"{name}-{replica}" if kind.scalable else name
-        return Member(instance, name, "service", launch, address, probe, DEADLINES["service"])
-
-    def listening(self) -> dict[str, int]:
-        """Every port the stack takes at its start, with who takes it."""
-        ports = {f"kafka-{node + 1}": port for node, port in enumerate(self.ports.brokers)}
-        ports |= {f"kafka-{node + 1} (controller)": port for node, port in enumerate(self.ports.controllers)}
-        ports |= {"registry": self.ports.registry, "registry (health)": self.ports.registry_health}
-        ports |= {"connect": self.ports.connect}
-        return ports | {kind.name: self.ports.service(kind.first_port, 1) for kind in SERVICES}
+        return ProcessSpec(instance, name, "service", launch, f"http://localhost:{port}", probe)
 
     def _options(self, service: str) -> tuple[str, ...]:
         if service == "news-producer":
@@ -125,13 +112,7 @@ class Plan:
         return ()
 
     def _node(self, node: int) -> jvm.Node:
-        index = node - 1
-        return jvm.Node(
-            node_id=node,
-            port=self.ports.brokers[index],
-            controller_ports=self.ports.controllers,
-            data=self.layout.broker(node),
-        )
+        return jvm.Node(node, self.ports.brokers[node - 1], self.ports.controllers, self.layout.broker(node))
 
     def _command(self, service: str) -> str:
         return str(Path(sys.executable).parent / service)
@@ -148,7 +129,7 @@ class Plan:
 
 
 def no_proxy_for_loopback() -> dict[str, str]:
-    """The variables that keep a proxy of the user's away from this machine's own addresses."""
-    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    value = ",".join([*([given] if given else []), "localhost", LOOPBACK])
+    """The variables that keep the user's proxy away from this machine's own addresses."""
+    own = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    value = ",".join([*([own] if own else []), "localhost", LOOPBACK])
     return {"NO_PROXY": value, "no_proxy": value}

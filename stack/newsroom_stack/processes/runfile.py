@@ -1,11 +1,10 @@
-"""The file that describes the running stack, so that every command finds it, and what a crash left."""
+"""The state file, by which every command finds the running stack, and the processes that a crash left."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,15 @@ import psutil
 from newsroom_stack.errors import StackError
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-"""Linux: one boot of the kernel. A container may not have it, and ends with its processes."""
+"""On Linux: names one boot of the kernel. A container may lack the file; its processes end with it."""
 
 END_SECONDS = 5.0
 """How long the kernel may take to end a process after SIGKILL."""
 
-POLL_SECONDS = 0.05
-
 
 @dataclass
 class Run:
-    """The state file of a stack: who supervises it, what phase it is in, and its processes."""
+    """The state file of a stack: its supervisor, its phase and its processes."""
 
     supervisor_pid: int
     supervisor_mark: str
@@ -41,17 +38,17 @@ class Run:
 
 
 def mark_of(pid: int) -> str:
-    """What tells a running process from every other one that may get its pid; empty when none has it (or a zombie).
+    """What distinguishes a running process from a later one with the same pid; empty for a zombie or an unused pid.
 
     After a reboot or a long time the kernel gives the pid to another process, which must never be stopped. On Linux
-    the mark is the boot and the clock ticks from it to the start (proc(5), `stat`, field 22): a clock that is set
-    moves every start time that is told as time of day. Elsewhere the kernel keeps that time as it was.
+    the mark is the boot and the clock ticks from it to the start (proc(5), `stat`, field 22), because setting the
+    clock moves every start that is expressed as time of day. Other kernels keep that time as it was.
     """
     try:
         if sys.platform != "linux":
             process = psutil.Process(pid)
             return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
-        # Field 2 is the program's name, which may hold anything; behind it field 3 is the state.
+        # Field 2 is the program's name, which may contain anything; field 3 after it is the state.
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
         return "" if state in {"Z", "X"} else f"{boot} {fields[22 - 4]}"
@@ -60,7 +57,7 @@ def mark_of(pid: int) -> str:
 
 
 def same_process(pid: int | None, mark: str) -> bool:
-    """Whether the process that had this pid and mark still runs."""
+    """Whether the process with this pid and mark still runs."""
     return pid is not None and mark != "" and mark_of(pid) == mark
 
 
@@ -79,12 +76,10 @@ def write_run(path: Path, run: Run) -> None:
 
 
 def read_run(path: Path) -> Run | None:
-    """The state file, or None when there is none (or a crash of the machine left it empty)."""
+    """The state file, or None without one. A crash of the machine may leave it empty, which is the same."""
     try:
         return Run(**json.loads(path.read_text()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 
@@ -94,10 +89,10 @@ def living(run: Run) -> list[dict[str, Any]]:
 
 
 def end_leftovers(run: Run) -> list[str]:
-    """End the processes that a crashed supervisor left; their names are returned."""
-    found = living(run)
+    """End the processes that a crashed supervisor left, and return their names."""
+    leftovers = living(run)
     handles = []
-    for process in found:
+    for process in leftovers:
         with contextlib.suppress(psutil.NoSuchProcess):
             handle = psutil.Process(process["pid"])
             handle.kill()
@@ -106,17 +101,7 @@ def end_leftovers(run: Run) -> list[str]:
     if alive:
         pids = ", ".join(str(handle.pid) for handle in alive)
         raise StackError(f"processes {pids} of an earlier run do not end: end them by hand (kill -9 {pids})")
-    return [process["name"] for process in found]
-
-
-def wait_for_end(run: Run, seconds: float) -> bool:
-    """Wait until the supervisor has ended; true when it did in time."""
-    end = time.monotonic() + seconds
-    while run.supervised():
-        if time.monotonic() > end:
-            return False
-        time.sleep(POLL_SECONDS)
-    return True
+    return [process["name"] for process in leftovers]
 
 
 def already_runs(home: Path) -> str:

@@ -1,4 +1,4 @@
-"""The stack as plain processes of this machine: no Docker. Talks to the supervisor that owns them."""
+"""The stack as processes of this machine. It talks to the supervisor that owns them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,15 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from typing_extensions import override
 
+from newsroom.waiting import need
 from newsroom_stack.errors import StackError
-from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent
+from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent, unknown_name
 from newsroom_stack.layout import Layout
-from newsroom_stack.ports import Ports
 from newsroom_stack.probes import Probe
-from newsroom_stack.processes import logfiles as tail
+from newsroom_stack.processes import logfiles
 from newsroom_stack.processes.control import ask
-from newsroom_stack.processes.runfile import (
-    Run,
-    already_runs,
-    end_leftovers,
-    living,
-    read_run,
-    same_process,
-    wait_for_end,
-)
+from newsroom_stack.processes.runfile import Run, already_runs, end_leftovers, living, read_run, same_process
+from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +31,9 @@ if TYPE_CHECKING:
     from newsroom_stack.settings import StackSettings
 
 START_SECONDS = 300.0
-"""The sum of the members' own deadlines is never reached before one of them fails; this bounds a hung supervisor."""
+"""Deadline of a supervisor that hangs. Otherwise a process exceeds its own deadline earlier."""
 
+POLL_SECONDS = 0.2
 STOP_SECONDS = 30.0
 EXECUTE_SECONDS = 30.0
 SUPERVISOR = "supervisor"
@@ -49,10 +43,8 @@ class ProcessStack(Stack):
     """A stack of processes, described by the state file in its home."""
 
     def __init__(self, settings: StackSettings) -> None:
-        self.settings = settings
-        self.ports = Ports(settings.port_offset)
+        super().__init__(settings)
         self.layout = Layout(settings.home.absolute())
-        self._run_file = self.layout.run / "stack.json"
 
     @override
     def running(self) -> bool:
@@ -60,7 +52,7 @@ class ProcessStack(Stack):
 
     @override
     def start(self, *, run_for: float | None = None, show: Show = silent) -> Owner:
-        """Start the supervisor, which ends when this process does: its standard input is closed then."""
+        """Start the supervisor. It ends with this process, which closes its standard input."""
         supervisor = self._start_supervisor(subprocess.PIPE, run_for, show)
         return ProcessOwner(supervisor, self.layout.log(SUPERVISOR))
 
@@ -69,7 +61,7 @@ class ProcessStack(Stack):
         self._start_supervisor(subprocess.DEVNULL, run_for, show, "--detached")
 
     def _run(self) -> Run | None:
-        run = read_run(self._run_file)
+        run = read_run(self.layout.run_file)
         return run if run is not None and run.supervised() else None
 
     def _start_supervisor(
@@ -91,45 +83,38 @@ class ProcessStack(Stack):
         try:
             self._wait_until_ready(supervisor, show)
         except BaseException:
-            # Ctrl-C while starting, too: return only when nothing runs any more.
+            # Also after Ctrl-C during the start: return only when nothing runs any more.
             show("stopping what has started")
             end_supervisor(supervisor)
             raise
         return supervisor
 
     def _wait_until_ready(self, supervisor: subprocess.Popen[bytes], show: Show) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        last_error = ""
-        for line in tail.follow(self.layout.log(SUPERVISOR)):
-            if line is not None:
+        message = f"the start failed; see {self.layout.logs}"
+
+        def attempt() -> None:
+            nonlocal message
+            ended = supervisor.poll() is not None
+            for line in tail.lines():
                 show(line)
-                last_error = line if line.startswith("error:") else last_error
-                continue
-            run = read_run(self._run_file)
-            if run is not None and run.supervisor_pid == supervisor.pid and run.phase == "ready":
+                message = line.removeprefix("error: ") if line.startswith("error: ") else message
+            run = read_run(self.layout.run_file)
+            if run is None or run.supervisor_pid != supervisor.pid:
+                run = Run(supervisor.pid, "")  # it has not written the file yet
+            if run.phase == "ready":
                 return
-            if supervisor.poll() is not None:
-                break
-            if time.monotonic() > deadline:
-                self.down()
-                raise StackError(f"the stack was not ready within {START_SECONDS:.0f} s; see {self.layout.logs}")
-        run = read_run(self._run_file)
-        message = run.message if run and run.supervisor_pid == supervisor.pid and run.phase == "failed" else ""
-        raise StackError(message or last_error.removeprefix("error: ") or f"the start failed; see {self.layout.logs}")
+            if ended:
+                raise StackError(run.message if run.phase == "failed" else message)
+            need("the supervisor still starts it")
+
+        late = StackError(f"the stack was not ready within {START_SECONDS:.0f} s; see {self.layout.logs}")
+        with logfiles.Tail(self.layout.log(SUPERVISOR)) as tail:
+            wait_until(attempt, START_SECONDS, lambda _: late, pause=POLL_SECONDS)
 
     @override
     def down(self, *, wipe: bool = False) -> list[str]:
-        lines = []
-        run = read_run(self._run_file)
-        if run is not None and run.supervised():
-            # A signal, not a command: commands are taken one at a time, and not before everything has started.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(run.supervisor_pid, signal.SIGTERM)
-            if not wait_for_end(run, STOP_SECONDS):
-                psutil.Process(run.supervisor_pid).kill()
-                lines.append(f"the supervisor did not end within {STOP_SECONDS:.0f} s and was killed")
-            else:
-                lines.append("everything is stopped")
+        run = read_run(self.layout.run_file)
+        lines = [_stop(run)] if run is not None and run.supervised() else []
         if run is not None and living(run):
             lines.append(f"left by an earlier run and stopped now: {', '.join(end_leftovers(run))}")
         if wipe and self.layout.home.exists():
@@ -139,29 +124,30 @@ class ProcessStack(Stack):
 
     @override
     def ps(self) -> list[Instance]:
-        run = read_run(self._run_file)
+        run = read_run(self.layout.run_file)
         if run is None:
             return []
         supervised = run.supervised()
-        # Side by side: one member that does not answer delays the table by one probe, not by one each.
+        # Side by side, so that processes that do not answer delay the table by one probe and not by one each.
         with ThreadPoolExecutor(max(1, len(run.processes))) as pool:
             return list(pool.map(lambda process: _instance(process, supervised=supervised), run.processes))
 
     @override
     def logs(self, name: str | None = None, *, follow: bool = False) -> Iterator[tuple[str, str]]:
-        def chosen() -> dict[str, Path]:
-            return {
-                stem: path for stem, path in files().items() if name is None or stem == name or _is_replica(stem, name)
-            }
-
-        def files() -> dict[str, Path]:
+        def all_files() -> dict[str, Path]:
             return {path.stem: path for path in sorted(self.layout.logs.glob("*.log"))}
 
-        if not (found := chosen()):
-            known = ", ".join(files()) or "nothing has run yet"
+        def files() -> dict[str, Path]:
+            return {
+                stem: path
+                for stem, path in all_files().items()
+                if name is None or stem == name or _is_replica(stem, name)
+            }
+
+        if not files():
+            known = ", ".join(all_files()) or "nothing has run yet"
             raise StackError(f"there is no log of '{name or 'anything'}': {known}")
-        # Replicas that are added later are followed, too.
-        return tail.follow_all(chosen) if follow else tail.read_all(found)
+        return logfiles.follow(files) if follow else logfiles.read(files())
 
     @override
     def scale(self, service: str, replicas: int) -> list[str]:
@@ -187,16 +173,16 @@ class ProcessStack(Stack):
     def execute(self, name: str, *command: str) -> str:
         folders = {process["name"]: process["folder"] for process in self._running().processes}
         if name not in folders:
-            raise StackError(f"there is no '{name}' in this stack: {', '.join(folders)}")
+            raise unknown_name(name, folders)
         try:
-            done = subprocess.run(
+            result = subprocess.run(
                 command, cwd=folders[name], capture_output=True, text=True, timeout=EXECUTE_SECONDS, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise StackError(f"{name}: '{' '.join(command)}' failed: {error}") from error
-        if done.returncode != 0:
-            raise StackError(f"{name}: '{' '.join(command)}' failed: {done.stderr.strip()}")
-        return done.stdout
+        if result.returncode != 0:
+            raise StackError(f"{name}: '{' '.join(command)}' failed: {result.stderr.strip()}")
+        return result.stdout
 
     def _ask(self, action: str, **arguments: Any) -> list[str]:  # noqa: ANN401 - JSON values
         return ask(Path(self._running().control), action, **arguments)
@@ -216,15 +202,15 @@ class ProcessOwner(Owner):
         self._log = log
 
     @override
-    def news(self) -> Iterator[str | None]:
-        caught_up = False
-        for line in tail.follow(self._log):
-            # What was written before is known: the start has shown it.
-            caught_up = caught_up or line is None
-            if caught_up:
-                yield line
-            if line is None and self._supervisor.poll() is not None:
-                return
+    def news(self) -> Iterator[str]:
+        with logfiles.Tail(self._log) as tail:
+            list(tail.lines())  # the start has shown these
+            ended = False
+            # Not `wait_until`: each look may yield several lines.
+            while not ended:
+                ended = self._supervisor.poll() is not None
+                yield from tail.lines()
+                time.sleep(POLL_SECONDS)
 
     @override
     def stop(self) -> int:
@@ -233,7 +219,7 @@ class ProcessOwner(Owner):
 
 
 def end_supervisor(supervisor: subprocess.Popen[bytes]) -> None:
-    """End a supervisor that this process started, and wait until it has stopped everything in order."""
+    """Stop a supervisor that this process started, and wait until it has stopped everything in order."""
     if supervisor.stdin:
         supervisor.stdin.close()
     else:
@@ -241,9 +227,28 @@ def end_supervisor(supervisor: subprocess.Popen[bytes]) -> None:
     try:
         supervisor.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        # What it leaves dies with it, or is found by the next start.
+        # Its processes die with it, or the next start finds them.
         supervisor.kill()
         supervisor.wait()
+
+
+def _stop(run: Run) -> str:
+    """Stop the supervisor of a run, and say how it ended."""
+    # A signal and not a command: the supervisor takes commands one at a time, and only after the start.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(run.supervisor_pid, signal.SIGTERM)
+    late = StackError(f"the supervisor did not end within {STOP_SECONDS:.0f} s and was killed")
+    try:
+        wait_until(
+            lambda: need("it still runs" if run.supervised() else None),
+            STOP_SECONDS,
+            lambda _: late,
+            pause=POLL_SECONDS,
+        )
+    except StackError as error:
+        psutil.Process(run.supervisor_pid).kill()
+        return str(error)
+    return "everything is stopped"
 
 
 def _instance(process: dict[str, Any], *, supervised: bool) -> Instance:
@@ -251,29 +256,23 @@ def _instance(process: dict[str, Any], *, supervised: bool) -> Instance:
     state = State(process["state"])
     if not alive and state in (State.RUNNING, State.STARTING, State.PAUSED):
         state = State.EXITED if supervised else State.GONE
-    memory = _memory(process["pid"]) if alive else 0
-    ready = alive and state is State.RUNNING and Probe(**process["probe"]).missing() is None
     return Instance(
-        name=process["name"],
-        service=process["service"],
-        role=process["role"],
+        **{field: process[field] for field in ("name", "service", "role", "address", "restarts")},
         pid=process["pid"] if alive else None,
-        address=process["address"],
         state=state,
-        ready=ready,
-        restarts=process["restarts"],
-        memory_bytes=memory,
+        ready=alive and state is State.RUNNING and Probe(**process["probe"]).missing() is None,
+        memory_bytes=_memory(process["pid"]) if alive else 0,
     )
 
 
 def _memory(pid: int) -> int:
-    """Resident bytes of a process and of those that it has started, as gunicorn its workers."""
+    """Resident bytes of a process and of its children, such as gunicorn's workers."""
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        for each in (process, *process.children(recursive=True)):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
-                total += each.memory_info().rss
+                total += process.memory_info().rss
     return total
 
 

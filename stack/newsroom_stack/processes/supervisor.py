@@ -1,8 +1,8 @@
-"""The process that owns a running stack: starts its members in order, watches them, stops them in order.
+"""The process that owns a running stack: starts its processes in order, watches them, stops them in order.
 
-`newsroom up` starts it with `python -m newsroom_stack.supervisor`; it writes plain lines to its log, which the
-command line shows. It ends when told by signal or command, when the command line that owns it dies, or when a
-start fails; no process outlives it.
+`newsroom up` starts it with `python -m newsroom_stack.processes.supervisor`. It writes plain lines to its log, and the
+command line shows them. A signal, the death of the command line that owns it, or a failed start ends it. No process
+outlives it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import hashlib
 import os
 import queue
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +28,16 @@ from newsroom.waiting import StopFlag, Stopped
 from newsroom_stack.catalogue import BROKERS, SERVICES
 from newsroom_stack.errors import StackError
 from newsroom_stack.jvm.artifacts import ensure_artifacts
-from newsroom_stack.jvm.progress import QuietProgress
+from newsroom_stack.jvm.progress import DownloadProgress
 from newsroom_stack.ports import SECOND_OFFSET, port_is_free, reserved
-from newsroom_stack.processes.child import leashed
+from newsroom_stack.processes.child import spawn
 from newsroom_stack.processes.commands import Commands
 from newsroom_stack.processes.control import ControlServer
 from newsroom_stack.processes.crew import POLL_SECONDS, Crew
 from newsroom_stack.processes.plan import Plan
 from newsroom_stack.processes.runfile import Run, already_runs, end_leftovers, living, mark_of, read_run, write_run
 from newsroom_stack.settings import load_stack_settings
+from newsroom_stack.waits import deadline_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ FORMAT_SECONDS = 60.0
 PROVISION_SECONDS = 120.0
 
 FREE_BYTES_NEEDED = 1024**3
-"""Below 1 GiB free on the data's disk a start is refused: brokers that run out of space stop for good."""
+"""A start needs 1 GiB free on the data's disk: brokers that run out of space stop for good."""
 
 
 class Supervisor:
@@ -56,7 +56,6 @@ class Supervisor:
 
     def __init__(self, plan: Plan, *, lifeline: int | None, run_for: float | None) -> None:
         self.plan = plan
-        self.run_file = plan.layout.run / "stack.json"
         self.run = Run(os.getpid(), mark_of(os.getpid()), port_offset=plan.settings.port_offset)
         self.stopping = StopFlag()
         self.crew = Crew(plan.layout, self.stopping, say=say, changed=self._save)
@@ -67,39 +66,41 @@ class Supervisor:
     # -- from start to stop ---------------------------------------------------------------------------------
 
     def main(self) -> int:
-        """Start everything, serve until told to stop, stop everything; the exit code."""
-        code = 0
-        control: ControlServer | None = None
+        """Start everything, serve until the stop, stop everything; return the exit code."""
+        ports = self.plan.ports
         try:
-            with contextlib.ExitStack() as held:
-                held.enter_context(self._claim())
+            with self._lock():
                 self._clean_up_stale_run()
                 self._check_machine()
-                held.enter_context(reserved((*self.plan.ports.brokers, *self.plan.ports.controllers)))
-                control = ControlServer(control_path(self.plan.layout.home))
-                held.callback(control.close)
-                self.run.control = str(control.path)
-                self._watch_lifeline()
-                try:
-                    self._start_everything()
-                    self._serve(control)
-                except Stopped:
-                    pass  # asked to, while something was still starting
-                except StackError as error:
-                    code = 0 if self.stopping else 1
-                    if code:
-                        self._phase("failed", str(error))
-                finally:
-                    self._stop_everything()
+                with reserved((*ports.brokers, *ports.controllers)), self._control() as control:
+                    return self._run(control)
         except StackError as error:
             say(f"error: {error}")
             return 1
-        return code
+
+    def _run(self, control: ControlServer) -> int:
+        failure = ""
+        try:
+            self._start_everything()
+            self._serve(control)
+        except Stopped:
+            pass  # the stop came during the start
+        except StackError as error:
+            failure = "" if self.stopping else str(error)
+        finally:
+            self._stop_everything(failure)
+        return 1 if failure else 0
 
     @contextlib.contextmanager
-    def _claim(self) -> Iterator[None]:
-        path = self.plan.layout.run / "supervisor.lock"
-        with path.open("a+") as lock:
+    def _control(self) -> Iterator[ControlServer]:
+        with contextlib.closing(ControlServer(control_path(self.plan.layout.home))) as control:
+            self.run.control = str(control.path)
+            self._watch_lifeline()
+            yield control
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        with self.plan.layout.lock.open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -107,13 +108,13 @@ class Supervisor:
             yield
 
     def _clean_up_stale_run(self) -> None:
-        stale = read_run(self.run_file)
+        stale = read_run(self.plan.layout.run_file)
         if stale is not None and living(stale):
             say(f"an earlier run ended without stopping {', '.join(end_leftovers(stale))}: stopped now")
         self._save()
 
     def _check_machine(self) -> None:
-        taken = [f"{port} ({who})" for who, port in self.plan.listening().items() if not port_is_free(port)]
+        taken = [f"{port} ({name})" for name, port in self.plan.ports.at_start().items() if not port_is_free(port)]
         if taken:
             raise StackError(
                 f"ports in use: {', '.join(taken)}. Stop what uses them ('newsroom doctor' tells who), or move this "
@@ -136,14 +137,14 @@ class Supervisor:
         brokers = [self.crew.add(self.plan.broker(node)) for node in range(1, BROKERS + 1)]
         registry = self.crew.add(self.plan.registry())
         self.crew.wait_ready(brokers, tell=self._waiting_for)
-        # Connect needs only brokers to start; its topic comes with the provision job.
+        # Connect needs the topic that the provision job creates.
         self.crew.wait_ready([registry], tell=self._waiting_for)
         self._phase("starting", "creating and checking topics and subjects")
         for line in self._run_job(self.plan.provision(), PROVISION_SECONDS).splitlines():
             say(f"provision: {line}")
-        members = [self.crew.add(self.plan.connect())]
-        members += [self.crew.add(self.plan.service(kind.name, 1)) for kind in SERVICES]
-        self.crew.wait_ready(members, tell=self._waiting_for)
+        clients = [self.crew.add(self.plan.connect())]
+        clients += [self.crew.add(self.plan.service(kind.name, 1)) for kind in SERVICES]
+        self.crew.wait_ready(clients, tell=self._waiting_for)
         self._phase("ready", "everything is ready")
 
     def _waiting_for(self, name: str) -> None:
@@ -151,11 +152,7 @@ class Supervisor:
 
     def _run_job(self, launch: Launch, seconds: float) -> str:
         log = self.plan.layout.log(launch.name)
-        with log.open("wb") as output:
-            job = subprocess.Popen(
-                leashed(launch.argv), env=launch.env, cwd=launch.cwd, stdout=output, stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+        job = spawn(launch, log, "wb")
         try:
             self.crew.wait(lambda: "it still runs" if job.poll() is None else None, seconds, launch.name)
         except (StackError, Stopped):
@@ -170,25 +167,28 @@ class Supervisor:
     # -- serve ----------------------------------------------------------------------------------------------
 
     def _serve(self, control: ControlServer) -> None:
-        end = time.monotonic() + self._run_for if self._run_for is not None else None
+        deadline = deadline_after(self._run_for)
+        # Not `wait_until`: the queue of requests is the pause.
         while not self.stopping:
             self.crew.look_after()
             with contextlib.suppress(queue.Empty):
                 for line in self.commands.answer(control.requests.get(timeout=POLL_SECONDS)):
                     say(line)
                 self._save()
-            if end is not None and time.monotonic() > end:
+            if deadline.passed():
                 say(f"ran for {self._run_for:.0f} s as asked")
                 return
 
     # -- stop -----------------------------------------------------------------------------------------------
 
-    def _stop_everything(self) -> None:
-        failed = self.run.phase == "failed"
-        self._phase("failed" if failed else "stopping", self.run.message if failed else "stopping everything in order")
+    def _stop_everything(self, failure: str) -> None:
+        before, after = ("stopping", "stopping everything in order"), ("stopped", "everything is stopped")
+        if failure:
+            before = after = ("failed", failure)
+        self._phase(*before)
         self.crew.stop_all()
         self.crew.children = []
-        self._phase("failed" if failed else "stopped", self.run.message if failed else "everything is stopped")
+        self._phase(*after)
 
     # -- what others see ------------------------------------------------------------------------------------
 
@@ -196,7 +196,7 @@ class Supervisor:
         if (phase, message) != (self.run.phase, self.run.message):
             say(("error: " if phase == "failed" else "") + message)
         self.run.phase, self.run.message = phase, message
-        # At the end of a run on a full disk the file cannot be written: the log line has said it.
+        # A full disk that ends the run also prevents this save; the log line above says the phase.
         with contextlib.suppress(StackError):
             self._save()
 
@@ -204,20 +204,19 @@ class Supervisor:
         self.run.processes = [
             {
                 "name": child.name,
-                "service": child.member.service,
-                "role": child.member.role,
+                "service": child.spec.service,
+                "role": child.spec.role,
+                "address": child.spec.address,
+                "probe": asdict(child.spec.probe),
+                "folder": str(child.spec.launch.cwd),
                 "pid": child.pid,
                 "mark": child.mark,
-                "address": child.member.address,
-                "probe": {"kind": child.member.probe.kind, "target": child.member.probe.target},
                 "state": child.state.value,
                 "restarts": child.restarts,
-                "log": str(child.log),
-                "folder": str(child.member.launch.cwd),
             }
             for child in self.crew.children
         ]
-        write_run(self.run_file, self.run)
+        write_run(self.plan.layout.run_file, self.run)
 
     def _watch_lifeline(self) -> None:
         if self._lifeline is None:
@@ -225,8 +224,8 @@ class Supervisor:
         lifeline = self._lifeline
 
         def watch() -> None:
-            # Returns at end of file: the command line that started us has ended, however it ended. os.read, not
-            # the buffered reader: its lock, held by a waiting thread, would break the interpreter's end.
+            # Returns at end of file, when the command line that started this process has ended, however it ended.
+            # os.read, because a thread that waits in the buffered reader holds its lock at the interpreter's end.
             os.read(lifeline, 1)
             self.stopping.set()
 
@@ -234,14 +233,14 @@ class Supervisor:
 
 
 def control_path(home: Path) -> Path:
-    """The supervisor's socket. In the temporary folder: a Unix socket's path may not exceed 107 bytes."""
+    """The supervisor's socket, in the temporary folder: a Unix socket's path may not exceed 107 bytes."""
     digest = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"newsroom-{os.getuid()}-{digest}.sock"
 
 
 def say(line: str) -> None:
-    """One line of the supervisor's log."""
-    # The log is on the disk that may be full: what cannot be said must not keep the stack from being stopped.
+    """Write one line to the supervisor's log."""
+    # The log's disk may be full, and that must not prevent the stop.
     with contextlib.suppress(OSError):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
@@ -255,7 +254,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         settings = load_stack_settings()
-        plan = Plan(settings, ensure_artifacts(settings.cache, QuietProgress()))
+        plan = Plan(settings, ensure_artifacts(settings.cache, DownloadProgress()))
         plan.layout.make()
     except StackError as error:
         say(f"error: {error}")

@@ -26,7 +26,7 @@ from newsroom_stack.processes import crew as crew_module
 from newsroom_stack.processes.commands import Commands
 from newsroom_stack.processes.control import Request
 from newsroom_stack.processes.crew import Crew
-from newsroom_stack.processes.plan import Member, Plan
+from newsroom_stack.processes.plan import Plan, ProcessSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,17 +72,19 @@ class Ship:
     def _changed(self) -> None:
         self.saves += 1
 
-    def member(self, name: str, code: str, *arguments: str, role: str = "service", deadline: float = 10) -> Member:
+    def spec(self, name: str, code: str, *arguments: str, role: str = "service", deadline: float = 10) -> ProcessSpec:
         launch = Launch(name, (sys.executable, "-c", code, *arguments), dict(os.environ), self.folder)
         service = name.rpartition("-")[0]
-        return Member(name, service, role, launch, "nowhere", LogProbe("http", str(self.layout.log(name))), deadline)
+        return ProcessSpec(
+            name, service, role, launch, "nowhere", LogProbe("http", str(self.layout.log(name))), deadline
+        )
 
-    def service(self, name: str, replica: int) -> Member:
+    def service(self, name: str, replica: int) -> ProcessSpec:
         """What a plan does for `scale`."""
-        return self.member(f"{name}-{replica}", SLEEPS)
+        return self.spec(f"{name}-{replica}", SLEEPS)
 
     def add(self, name: str, code: str = SLEEPS, *arguments: str, role: str = "service") -> Child:
-        child = self.crew.add(self.member(name, code, *arguments, role=role))
+        child = self.crew.add(self.spec(name, code, *arguments, role=role))
         self.crew.wait_ready([child])
         return child
 
@@ -104,7 +106,7 @@ def ship(tmp_path: Path) -> Iterator[Ship]:
 
 
 def test_a_member_is_running_once_it_is_ready_and_others_are_told(ship: Ship) -> None:
-    child = ship.crew.add(ship.member("a-1", SLEEPS))
+    child = ship.crew.add(ship.spec("a-1", SLEEPS))
     assert child.state is State.STARTING
     waited_for: list[str] = []
     ship.crew.wait_ready([child], tell=waited_for.append)
@@ -117,7 +119,7 @@ def test_a_member_that_cannot_start_is_shown_with_its_last_lines(
     ship: Ship, monkeypatch: pytest.MonkeyPatch, role: str, restarts: int
 ) -> None:
     monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02, 0.03))
-    child = ship.crew.add(ship.member("a-1", "import sys; print('no such topic'); sys.exit(3)", role=role))
+    child = ship.crew.add(ship.spec("a-1", "import sys; print('no such topic'); sys.exit(3)", role=role))
     with pytest.raises(StackError, match=r"(?s)a-1 ended with exit code 3 while starting:.*no such topic"):
         ship.crew.wait_ready([child])
     assert child.restarts == restarts
@@ -127,20 +129,20 @@ def test_a_service_may_die_while_it_starts(ship: Ship, monkeypatch: pytest.Monke
     monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02))
     mark = ship.folder / "was-here"
     dies_once = f"import pathlib; mark = pathlib.Path({str(mark)!r}); seen = mark.exists(); mark.touch(); assert seen\n"
-    child = ship.crew.add(ship.member("a-1", dies_once + SLEEPS))
+    child = ship.crew.add(ship.spec("a-1", dies_once + SLEEPS))
     ship.crew.wait_ready([child])
     assert (child.state, child.restarts) == (State.RUNNING, 1)
     assert "a-1 is started again in 0.01 s" in ship.said
 
 
 def test_a_member_that_is_never_ready_is_named_with_what_was_seen(ship: Ship) -> None:
-    child = ship.crew.add(ship.member("a-1", "import time; time.sleep(60)", deadline=0.3))
+    child = ship.crew.add(ship.spec("a-1", "import time; time.sleep(60)", deadline=0.3))
     with pytest.raises(StackError, match=r"a-1 was not ready within 0 s: it has not started"):
         ship.crew.wait_ready([child])
 
 
 def test_a_stop_ends_the_wait(ship: Ship) -> None:
-    child = ship.crew.add(ship.member("a-1", "import time; time.sleep(60)"))
+    child = ship.crew.add(ship.spec("a-1", "import time; time.sleep(60)"))
     ship.stopping.set()
     with pytest.raises(Stopped):
         ship.crew.wait_ready([child])
@@ -159,7 +161,7 @@ def test_a_member_that_dies_by_itself_is_started_again(ship: Ship, monkeypatch: 
 
 def test_a_member_that_dies_again_and_again_stays_down(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02))
-    child = ship.crew.add(ship.member("a-1", "raise SystemExit(2)"))
+    child = ship.crew.add(ship.spec("a-1", "raise SystemExit(2)"))
     ship.look_after_until(lambda: child.state is State.FAILED)
     assert child.restarts == 2
     assert ship.said[-1] == "a-1 died 2 times in a row and stays down: 'newsroom restart a-1'"

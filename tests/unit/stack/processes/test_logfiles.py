@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
 
-from newsroom_stack.processes import logfiles as tail
+from newsroom_stack.processes import logfiles
 from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import StackSettings
 
@@ -17,14 +16,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "FOLLOW_SECONDS", 0.01)
-    monkeypatch.setattr(tail, "LOG_LIMIT_BYTES", 10)
+    monkeypatch.setattr(logfiles, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(logfiles, "LOG_LIMIT_BYTES", 10)
 
 
 def test_a_line_is_given_when_it_is_whole(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_bytes(b"one\ntw")
-    with tail.Tail(log) as reader:
+    with logfiles.Tail(log) as reader:
         assert list(reader.lines()) == ["one"]
         with log.open("ab") as writer:
             writer.write(b"o\nthree \xff\r\n")
@@ -36,17 +35,17 @@ def test_a_log_that_is_too_large_is_cut_under_its_writer_and_its_reader(tmp_path
     log = tmp_path / "a.log"
     with log.open("ab", buffering=0) as writer:
         writer.write(b"short\n")
-        tail.cut(log)
+        logfiles.cut(log)
         assert log.read_bytes() == b"short\n"
         writer.write(b"and longer\n")
-        lines = tail.follow(log)
-        assert list(islice(lines, 3)) == ["short", "and longer", None]
-        tail.cut(log)
+        lines = logfiles.follow(lambda: {"a": log})
+        assert [next(lines), next(lines)] == [("a", "short"), ("a", "and longer")]
+        logfiles.cut(log)
         writer.write(b"new\n")
-        assert next(line for line in lines if line) == "new"
+        assert next(lines) == ("a", "new")
     assert log.read_bytes() == b"new\n"
     assert (tmp_path / "a.log.1").read_bytes() == b"short\nand longer\n"
-    tail.cut(tmp_path / "none.log")
+    logfiles.cut(tmp_path / "none.log")
 
 
 def test_who_follows_a_service_sees_replicas_that_come_later(tmp_path: Path) -> None:

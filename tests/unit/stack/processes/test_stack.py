@@ -22,7 +22,7 @@ def stack(tmp_path: Path) -> ProcessStack:
     stack.layout.make()
     run = Run(os.getpid(), mark_of(os.getpid()), phase="ready")
     run.processes = [{"name": "connect", "folder": str(stack.layout.sink_file.parent)}]
-    write_run(stack.layout.run / "stack.json", run)
+    write_run(stack.layout.run_file, run)
     return stack
 
 

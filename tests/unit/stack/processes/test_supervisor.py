@@ -75,7 +75,7 @@ def test_a_full_disk_is_refused_with_what_to_do(
 
 
 def test_a_second_supervisor_of_one_home_is_refused(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
-    with (supervisor.plan.layout.run / "supervisor.lock").open("a+") as lock:
+    with supervisor.plan.layout.lock.open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert supervisor.main() == 1
     assert f"error: a stack already runs from {supervisor.plan.layout.home}" in capsys.readouterr().out
@@ -91,7 +91,7 @@ def test_what_a_crashed_run_left_is_ended_before_anything_starts(
     try:
         run = Run(1, "", phase="ready")
         run.processes = [{"name": "kafka-1", "pid": left.pid, "mark": mark_of(left.pid)}]
-        write_run(supervisor.run_file, run)
+        write_run(supervisor.plan.layout.run_file, run)
         monkeypatch.setattr(supervisor, "_start_everything", end_here)
         assert supervisor.main() == 1
         assert left.wait(5) is not None
