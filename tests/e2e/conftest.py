@@ -13,7 +13,8 @@ import pytest
 from e2e.network import ContainerPipeline
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.settings import StackSettings
-from support.pipeline import free_offset, wait_for
+from support.pipeline import free_offset
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
 import uuid
 from collections import Counter
@@ -18,7 +19,8 @@ from newsroom_stack.containers.stack import ContainerStack
 from newsroom_stack.interface import State
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.pipeline.observe import Record
-from support.pipeline import ANSI, COMMAND_SECONDS, Answer, Finished, Observing, Pipeline, wait_for
+from support.pipeline import COMMAND_SECONDS, Answer, Finished, Observing, Pipeline, run
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +32,7 @@ ANSWER_SECONDS = 120.0
 """The longest call of the agent: a load's last acknowledgements, with a broker away."""
 
 STATUS = "http://status-api:8000"
+REGISTRY = "http://registry:8080/apis/ccompat/v7"
 
 
 class Agent(Observing):
@@ -142,6 +145,8 @@ class Account:
 class ContainerPipeline(Pipeline):
     """The stack as containers."""
 
+    scratch = "/tmp"
+
     def __init__(self, settings: StackSettings) -> None:
         self.settings = settings
         self.stack: ContainerStack = ContainerStack(settings)
@@ -154,40 +159,22 @@ class ContainerPipeline(Pipeline):
         return self.agent
 
     @override
-    def command(
-        self,
-        *command: str,
-        stdin: str | None = None,
-        env: Mapping[str, str] | None = None,
-        seconds: float = COMMAND_SECONDS,
-    ) -> Finished:
+    def command(self, *command: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> Finished:
         """Run a service's command once, in a container of that service which runs already."""
-        variables = [part for name, value in (env or {}).items() for part in ("-e", f"{name}={value}")]
         service = command[0] if command[0] != "provision" else "news-producer"
-        return self.execute(service, *command, stdin=stdin, variables=variables, seconds=seconds)
+        return self.execute(service, *command, stdin=stdin, seconds=seconds)
 
     def execute(
-        self,
-        service: str,
-        *command: str,
-        stdin: str | None = None,
-        variables: list[str] | None = None,
-        seconds: float = COMMAND_SECONDS,
+        self, service: str, *command: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS
     ) -> Finished:
         """Run any command in a service's container."""
-        done = subprocess.run(
-            ["docker", "compose", "exec", "-T", *(variables or []), service, *command],
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=seconds,
-            check=False,
-            cwd=REPOSITORY,
-            env=self.stack.compose.environment(),
-        )
-        return Finished(done.returncode, ANSI.sub("", done.stdout))
+        execute = ("docker", "compose", "exec", "-T", service)
+        return run(*execute, *command, stdin=stdin, env=self.stack.compose.environment(), seconds=seconds)
+
+    def newsroom(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> Finished:
+        """Run `newsroom --docker` on this machine."""
+        command = [sys.executable, "-m", "newsroom_stack.cli.app", "--docker", *arguments]
+        return run(*command, env=self.stack.compose.environment() | self.settings.as_environment(), seconds=seconds)
 
     @override
     def send(self, topic: str, records: list[tuple[bytes | None, bytes | None]]) -> None:
@@ -201,6 +188,19 @@ class ContainerPipeline(Pipeline):
     @override
     def api(self, path: str) -> Answer:
         return self.ask(f"{STATUS}{path}")
+
+    @override
+    def registry(self, path: str) -> Answer:
+        return self.ask(f"{REGISTRY}{path}")
+
+    @override
+    def kafka(self, tool: str, *arguments: str) -> str:
+        program = f"/opt/kafka/bin/kafka-{tool}.sh"
+        return self.execute("kafka-1", program, "--bootstrap-server", "kafka-1:19092", *arguments).output
+
+    @override
+    def read_file(self, path: str) -> str:
+        return self.execute("avro-consumer", "cat", path).output
 
     def ask(self, url: str) -> Answer:
         """Ask any address in the network."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.pipeline import HTTP_OK, wait_for
+from support.pipeline import HTTP_OK
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from e2e.network import ContainerPipeline

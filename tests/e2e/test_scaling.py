@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.pipeline import wait_for
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from e2e.network import ContainerPipeline
@@ -20,24 +20,13 @@ BATCH = 500
 each change of the group may repeat, and none is expected."""
 
 
-def settled(pipeline: ContainerPipeline, members: int) -> dict[str, list[tuple[str, int]]]:
-    """Wait until the group is stable and so many members own all partitions of `news`, each exactly once."""
-
-    def once() -> dict[str, list[tuple[str, int]]] | None:
-        owners = pipeline.owners("avro-consumer")
-        owned = sorted(partition for mine in owners.values() for _, partition in mine)
-        return owners if len(owners) == members and owned == list(range(PARTITIONS)) else None
-
-    return wait_for(f"{members} members own {PARTITIONS} partitions, each once", once, 90)
-
-
 def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipeline) -> None:
     steps = (3, 6, 7, 2)
-    seen = [settled(pipeline, 1)]
+    seen = [pipeline.spread("avro-consumer", "news", 1)]
     with pipeline.load("news", rate=200) as account:
         for replicas in steps:
             pipeline.stack.scale("avro-consumer", replicas)
-            owners = settled(pipeline, replicas)
+            owners = pipeline.spread("avro-consumer", "news", replicas)
             shares = sorted(len(mine) for mine in owners.values())
             assert shares == sorted(PARTITIONS // replicas + (each < PARTITIONS % replicas) for each in range(replicas))
             healthy = [each for each in pipeline.stack.ps() if each.service == "avro-consumer" and each.ready]
@@ -48,20 +37,14 @@ def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipel
     print(f"{account.sent} records, {len(steps)} changes of the group, {duplicates} duplicates")  # noqa: T201
     assert duplicates <= len(steps) * BATCH
     pipeline.stack.scale("avro-consumer", 1)
-    settled(pipeline, 1)
+    pipeline.spread("avro-consumer", "news", 1)
 
 
 def test_word_counts_are_exact_while_replicas_come_and_go(pipeline: ContainerPipeline) -> None:
     with pipeline.load("mytopic", rate=200) as account:
         for replicas in (2, 1):
             pipeline.stack.scale("wordcount-stream", replicas)
-
-            def spread(replicas: int = replicas) -> bool:
-                owners = pipeline.owners("wordcount-stream")
-                owned = [each for mine in owners.values() for each in mine if each[0] == "word-deltas"]
-                return len(owners) == replicas and sorted(owned) == [("word-deltas", n) for n in range(PARTITIONS)]
-
-            wait_for(f"{replicas} replicas share the partitions", spread, 90)
+            pipeline.spread("wordcount-stream", "word-deltas", replicas)
     pipeline.counted_exactly(account)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,8 @@ import pytest
 from newsroom_stack.catalogue import SERVICES
 from newsroom_stack.containers.stack import name_of
 from newsroom_stack.layout import REPOSITORY
-from support.pipeline import HTTP_OK, wait_for
+from support.pipeline import HTTP_OK
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from e2e.network import ContainerPipeline
@@ -44,19 +44,11 @@ def test_everything_is_up_in_one_try_and_healthy(pipeline: ContainerPipeline) ->
 
 
 def test_the_command_line_shows_the_containers(pipeline: ContainerPipeline) -> None:
-    environment = pipeline.stack.compose.environment() | pipeline.settings.as_environment()
-
-    def newsroom(*arguments: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-m", "newsroom_stack.cli.app", "--docker", *arguments],
-            cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-
-    table = {each["name"]: each for each in json.loads(newsroom("ps", "--json"))}
+    table = {each["name"]: each for each in json.loads(pipeline.newsroom("ps", "--json").output)}
     assert table["avro-consumer-1"]["state"] == "running"
     assert table["kafka-2"]["address"] == f"localhost:{pipeline.stack.ports.brokers[1]}"
-    assert "total memory" in newsroom("ps")
-    assert "topic mytopic: 5 partitions, replication 3, in sync" in newsroom("logs", "provision")
+    assert "total memory" in pipeline.newsroom("ps").output
+    assert "topic mytopic: 5 partitions, replication 3, in sync" in pipeline.newsroom("logs", "provision").output
 
 
 def test_ports_are_published_on_the_loopback_alone(pipeline: ContainerPipeline) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from newsroom_stack.errors import StackError
 from newsroom_stack.pipeline.story import sink_lines
-from support.pipeline import KEYS, wait_for
+from support.pipeline import KEYS
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from e2e.network import ContainerPipeline
@@ -25,7 +26,7 @@ def value_counts(pipeline: ContainerPipeline) -> dict[str, int]:
 def test_down_and_up_keeps_data_and_down_with_volumes_forgets_it(pipeline: ContainerPipeline) -> None:
     wanted = pipeline.count_rounds_and_join_all(2)
     lines = sink_lines(pipeline.stack)
-    subjects = pipeline.ask("http://registry:8080/apis/ccompat/v7/subjects").json()
+    subjects = pipeline.registry("/subjects").json()
 
     def consumed() -> int:
         return sum(pipeline.observer.committed("avro-consumer", "news").values())
@@ -44,7 +45,7 @@ def test_down_and_up_keeps_data_and_down_with_volumes_forgets_it(pipeline: Conta
 
     pipeline.connect()
     assert value_counts(pipeline) == wanted
-    assert pipeline.ask("http://registry:8080/apis/ccompat/v7/subjects").json() == subjects
+    assert pipeline.registry("/subjects").json() == subjects
     assert sink_lines(pipeline.stack) >= lines
     # While leaders move back, a coordinator may not answer.
     wait_for("its commits are kept", lambda: consumed() >= before)

@@ -20,7 +20,8 @@ import pytest
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.ports import LOOPBACK, port_is_free
 from newsroom_stack.settings import StackSettings
-from support.pipeline import ANSI, ProcessPipeline, every_port, free_offset, wait_for
+from support.pipeline import ANSI, ProcessPipeline, every_port, free_offset
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from support.pipeline import wait_for
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from support.pipeline import ProcessPipeline

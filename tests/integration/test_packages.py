@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from newsroom_stack.layout import REPOSITORY
-from support.pipeline import wait_for
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from support.pipeline import ProcessPipeline

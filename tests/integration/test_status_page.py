@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support.browser import open_browser
-from support.pipeline import wait_for
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,25 +25,6 @@ LOOPBACK = {"localhost"}
 def browser(tmp_path: Path) -> Iterator[Browser]:
     with open_browser(tmp_path / "profile") as found:
         yield found
-
-
-def kafkas_leader(pipeline: ProcessPipeline) -> int:
-    status = pipeline.command("newsroom", "kafka", "metadata-quorum", "describe", "--status").output
-    found = re.search(r"LeaderId:\s+(\d+)", status)
-    assert found, status
-    return int(found[1])
-
-
-def test_the_controller_is_the_quorums_leader(pipeline: ProcessPipeline) -> None:
-    leader = kafkas_leader(pipeline)
-
-    def shown() -> bool:
-        cluster = pipeline.api("/api/v1/cluster").json()
-        return (cluster["controller_id"], cluster["error"]) == (leader, None)
-
-    wait_for(f"node {leader} as the controller, without an error", shown)
-    metric = f"newsroom_status_controller_id {leader:.1f}"
-    wait_for("the controller's metric", lambda: metric in pipeline.api("/metrics").text)
 
 
 def test_the_page_shows_the_pipeline_and_follows_it_without_a_reload(
@@ -79,7 +59,7 @@ def test_the_page_shows_the_pipeline_and_follows_it_without_a_reload(
 
 def test_the_page_marks_the_controller(pipeline: ProcessPipeline, browser: Browser) -> None:
     browser.open(pipeline.ports.status_url)
-    leader = kafkas_leader(pipeline)
+    leader = pipeline.quorum_leader()
 
     def marked() -> list[str]:
         return [text for text in browser.texts(".brokers li") if "controller" in text]

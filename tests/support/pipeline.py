@@ -7,12 +7,12 @@ import os
 import re
 import subprocess
 import sys
-import time
+import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 from confluent_kafka import Producer
@@ -25,24 +25,21 @@ from newsroom_stack.layout import REPOSITORY, Layout
 from newsroom_stack.pipeline.observe import Observer
 from newsroom_stack.ports import Ports, port_is_free
 from newsroom_stack.processes.stack import ProcessStack
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from newsroom_stack.interface import Stack
     from newsroom_stack.pipeline.observe import Record
     from newsroom_stack.settings import StackSettings
 
-T = TypeVar("T")
-
 HTTP_OK = 200
-POLL_SECONDS = 0.25
 COMMAND_SECONDS = 60.0
 KEYS = range(21)
 """The lab's keys, `key0` to `key20`."""
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
 
 OFFSETS = range(1000, 15000, 700)
 """Where a test stack may move its ports, beside a stack that the developer runs."""
@@ -61,17 +58,6 @@ def free_offset() -> int:
         if all(port_is_free(port) for port in every_port(offset)):
             return offset
     raise AssertionError(f"no free ports at any of the offsets {list(OFFSETS)}")
-
-
-def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """Wait until `probe` gives something true, and return it; fail with what was awaited and last seen."""
-    end = time.monotonic() + seconds
-    while True:
-        seen = probe()
-        if seen:
-            return seen
-        assert time.monotonic() < end, f"{what}: not seen within {seconds:g} s, last seen {seen!r}"
-        time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -94,10 +80,21 @@ class Finished:
     code: int
     output: str
 
-    @property
-    def last_line(self) -> str:
-        """The last line it wrote."""
-        return self.output.strip().splitlines()[-1]
+
+def run(*command: str, env: Mapping[str, str], seconds: float, stdin: str | None = None) -> Finished:
+    """Run a command in the repository until it ends."""
+    done = subprocess.run(
+        command,
+        input=stdin or "",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=seconds,
+        check=False,
+        cwd=REPOSITORY,
+        env=env,
+    )
+    return Finished(done.returncode, ANSI.sub("", done.stdout))
 
 
 class Observing(Protocol):
@@ -116,15 +113,11 @@ class Pipeline(ABC):
 
     stack: Stack
     observer: Observing
+    scratch: str
+    """A folder in which a command may write."""
 
     @abstractmethod
-    def command(
-        self,
-        *command: str,
-        stdin: str | None = None,
-        env: Mapping[str, str] | None = None,
-        seconds: float = COMMAND_SECONDS,
-    ) -> Finished:
+    def command(self, *command: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> Finished:
         """Run one of our commands against this stack until it ends."""
 
     @abstractmethod
@@ -138,6 +131,18 @@ class Pipeline(ABC):
     @abstractmethod
     def api(self, path: str) -> Answer:
         """Ask the status API."""
+
+    @abstractmethod
+    def registry(self, path: str) -> Answer:
+        """Ask the schema registry."""
+
+    @abstractmethod
+    def kafka(self, tool: str, *arguments: str) -> str:
+        """The output of one of Kafka's own tools."""
+
+    @abstractmethod
+    def read_file(self, path: str) -> str:
+        """A file that a command has written."""
 
     def all_ready(self) -> bool:
         """Whether every instance is ready."""
@@ -161,6 +166,32 @@ class Pipeline(ABC):
             member["id"]: sorted((topic, partition) for topic, partition in member["assignment"])
             for member in found["members"]
         }
+
+    def spread(self, group: str, topic: str, members: int, partitions: int = 6) -> dict[str, list[tuple[str, int]]]:
+        """Wait until so many members own all partitions of a topic, each exactly once; the owners."""
+
+        def owners() -> dict[str, list[tuple[str, int]]] | None:
+            owners = self.owners(group)
+            owned = sorted(number for mine in owners.values() for name, number in mine if name == topic)
+            return owners if len(owners) == members and owned == list(range(partitions)) else None
+
+        return wait_for(f"{members} members of {group} own {partitions} partitions, each once", owners, 90)
+
+    def consume(self, topic: str, group: str, *options: str) -> list[dict[str, Any]]:
+        """Run an avro-consumer of its own until the topic is silent for four seconds; what it wrote."""
+        folder = f"{self.scratch}/{group}-{uuid.uuid4().hex[:6]}"
+        files = ("--sink", f"{folder}/sink", "--state-dir", f"{folder}/state")
+        done = self.command("avro-consumer", "--topic", topic, "--group", group, "--idle-exit", "4", *files, *options)
+        assert done.code == 0, done.output
+        assert "No new messages, waiting 3 seconds" in done.output
+        return [json.loads(line) for line in self.read_file(f"{folder}/sink/consumed-0.jsonl").splitlines()]
+
+    def quorum_leader(self) -> int:
+        """The leader of the metadata quorum, as Kafka's own tool tells it."""
+        status = self.kafka("metadata-quorum", "describe", "--status")
+        match = re.search(r"LeaderId:\s+(\d+)", status)
+        assert match, status
+        return int(match[1])
 
     def log(self, name: str) -> str:
         """What an instance has written."""
@@ -223,27 +254,12 @@ class ProcessPipeline(Pipeline):
         self.layout = Layout(settings.home)
         self.stack: ProcessStack = ProcessStack(settings)
         self.observer: Observer = Observer(self.ports.bootstrap)
+        self.scratch = str(settings.home / "scratch")
 
     @override
-    def command(
-        self,
-        *command: str,
-        stdin: str | None = None,
-        env: Mapping[str, str] | None = None,
-        seconds: float = COMMAND_SECONDS,
-    ) -> Finished:
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / command[0]), *command[1:]],
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=seconds,
-            check=False,
-            cwd=REPOSITORY,
-            env=self.environment() | dict(env or {}),
-        )
-        return Finished(done.returncode, ANSI.sub("", done.stdout))
+    def command(self, *command: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> Finished:
+        program = str(Path(sys.executable).parent / command[0])
+        return run(program, *command[1:], stdin=stdin, env=self.environment(), seconds=seconds)
 
     def environment(self) -> dict[str, str]:
         """The variables that point a command at this stack."""
@@ -276,5 +292,20 @@ class ProcessPipeline(Pipeline):
 
     @override
     def api(self, path: str) -> Answer:
-        response = httpx.get(f"{self.ports.status_url}{path}", timeout=10)
+        return self._get(f"{self.ports.status_url}{path}")
+
+    @override
+    def registry(self, path: str) -> Answer:
+        return self._get(f"{self.ports.registry_url}{path}")
+
+    def _get(self, url: str) -> Answer:
+        response = httpx.get(url, timeout=10)
         return Answer(response.status_code, response.text)
+
+    @override
+    def kafka(self, tool: str, *arguments: str) -> str:
+        return self.command("newsroom", "kafka", tool, *arguments).output
+
+    @override
+    def read_file(self, path: str) -> str:
+        return Path(path).read_text()
