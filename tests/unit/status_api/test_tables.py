@@ -2,50 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from confluent_kafka import Producer
-
 from newsroom.settings import KafkaSettings
-from newsroom.waiting import Deadline, Wait, need
 from status_api import tables, wordtable
 from status_api.tables import TableReader, table_consumer
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pytest
     from confluent_kafka import Consumer
 
-
-def turn_until(reader: TableReader, condition: Callable[[], bool]) -> None:
-    def attempt() -> None:
-        reader.turn()
-        need(None if condition() else f"the tables are {reader.tables()}")
-
-    Wait(Deadline(20), first_pause=0.0).until(attempt, AssertionError)
+    from support.cluster import MockCluster
 
 
-def test_tables_are_read_from_the_beginning_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_are_read_from_the_beginning_and_followed(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "METADATA_SECONDS", 0.1)  # so that the reader soon finds the topic that appears later
-    producer = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "mock", "log_level": 0})
-    (broker,) = producer.list_topics(timeout=5).brokers.values()
-    for key, value in (("kafka", "1"), ("value10", "4"), ("kafka", "6")):
-        producer.produce("word-counts", value, key)
-    assert producer.flush(10) == 0
-    reader = TableReader(table_consumer(KafkaSettings(bootstrap_servers=f"{broker.host}:{broker.port}")), 100)
-    try:
-        turn_until(reader, lambda: reader.tables().words_counted == 10)
+    cluster.send("word-counts", [("kafka", "1"), ("value10", "4"), ("kafka", "6")], partition=0)
+    with closing(TableReader(table_consumer(KafkaSettings(bootstrap_servers=cluster.address)), 100)) as reader:
+
+        def figures() -> tuple[int, int]:
+            reader.turn()
+            return reader.tables().words_counted, reader.tables().joined_total
+
+        wait_for("the counts", lambda: figures() == (10, 0))
         assert reader.tables().top_words == (("kafka", 6), ("value10", 4))
         # A topic that appears later is found.
-        producer.produce("words-joined", '{"count": 6, "label": "active"}', "value10")
-        producer.produce("word-counts", None, "value10")
-        assert producer.flush(10) == 0
-        turn_until(reader, lambda: reader.tables().joined_total == 1 and reader.tables().words_counted == 6)
+        cluster.send("words-joined", [("value10", '{"count": 6, "label": "active"}')])
+        cluster.send("word-counts", [("value10", None)], partition=0)
+        wait_for("the joined record and the tombstone", lambda: figures() == (6, 1))
         assert reader.tables().joined[0].value == "(6, active)"
-    finally:
-        reader.close()
 
 
 class Message:
