@@ -11,12 +11,12 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from newsroom.errors import ClusterUnavailable, NewsroomError
 from newsroom.kafka_errors import is_unreachable, kafka_error, reason_of
 from newsroom.waiting import need
-from provision.plan import FoundPartition, unsettled
+from provision.comparison import PartitionState, unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from newsroom.topics import Topic
+    from newsroom.topics import DeclaredTopic
     from newsroom.waiting import Wait
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Cluster:
 
         self._wait(attempt)
 
-    def topics(self) -> dict[str, tuple[FoundPartition, ...]]:
+    def topics(self) -> dict[str, tuple[PartitionState, ...]]:
         """Every topic of the cluster, with its partitions.
 
         Raises:
@@ -64,14 +64,14 @@ class Cluster:
         """
         return {
             name: tuple(
-                FoundPartition(number, partition.leader, tuple(partition.replicas), tuple(partition.isrs))
+                PartitionState(number, partition.leader, tuple(partition.replicas), tuple(partition.isrs))
                 for number, partition in sorted(topic.partitions.items())
             )
             for name, topic in self._metadata().topics.items()
             if topic.error is None
         }
 
-    def create(self, topics: Sequence[Topic]) -> None:
+    def create(self, topics: Sequence[DeclaredTopic]) -> None:
         """Create topics; a topic that exists by now counts as created, because the job checks all topics afterwards.
 
         Raises:
@@ -81,7 +81,7 @@ class Cluster:
         if topics:
             self._wait(lambda: need(self._create(topics)))
 
-    def _create(self, topics: Sequence[Topic]) -> str | None:
+    def _create(self, topics: Sequence[DeclaredTopic]) -> str | None:
         """None if the topics exist, otherwise why the cluster could not create one yet."""
         new_topics = [
             NewTopic(
@@ -126,12 +126,12 @@ class Cluster:
                 resource.name: {name: entry.value for name, entry in future.result(REQUEST_SECONDS + 1).items()}
                 for resource, future in answers.items()
             }
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             raise ClusterUnavailable(
                 f"the cluster does not return the topics' configuration ({reason_of(error)})"
             ) from error
 
-    def wait_in_sync(self, names: Sequence[str]) -> dict[str, tuple[FoundPartition, ...]]:
+    def wait_in_sync(self, names: Sequence[str]) -> dict[str, tuple[PartitionState, ...]]:
         """Wait until every partition of the topics has a leader and all replicas in sync, and return the topics.
 
         A later request could reach a broker that does not know a new topic yet.
@@ -140,7 +140,7 @@ class Cluster:
             ClusterUnavailable: a partition is not in sync at the deadline.
         """
 
-        def attempt() -> dict[str, tuple[FoundPartition, ...]]:
+        def attempt() -> dict[str, tuple[PartitionState, ...]]:
             topics = self.topics()
             absent = [name for name in names if not topics.get(name)]
             lagging = absent or unsettled({name: topics[name] for name in names})

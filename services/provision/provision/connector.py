@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -31,18 +30,10 @@ RUNNING = "RUNNING"
 FAILED = "FAILED"
 
 
-@dataclass(frozen=True)
-class Connector:
-    """A connector as its file describes it."""
+def read_connector(path: Path) -> dict[str, str]:
+    """Read a connector's configuration from the properties file that a standalone worker starts with.
 
-    name: str
-    config: Mapping[str, str]
-
-
-def read_connector(path: Path) -> Connector:
-    """Read the properties file (lines of `name=value`) that a standalone worker starts with.
-
-    References such as `${env:X}` stay unchanged, because the worker resolves them.
+    The file has lines of `name=value`. References such as `${env:X}` stay unchanged, because the worker resolves them.
 
     Raises:
         SettingsError: the file cannot be read, or a line is not of this form.
@@ -61,7 +52,7 @@ def read_connector(path: Path) -> Connector:
         config[key] = value
     if not config.get("name"):
         raise SettingsError(f"connector file {path} has no name=…: add a line with the connector's name")
-    return Connector(config["name"], config)
+    return config
 
 
 class ConnectWorker:
@@ -74,34 +65,34 @@ class ConnectWorker:
         self._stale: Deadline
         """After this, a state that has not changed counts as stale."""
 
-    def provide(self, connector: Connector) -> int:
+    def provide(self, config: Mapping[str, str]) -> int:
         """Create or update the connector, wait until all its tasks run, and return their number.
 
         Raises:
             ConnectUnavailable: Connect does not answer, or does not run the connector, before the deadline.
             ConnectorRefused: Connect rejects the configuration.
         """
-        self._wait(lambda: self._untaken(connector))
+        name = config["name"]
+        self._wait(lambda: self._untaken(name, config))
         self._stale = Deadline(STALE_SECONDS)
-        self._wait(lambda: self._idle(connector.name))
-        return len(self._status(connector.name)["tasks"])
+        self._wait(lambda: self._idle(name))
+        return len(self._status(name)["tasks"])
 
-    def _untaken(self, connector: Connector) -> str | None:
+    def _untaken(self, name: str, config: Mapping[str, str]) -> str | None:
         """None if Connect has accepted the configuration, otherwise why it could not yet."""
         # Do not send an unchanged configuration: Connect would restart the connector.
-        current = self._client.get(f"/connectors/{connector.name}/config")
-        if current.is_success and current.json() == connector.config:
+        path = f"/connectors/{name}/config"
+        current = self._client.get(path)
+        if current.is_success and current.json() == config:
             return None
-        answer = self._client.put(f"/connectors/{connector.name}/config", json=dict(connector.config))
+        answer = self._client.put(path, json=dict(config))
         if answer.is_success:
             return None
         message = _message(answer)
         if answer.status_code == httpx.codes.CONFLICT or answer.is_server_error:
             # Connect answers 409 while its workers rebalance, and 5xx while it starts.
             return f"it answers {answer.status_code}: {message}"
-        raise ConnectorRefused(
-            f"Connect at {self._address} refuses connector {connector.name} ({answer.status_code}): {message}"
-        )
+        raise ConnectorRefused(f"Connect at {self._address} refuses connector {name} ({answer.status_code}): {message}")
 
     def _idle(self, name: str) -> str | None:
         """None if the connector and its tasks (at least one) run, otherwise which of them do not."""

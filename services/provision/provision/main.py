@@ -10,8 +10,8 @@ from newsroom.schemas.registry import registry_client
 from newsroom.topics import ALL_TOPICS, NEWS_SUBJECT
 from newsroom.waiting import Deadline, Wait
 from provision.cluster import Cluster
-from provision.connector import Connector, ConnectWorker, connect_client, read_connector
-from provision.plan import differences, missing, refuse, registered, running, summary
+from provision.comparison import refuse_differences, summary
+from provision.connector import ConnectWorker, connect_client, read_connector
 from provision.subjects import COMPATIBILITY, set_up, wait_for_registry
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ log = get_logger(__name__)
 PAUSE_SECONDS = 0.25
 """The longest pause between two checks: much shorter than brokers, replicas and Connect take to get ready."""
 
-REGISTRY_CALL = {"timeout": 5, "max.retries": 0}
-"""No retries in the client: the job's `Wait` retries, because a signal can interrupt it."""
+REGISTRY_SECONDS = 5.0
+"""The timeout of one request to the registry, which may just have started."""
 
 
 def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
@@ -57,30 +57,29 @@ def provide_topics(cluster: Cluster, brokers: int) -> None:
     cluster.wait_for_brokers(brokers)
     before = cluster.topics()
     existing = [topic for topic in ALL_TOPICS if topic.name in before]
-    configs = cluster.configs([topic.name for topic in existing])
     # Check before creating anything, so that the job does not change a cluster it refuses.
-    refuse([text for topic in existing for text in differences(topic, before[topic.name], configs[topic.name])])
-    created = missing(ALL_TOPICS, before)
-    cluster.create(created)
+    refuse_differences(existing, before, cluster.configs([topic.name for topic in existing]))
+    cluster.create([topic for topic in ALL_TOPICS if topic.name not in before])
     names = [topic.name for topic in ALL_TOPICS]
     after = cluster.wait_in_sync(names)
     # Check again: a job with another declaration may have created the missing topics.
-    configs = cluster.configs(names)
-    refuse([text for topic in ALL_TOPICS for text in differences(topic, after[topic.name], configs[topic.name])])
+    refuse_differences(ALL_TOPICS, after, cluster.configs(names))
     for topic in ALL_TOPICS:
-        log.info(summary(topic, created=topic in created))
+        log.info(summary(topic, created=topic.name not in before))
 
 
 def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], patience: Wait) -> None:
     """Set the registry's compatibility and register the schema of news."""
-    registry = registry_client(settings, **REGISTRY_CALL)
+    registry = registry_client(settings, timeout=REGISTRY_SECONDS)
     wait_for_registry(registry, settings.registry_url, patience)
     number = set_up(registry, NEWS_SUBJECT, schema)
-    log.info(registered(NEWS_SUBJECT, number, COMPATIBILITY))
+    sentence = f"subject {NEWS_SUBJECT}: schema id {number}, compatibility {COMPATIBILITY}"
+    log.info(sentence)
 
 
-def provide_connector(url: str, connector: Connector, patience: Wait) -> None:
+def provide_connector(url: str, connector: Mapping[str, str], patience: Wait) -> None:
     """Create or update the connector, and wait until it runs."""
     with connect_client(url) as client:
         tasks = ConnectWorker(client, patience).provide(connector)
-    log.info(running(connector.name, tasks))
+    sentence = f"connector {connector['name']}: running, {tasks} task{'' if tasks == 1 else 's'}"
+    log.info(sentence)

@@ -1,0 +1,80 @@
+"""Compares the cluster's topics with the declared ones. This module uses no Kafka client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from newsroom.errors import TopicMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from newsroom.topics import DeclaredTopic
+
+
+@dataclass(frozen=True)
+class PartitionState:
+    """A partition as the cluster's metadata describes it; leader -1 means that it has no leader."""
+
+    number: int
+    leader: int
+    replicas: tuple[int, ...]
+    in_sync: tuple[int, ...]
+
+    def settled(self) -> bool:
+        """Whether the partition has a leader and all its replicas are in sync."""
+        return self.leader >= 0 and set(self.replicas) <= set(self.in_sync)
+
+
+def differences(topic: DeclaredTopic, partitions: Sequence[PartitionState], config: Mapping[str, str]) -> list[str]:
+    """Describe each difference of a topic from its declaration; configuration that is not declared does not count."""
+    problems = []
+    if len(partitions) != topic.partitions:
+        problems.append(f"{topic.name} has {len(partitions)} partitions, declared {topic.partitions}")
+    factors = sorted({len(partition.replicas) for partition in partitions} - {topic.replication_factor})
+    if factors:
+        text = " and ".join(str(factor) for factor in factors)
+        problems.append(f"{topic.name} has replication factor {text}, declared {topic.replication_factor}")
+    for name, declared in topic.full_config().items():
+        value = config.get(name)
+        if value != declared:
+            problems.append(f"{topic.name} has {name}={value if value is not None else '(none)'}, declared {declared}")
+    return problems
+
+
+def refuse_differences(
+    topics: Iterable[DeclaredTopic],
+    partitions: Mapping[str, Sequence[PartitionState]],
+    configs: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Raise an error if a topic is not as declared.
+
+    Raises:
+        TopicMismatch: the error lists every difference of every topic.
+    """
+    problems = [text for topic in topics for text in differences(topic, partitions[topic.name], configs[topic.name])]
+    if problems:
+        raise TopicMismatch(
+            f"existing topics are not as declared: {'; '.join(problems)}. Provision did not change them: alter them "
+            "with Kafka's tools, or delete them with their records, and run provision again"
+        )
+
+
+def unsettled(partitions: Mapping[str, Sequence[PartitionState]]) -> list[str]:
+    """Describe each partition that has no leader or lacks an in-sync replica."""
+    return [
+        f"{name} partition {partition.number} ({len(set(partition.replicas) & set(partition.in_sync))} of "
+        f"{len(partition.replicas)} replicas in sync{'' if partition.leader >= 0 else ', no leader'})"
+        for name, topic_partitions in partitions.items()
+        for partition in topic_partitions
+        if not partition.settled()
+    ]
+
+
+def summary(topic: DeclaredTopic, *, created: bool) -> str:
+    """The log line for a topic that is as declared and in sync."""
+    return (
+        f"topic {topic.name}: {topic.partitions} partitions, replication {topic.replication_factor}, in sync "
+        f"({'created' if created else 'exists'})"
+    )
