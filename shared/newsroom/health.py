@@ -59,6 +59,14 @@ class Health:
             return not self._missing, {"missing": dict(self._missing)}
 
 
+def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
+    """The error of a service whose own address is taken, or is not an address of this machine."""
+    return SettingsError(
+        f"cannot listen on {host}:{port}: {error.strerror}; free the port, or choose another with --http-port",
+        address=f"{host}:{port}",
+    )
+
+
 class HealthServer(ThreadingHTTPServer):
     """Serves a `Health` and the process's Prometheus metrics until closed. A context manager.
 
@@ -73,9 +81,7 @@ class HealthServer(ThreadingHTTPServer):
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
-            raise SettingsError(
-                f"{host}:{port} cannot be listened on ({error.strerror}): free it, or choose another --http-port"
-            ) from error
+            raise cannot_listen(host, port, error) from error
         self.port: int = self.server_address[1]
         self._address = f"http://{host}:{self.port}"
 

@@ -10,8 +10,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger as GunicornLogger
 from typing_extensions import override
 
-from newsroom.errors import SettingsError
-from newsroom.health import Health
+from newsroom.health import Health, cannot_listen
 from newsroom.logs import get_logger
 from status_api.app import create_app
 from status_api.store import SnapshotStore
@@ -92,9 +91,7 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {host}:{port} ({error.strerror}): free the port or choose another --http-port"
-        ) from error
+        raise cannot_listen(host, port, error) from error
 
 
 def run(settings: StatusSettings, _: StopFlag) -> None:
