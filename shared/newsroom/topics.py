@@ -1,4 +1,4 @@
-"""The topics of the pipeline, declared once. `provision` creates them, everyone else only names them."""
+"""The topics of the pipeline, declared once. `provision` creates them; everything else only names them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REPLICATION_FACTOR: Final = 3
-"""Every topic is on all three brokers, so any one of them may be lost."""
+"""Every topic is on all three brokers, so each of them may fail."""
 
 MIN_INSYNC_REPLICAS: Final = 2
-"""A write is acknowledged by at least two brokers, so one of them may be lost right after."""
+"""At least two brokers store a write before it is acknowledged, so one of them may fail right after."""
 
 MAX_RECORD_BYTES: Final = 1_048_588
-"""Kafka's own limit of a batch (max.message.bytes), which our topics keep."""
+"""Kafka's default limit of a batch (max.message.bytes), which our topics keep."""
 
 DEAD_LETTER_BYTES: Final = MAX_RECORD_BYTES + 64 * 1024
-"""A dead letter is a record as large as its topic takes, and headers that say where it comes from."""
+"""A dead letter is a record of any size that its topic accepts, with headers that say where it comes from."""
 
 NO_CONFIG: Final[Mapping[str, str]] = MappingProxyType({})
 DEAD_LETTERS: Final[Mapping[str, str]] = MappingProxyType({"max.message.bytes": str(DEAD_LETTER_BYTES)})
@@ -27,7 +27,7 @@ COMPACT: Final[Mapping[str, str]] = MappingProxyType({"cleanup.policy": "compact
 
 
 @dataclass(frozen=True)
-class Topic:
+class DeclaredTopic:
     """A topic as it should be."""
 
     name: str
@@ -40,25 +40,25 @@ class Topic:
         return {"min.insync.replicas": str(MIN_INSYNC_REPLICAS), **self.config}
 
 
-MYTOPIC: Final = Topic("mytopic", partitions=5)
+MYTOPIC: Final = DeclaredTopic("mytopic", partitions=5)
 """The lab's strings: `key$i` with `value$i` and `filter$i`."""
 
-NEWS: Final = Topic("news", partitions=6)
+NEWS: Final = DeclaredTopic("news", partitions=6)
 """Article id to Avro `News`."""
 
-NEWS_DLQ: Final = Topic("news.dlq", partitions=6, config=DEAD_LETTERS)
+NEWS_DLQ: Final = DeclaredTopic("news.dlq", partitions=6, config=DEAD_LETTERS)
 """Poison records of `news` as received, with their origin and error in headers."""
 
-WORD_DELTAS: Final = Topic("word-deltas", partitions=6)
+WORD_DELTAS: Final = DeclaredTopic("word-deltas", partitions=6)
 """Internal to wordcount-stream: counts since the last checkpoint, combined per target partition."""
 
-WORD_COUNTS: Final = Topic("word-counts", partitions=6, config=COMPACT)
+WORD_COUNTS: Final = DeclaredTopic("word-counts", partitions=6, config=COMPACT)
 """The table: word to count. Joined with `word`, so both have the same number of partitions."""
 
-WORD: Final = Topic("word", partitions=6)
+WORD: Final = DeclaredTopic("word", partitions=6)
 """The lab's stream side of the join: word to label."""
 
-WORDS_JOINED: Final = Topic("words-joined", partitions=6)
+WORDS_JOINED: Final = DeclaredTopic("words-joined", partitions=6)
 """Word to count and label."""
 
 ALL_TOPICS: Final = (MYTOPIC, NEWS, NEWS_DLQ, WORD_DELTAS, WORD_COUNTS, WORD, WORDS_JOINED)

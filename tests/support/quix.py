@@ -10,8 +10,7 @@ from quixstreams import Application
 from quixstreams.context import set_message_context
 from quixstreams.models import MessageContext, Topic, TopicConfig
 from quixstreams.models.serializers import SerializationContext
-
-from newsroom.streams.decoding import Decoder
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,15 +31,28 @@ class FakeProducer:
         self.records.append((topic.name, message.key, message.value, timestamp))  # type: ignore[arg-type]
 
 
+class OfflineApplication(Application):
+    """Declares topics as on a cluster, without asking a broker."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("nowhere:1", use_changelog_topics=False, state_dir=folder, loglevel=None)
+        self.topics: dict[str, Topic] = {}
+
+    @override
+    def topic(self, name: str, **options: Any) -> Topic:  # type: ignore[override]
+        topic = self.topics[name] = Topic(name, **options)
+        topic.broker_config = TopicConfig(6, 3, {"retention.ms": "-1", "retention.bytes": "-1"})
+        return topic
+
+
 class Running:
     """A topology that is fed record by record. `build` adds it to the application; `store` names its state."""
 
-    def __init__(self, folder: Path, build: Callable[[Application], None], topics: list[Topic], store: str) -> None:
-        self.app = Application("nowhere:1", use_changelog_topics=False, state_dir=folder, loglevel=None)
+    def __init__(self, folder: Path, build: Callable[[Application], None], store: str) -> None:
+        self.app = OfflineApplication(folder)
         self._producer = FakeProducer()
         self.app._processing_context.producer = self._producer  # type: ignore[assignment]
         build(self.app)
-        self._topics = {topic.name: topic for topic in topics}
         self._executors = self.app._dataframe_registry.compose_all()
         self.app._state_manager.on_partition_assign(store, 0, {})
         self.app._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]
@@ -48,20 +60,13 @@ class Running:
     def feed(self, topic: str, value: bytes | None, key: bytes | None = b"key", *, timestamp: int = 1000) -> None:
         """Process a record."""
         context = SerializationContext(topic=topic, field=MessageField.VALUE)
-        decoded = None if value is None else self._topics[topic]._value_deserializer(value, context)
+        decoded = None if value is None else self.app.topics[topic]._value_deserializer(value, context)
         set_message_context(MessageContext(topic=topic, partition=0, offset=7, size=1))
         self._executors[topic](decoded, key, timestamp, [])
 
     def records_of(self, topic: str) -> list[tuple[bytes, bytes, int | None]]:
         """What was written to a topic: key, value and timestamp."""
         return [record[1:] for record in self._producer.records if record[0] == topic]
-
-
-def input_topic(name: str, decode: Callable[[bytes], Any]) -> Topic:
-    """A topic that a topology reads, as on a cluster."""
-    topic = Topic(name, value_deserializer=Decoder(decode))
-    topic.broker_config = TopicConfig(6, 3, {"retention.ms": "-1", "retention.bytes": "-1"})
-    return topic
 
 
 def counter(name: str, **labels: str) -> float:

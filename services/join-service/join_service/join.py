@@ -35,7 +35,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinResult:
     """A label with the count of its word."""
 
     count: int
@@ -70,7 +70,7 @@ def decode_count(data: bytes) -> int:
     return int(data)
 
 
-def join(record: Label | Count, state: KeyState) -> Joined | None:
+def join(record: Label | Count, state: KeyState) -> JoinResult | None:
     """Process one record of either side; return the result, if there is one."""
     if isinstance(record, Count):
         if record.value is None:
@@ -79,9 +79,9 @@ def join(record: Label | Count, state: KeyState) -> Joined | None:
             state.set(COUNT, record.value)
         return None
     count = state.get(COUNT)
-    return None if count is None else Joined(count, record.text)
+    return None if count is None else JoinResult(count, record.text)
 
 
-def joined_line(word: str, joined: Joined) -> str:
+def joined_line(word: str, result: JoinResult) -> str:
     """The lab's line for a result."""
-    return f"key {word} - value ({joined.count}, {joined.label})"
+    return f"key {word} - value ({result.count}, {result.label})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from join_service.topology import TOPICS, build, declare_topics
+from join_service.topology import TOPICS, build
 from newsroom.streams.service import run_stream
 from newsroom.topics import WORD, WORD_COUNTS
 
@@ -24,6 +24,6 @@ def run(settings: JoinSettings, stop: StopFlag) -> None:
         stop,
         topics=TOPICS,
         stateful=(WORD.name, WORD_COUNTS.name),
-        build=lambda app: build(app, declare_topics(app)),
+        build=build,
         poll_seconds=POLL_SECONDS,
     )

@@ -6,26 +6,23 @@ records of both topics in the order of their timestamps, partition by partition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter
 
-from join_service.join import Count, Joined, Label, decode_count, join, joined_line
+from join_service.join import Count, Label, decode_count, join, joined_line
 from newsroom.logs import get_logger
-from newsroom.streams.decoding import Decoder, Poison, decode_text, log_skipped
+from newsroom.streams.decoding import InputMetrics, Poison, decode_text, input_frame
 from newsroom.topics import WORD, WORD_COUNTS, WORDS_JOINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from quixstreams import Application, State
-    from quixstreams.models import Topic
 
 log = get_logger(__name__)
 
-MESSAGES = Counter("newsroom_join_messages", "Records read, by topic.", ["topic"])
-UNDECODABLE = Counter("newsroom_join_undecodable", "Poison records skipped, by topic.", ["topic"])
+INPUTS = InputMetrics("join")
 WITHOUT_KEY = Counter("newsroom_join_without_key", "Records dropped because they have no key, by topic.", ["topic"])
 JOINED = Counter("newsroom_join_joined", "Results produced to words-joined.")
 UNMATCHED = Counter("newsroom_join_unmatched", "Labels whose word had no count.")
@@ -34,31 +31,13 @@ TOPICS = (WORD.name, WORD_COUNTS.name, WORDS_JOINED.name)
 """The topics that must exist before the service starts."""
 
 
-@dataclass(frozen=True)
-class JoinTopics:
-    """The topics as Quix objects."""
-
-    labels: Topic
-    counts: Topic
-    joined: Topic
-
-
-def declare_topics(app: Application) -> JoinTopics:
-    """Declare how Quix decodes each topic; Quix requests their partitions from the broker."""
-    return JoinTopics(
-        labels=app.topic(WORD.name, value_deserializer=Decoder(decode_text)),
-        counts=app.topic(WORD_COUNTS.name, value_deserializer=Decoder(decode_count)),
-        joined=app.topic(WORDS_JOINED.name, value_serializer="bytes"),
-    )
-
-
-def build(app: Application, topics: JoinTopics) -> None:
+def build(app: Application) -> None:
     """Add the join to the application."""
-    labels = app.dataframe(topics.labels).apply(side_reader(topics.labels.name, _as_label), metadata=True)
-    counts = app.dataframe(topics.counts).apply(side_reader(topics.counts.name, Count), metadata=True)
+    labels = input_frame(app, WORD, decode_text).apply(side_reader(WORD.name, _as_label), metadata=True)
+    counts = input_frame(app, WORD_COUNTS, decode_count).apply(side_reader(WORD_COUNTS.name, Count), metadata=True)
     both = labels.concat(counts).filter(lambda record: record is not None)
     results = both.apply(join_record, stateful=True, metadata=True).filter(lambda result: result is not None)
-    results.to_topic(topics.joined)
+    results.to_topic(app.topic(WORDS_JOINED.name, value_serializer="bytes"))
 
 
 def _as_label(text: str | None) -> Label | None:
@@ -70,14 +49,12 @@ def side_reader(
     topic: str, as_record: Callable[[Any], Label | Count | None]
 ) -> Callable[[Any, bytes | None, int, Any], Label | Count | None]:
     """Return a function from a decoded value (`Poison` or None too) to one side's record, or None to drop it."""
-    messages, without_key = MESSAGES.labels(topic), WITHOUT_KEY.labels(topic)
-    undecodable = UNDECODABLE.labels(topic)
+    records, without_key = INPUTS.records_of(topic), WITHOUT_KEY.labels(topic)
 
     def read(value: Any, key: bytes | None, _timestamp: int, _headers: object) -> Label | Count | None:  # noqa: ANN401
-        messages.inc()
+        records.inc()
         if isinstance(value, Poison):
-            undecodable.inc()
-            log_skipped(value)
+            INPUTS.skip(value)
             return None
         if key is None:
             without_key.inc()
@@ -92,7 +69,7 @@ def join_record(
 ) -> bytes | None:
     """Process one record; return the value to produce under its key, or None if there is no result."""
     result = join(record, state)
-    if isinstance(result, Joined):
+    if result is not None:
         JOINED.inc()
         log.info(joined_line(key.decode(errors="replace"), result))
         return result.as_json()

@@ -9,10 +9,9 @@ from newsroom.schemas.avro import AvroDecoder
 from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.streams.service import run_stream
 from newsroom.topics import NEWS, WORD_DELTAS
-from wordcount_stream.topology import TOPICS, build, declare_topics
+from wordcount_stream.topology import TOPICS, build
 
 if TYPE_CHECKING:
-    from newsroom.streams.application import StreamApplication
     from newsroom.waiting import StopFlag
     from wordcount_stream.settings import WordcountSettings
 
@@ -34,10 +33,11 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
     # Check the registry now, so that a wrong address fails at the start and not at the first article.
     Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
 
-    def add_dataframes(app: StreamApplication) -> None:
-        topics = declare_topics(app, AvroDecoder(registry))
-        build(app, topics, log_counts=settings.log_counts)
-
     run_stream(
-        settings, stop, topics=TOPICS, stateful=(WORD_DELTAS.name,), build=add_dataframes, poll_seconds=POLL_SECONDS
+        settings,
+        stop,
+        topics=TOPICS,
+        stateful=(WORD_DELTAS.name,),
+        build=lambda app: build(app, AvroDecoder(registry).decode, log_counts=settings.log_counts),
+        poll_seconds=POLL_SECONDS,
     )

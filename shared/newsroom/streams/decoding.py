@@ -1,10 +1,11 @@
-"""Decoding of records with Quix Streams: an undecodable record becomes a value and does not stop the service."""
+"""The inputs of a stream service: an undecodable record becomes a value and does not stop the service."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import Counter
 from quixstreams.context import message_context
 from quixstreams.models import Deserializer
 from typing_extensions import override
@@ -14,6 +15,11 @@ from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from quixstreams import Application
+    from quixstreams.dataframe import StreamingDataFrame
+
+    from newsroom.topics import DeclaredTopic
 
 log = get_logger(__name__)
 
@@ -25,7 +31,7 @@ class Poison:
     reason: str
 
 
-class Decoder(Deserializer):
+class ValueDeserializer(Deserializer):
     """Turns bytes into a value with `decode`, and into `Poison` when that raises `DecodeError`.
 
     If a deserializer raises, the service stops at the same record after every restart. If it ignores the record, Quix
@@ -45,16 +51,34 @@ class Decoder(Deserializer):
             return Poison(str(error))
 
 
-def log_skipped(poison: Poison) -> None:
-    """Log that the service skips the record it is processing, with the record's place."""
-    place = message_context()
-    log.warning(
-        "undecodable record skipped",
-        topic=place.topic,
-        partition=place.partition,
-        offset=place.offset,
-        reason=poison.reason,
-    )
+def input_frame(app: Application, topic: DeclaredTopic, decode: Callable[[bytes], Any]) -> StreamingDataFrame:
+    """Add a dataframe of a topic's decoded values; Quix requests the topic's partitions from the broker."""
+    return app.dataframe(app.topic(topic.name, value_deserializer=ValueDeserializer(decode)))
+
+
+class InputMetrics:
+    """Counts the records that a service reads, and the poison records that it skips, by topic."""
+
+    def __init__(self, service: str) -> None:
+        self._read = Counter(f"newsroom_{service}_messages", "Records read, by topic.", ["topic"])
+        self._skipped = Counter(f"newsroom_{service}_undecodable", "Poison records skipped, by topic.", ["topic"])
+
+    def records_of(self, topic: str) -> Counter:
+        """The counter of a topic's records. Its series exist from the start, so their first increase is visible."""
+        self._skipped.labels(topic)
+        return self._read.labels(topic)
+
+    def skip(self, poison: Poison) -> None:
+        """Count and log the poison record that is being processed. Its offset is committed with the others."""
+        place = message_context()
+        self._skipped.labels(place.topic).inc()
+        log.warning(
+            "undecodable record skipped",
+            topic=place.topic,
+            partition=place.partition,
+            offset=place.offset,
+            reason=poison.reason,
+        )
 
 
 def decode_text(data: bytes) -> str:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from join_service.join import Count, Joined, Label, decode_count, join, joined_line
+from join_service.join import Count, JoinResult, Label, decode_count, join, joined_line
 from newsroom.errors import DecodeError
 
 
@@ -22,20 +22,20 @@ def test_a_label_meets_the_newest_count_processed() -> None:
     state = KeyState()
     assert join(Count(5), state) is None
     assert join(Count(6), state) is None
-    assert join(Label("active"), state) == Joined(6, "active")
+    assert join(Label("active"), state) == JoinResult(6, "active")
 
 
 def test_a_count_that_goes_down_is_still_the_newest() -> None:
     state = KeyState()
     join(Count(6), state)
     join(Count(2), state)
-    assert join(Label("x"), state) == Joined(2, "x")
+    assert join(Label("x"), state) == JoinResult(2, "x")
 
 
 def test_a_count_of_zero_is_a_count() -> None:
     state = KeyState()
     join(Count(0), state)
-    assert join(Label("x"), state) == Joined(0, "x")
+    assert join(Label("x"), state) == JoinResult(0, "x")
 
 
 def test_a_label_without_count_emits_nothing_and_is_forgotten() -> None:
@@ -53,10 +53,10 @@ def test_a_tombstone_deletes() -> None:
 
 
 def test_the_result_reads_as_in_the_lab() -> None:
-    joined = Joined(6, "active")
+    joined = JoinResult(6, "active")
     assert joined_line("value10", joined) == "key value10 - value (6, active)"
     assert joined.as_json() == b'{"count": 6, "label": "active"}'
-    assert json.loads(Joined(1, 'ž"').as_json()) == {"count": 1, "label": 'ž"'}
+    assert json.loads(JoinResult(1, 'ž"').as_json()) == {"count": 1, "label": 'ž"'}
 
 
 @pytest.mark.parametrize(("data", "count"), [(b"6", 6), (b"0", 0), (b"123456789012", 123456789012)])

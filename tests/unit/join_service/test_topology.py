@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from quixstreams.models import Topic
 
-from join_service.join import decode_count
-from join_service.topology import JoinTopics, build
-from newsroom.streams.decoding import decode_text
-from support.quix import Running, counter, input_topic
+from join_service.topology import build
+from support.quix import Running, counter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,12 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Running:
-    topics = JoinTopics(
-        labels=input_topic("word", decode_text),
-        counts=input_topic("word-counts", decode_count),
-        joined=Topic("words-joined", value_serializer="bytes"),
-    )
-    return Running(tmp_path, lambda app: build(app, topics), [topics.labels, topics.counts], "word--word-counts")
+    return Running(tmp_path, build, "word--word-counts")
 
 
 def joined(running: Running) -> list[bytes]:

@@ -11,10 +11,9 @@ from confluent_kafka.schema_registry import Schema
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder
 from newsroom.schemas.registry import register, registry_client
 from newsroom.settings import KafkaSettings
-from newsroom.streams.decoding import decode_text
-from support.quix import Running, counter, input_topic
+from support.quix import Running, counter
 from wordcount_stream import deltas
-from wordcount_stream.topology import WordTopics, build
+from wordcount_stream.topology import build
 from wordcount_stream.words import MAX_WORD_CHARACTERS
 
 if TYPE_CHECKING:
@@ -36,13 +35,8 @@ def registry() -> SchemaRegistryClient:
 
 @pytest.fixture
 def running(tmp_path: Path, registry: SchemaRegistryClient) -> Running:
-    topics = WordTopics(
-        strings=input_topic("mytopic", decode_text),
-        news=input_topic("news", AvroDecoder(registry).decode),
-        deltas=input_topic("word-deltas", deltas.decode),
-    )
-    inputs = [topics.strings, topics.news, topics.deltas]
-    return Running(tmp_path, lambda app: build(app, topics, log_counts=True), inputs, "word-deltas")
+    decode_news = AvroDecoder(registry).decode
+    return Running(tmp_path, lambda app: build(app, decode_news, log_counts=True), "word-deltas")
 
 
 def checkpoint(running: Running) -> dict[str, int]:

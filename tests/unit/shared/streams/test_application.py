@@ -20,7 +20,7 @@ from newsroom.logs import configure_logging
 from newsroom.slots import take_slot
 from newsroom.streams.application import NEEDS, StreamApplication, build_application
 from newsroom.streams.consumer import PatientConsumer
-from newsroom.streams.decoding import Decoder, Poison, decode_text
+from newsroom.streams.decoding import Poison, ValueDeserializer, decode_text
 from newsroom.streams.settings import StreamSettings
 from newsroom.waiting import StopFlag
 
@@ -153,14 +153,14 @@ def test_it_runs_with_a_patient_consumer_that_a_stop_ends(
 
 
 def test_poison_is_a_value_but_a_silent_registry_is_not() -> None:
-    assert isinstance(Decoder(decode_text)(b"\xff", None), Poison)
-    assert Decoder(decode_text)("č".encode(), None) == "č"
+    assert isinstance(ValueDeserializer(decode_text)(b"\xff", None), Poison)
+    assert ValueDeserializer(decode_text)("č".encode(), None) == "č"
 
     def decode(_: bytes) -> None:
         raise RegistryUnavailable("no answer")
 
     with pytest.raises(RegistryUnavailable):
-        Decoder(decode)(b"", None)
+        ValueDeserializer(decode)(b"", None)
 
 
 def test_the_record_it_stops_at_is_named(
