@@ -99,6 +99,9 @@ def collector(
 def blind_collector(addresses: str, timeout: float = 20.0) -> Collector:
     """A collector that has librdkafka only."""
     admin = AdminClient({"bootstrap.servers": addresses, **QUIET})
+    # With these it waits for a controller, which a mock cluster does not have.
+    admin.describe_cluster = lambda **_: unavailable("cluster")
+    admin.describe_configs = lambda resources, **_: {resource: unavailable("configs") for resource in resources}
     return Collector(
         admin, addresses, timeout, quorum=lambda: unavailable("quorum"), groups=unavailable, tables=lambda: NO_TABLES
     )
