@@ -1,17 +1,17 @@
-"""What can go wrong, as one tree. Every message is one sentence for its reader: what failed, where, what to do.
+"""The errors as one tree. Every message is one sentence for its reader: what failed, where, and what to do.
 
 NewsroomError
 ├── SettingsError        a setting is missing or wrong; exit code 2
-├── TransientError       the same call may succeed later: what `newsroom.waiting` asks again
-│   ├── NotYet               what is waited for is not there yet
+├── TransientError       the same call may succeed later: `newsroom.waiting` repeats it
+│   ├── NotYet               a wait is not over yet
 │   ├── ClusterUnavailable   no broker answered in time
 │   └── RegistryUnavailable  the schema registry did not answer in time
-├── TopicMismatch        a topic exists, but not as declared
+├── TopicMismatch        a topic does not exist, or is not as declared
 ├── SchemaRefused        the registry refused a schema as incompatible
-├── DecodeError          a record's bytes are not what its topic promises (poison record)
+├── DecodeError          a record's bytes are not in the format of its topic (poison record)
 ├── DeliveryFailed       the cluster refused or lost a record
 ├── SlotsExhausted       more replicas than the service has identities
-├── ReplicaFenced        the cluster went on without this replica; started again, it goes on from the last commit
+├── ReplicaFenced        the cluster continued without this replica; a restarted one continues from the last commit
 └── StateLost            the input or the changelog that a service's state was built from is gone
 """
 
@@ -19,13 +19,13 @@ from __future__ import annotations
 
 
 class NewsroomError(Exception):
-    """Base of every error the services raise themselves; `str()` is the sentence for the reader.
+    """Base of the services' own errors; `str()` is the sentence for the reader.
 
-    `fields` (topic, partition, offset, address, …) say the same to programs: they stand in the JSON log line.
+    `fields` (topic, partition, offset, address, …) tell programs the same: the JSON log line has them.
     """
 
     exit_code = 1
-    """What the process exits with when nobody handles the error."""
+    """The exit code of the process if nothing handles the error."""
 
     def __init__(self, message: str, **fields: object) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class TransientError(NewsroomError):
 
 
 class NotYet(TransientError):
-    """What is waited for is not there yet; the message says what is there instead."""
+    """A wait is not over yet; the message says what is missing."""
 
 
 class ClusterUnavailable(TransientError):
@@ -55,7 +55,7 @@ class RegistryUnavailable(TransientError):
 
 
 class TopicMismatch(NewsroomError):
-    """A topic exists with other partitions or another replication factor than declared."""
+    """A topic does not exist, or has other partitions or another replication factor than declared."""
 
 
 class SchemaRefused(NewsroomError):
@@ -63,20 +63,20 @@ class SchemaRefused(NewsroomError):
 
 
 class DecodeError(NewsroomError):
-    """The bytes of a record cannot be decoded: a poison record."""
+    """The bytes of a record cannot be decoded: it is a poison record."""
 
 
 class DeliveryFailed(NewsroomError):
-    """At least one record was not delivered."""
+    """The cluster did not accept at least one record."""
 
 
 class SlotsExhausted(NewsroomError):
-    """Every identity of the service is taken by a living replica."""
+    """Living replicas hold every identity of the service."""
 
 
 class ReplicaFenced(NewsroomError):
-    """The cluster took this replica's work away; nothing of it was committed. Starting it again is the remedy."""
+    """The cluster gave this replica's work to another one; nothing of it was committed. A restart is the remedy."""
 
 
 class StateLost(NewsroomError):
-    """The input that a service's state was built from is gone: going on would give wrong results."""
+    """The input that a service built its state from is gone: its results would be wrong."""

@@ -30,7 +30,7 @@ class Health:
     """
 
     def __init__(self, *needs: str) -> None:
-        self._lock = threading.Lock()
+        # Other threads read this dict, and each operation on it is atomic.
         self._missing: dict[str, str] = {need: f"waiting for {need}" for need in needs}
         self._last_tick = time.monotonic()
 
@@ -40,13 +40,11 @@ class Health:
 
     def reached(self, need: str) -> None:
         """Note that a need is met."""
-        with self._lock:
-            self._missing.pop(need, None)
+        self._missing.pop(need, None)
 
     def lost(self, need: str, why: str) -> None:
         """Note that a need is not met, and why."""
-        with self._lock:
-            self._missing[need] = why
+        self._missing[need] = why
 
     def alive(self) -> tuple[bool, dict[str, object]]:
         """Whether the loop turns, and the seconds since its last turn."""
@@ -55,8 +53,8 @@ class Health:
 
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Whether every need is met, and the reason for each that is not."""
-        with self._lock:
-            return not self._missing, {"missing": dict(self._missing)}
+        missing = dict(self._missing)
+        return not missing, {"missing": missing}
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> SettingsError:

@@ -22,7 +22,7 @@ SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 log = get_logger(__name__)
 
 UNFORESEEN = 70
-"""The exit code after an error that nobody foresaw: EX_SOFTWARE of sysexits.h."""
+"""The exit code after an unforeseen error: EX_SOFTWARE of sysexits.h."""
 
 
 def run_service(
@@ -34,13 +34,12 @@ def run_service(
 ) -> int:
     """Read the settings, set up logging and signals, run `body`, and log how it ended.
 
-    `body` is the place `module:function` of a function of the settings and a `StopFlag`. It is imported after the
-    settings are read: `--help` waits for no client library. An exit code that it returns is the process's.
+    `body` names a function of the settings and a `StopFlag` as `module:function`. The module is imported after the
+    settings are read, so that `--help` loads no client library. The function may return the exit code.
 
     Returns:
-        The exit code: 0 after a clean end, `stopped_code` after a signal that came while the service waited for
-        something, the error's own code after a `NewsroomError`, 70 after any other error, which is logged with its
-        trace.
+        The exit code: 0 after a clean end, `stopped_code` if a signal arrived during a wait, the error's own code after
+        a `NewsroomError`, and 70 after any other error, which is logged with its trace.
     """
     arguments = sys.argv[1:]
     if {"-h", "--help"}.intersection(arguments):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,9 +20,8 @@ MAX_RECORD_BYTES: Final = 1_048_588
 DEAD_LETTER_BYTES: Final = MAX_RECORD_BYTES + 64 * 1024
 """A dead letter is a record of any size that its topic accepts, with headers that say where it comes from."""
 
-NO_CONFIG: Final[Mapping[str, str]] = MappingProxyType({})
-DEAD_LETTERS: Final[Mapping[str, str]] = MappingProxyType({"max.message.bytes": str(DEAD_LETTER_BYTES)})
-COMPACT: Final[Mapping[str, str]] = MappingProxyType({"cleanup.policy": "compact"})
+DEAD_LETTERS: Final[Mapping[str, str]] = {"max.message.bytes": str(DEAD_LETTER_BYTES)}
+COMPACT: Final[Mapping[str, str]] = {"cleanup.policy": "compact"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class DeclaredTopic:
 
     name: str
     partitions: int
-    config: Mapping[str, str] = field(default_factory=lambda: NO_CONFIG)
+    config: Mapping[str, str] = field(default_factory=dict)
     replication_factor: int = REPLICATION_FACTOR
 
     def full_config(self) -> dict[str, str]:

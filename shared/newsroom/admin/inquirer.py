@@ -11,14 +11,7 @@ from concurrent.futures import wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
-from kafka import KafkaAdminClient
-from kafka.errors import (
-    AuthorizationError,
-    KafkaConnectionError,
-    KafkaTimeoutError,
-    NodeNotReadyError,
-    RequestTimedOutError,
-)
+from kafka import KafkaAdminClient, errors
 from kafka.net.compat import KafkaNetClient
 
 from newsroom.background import in_background
@@ -141,10 +134,10 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 
 def reason(error: Exception, seconds: float) -> str:
     """The clause that says why a question had no answer within so many seconds."""
-    if isinstance(error, AuthorizationError):
+    if isinstance(error, errors.AuthorizationError):
         return "the cluster does not let this user describe it (the ACL is DESCRIBE on the cluster)"
-    if isinstance(error, (TimeoutError, KafkaTimeoutError, RequestTimedOutError)):
+    if isinstance(error, (TimeoutError, errors.KafkaTimeoutError, errors.RequestTimedOutError)):
         return f"no answer within {seconds:.2g} s"
-    if isinstance(error, (KafkaConnectionError, NodeNotReadyError)):
+    if isinstance(error, (errors.KafkaConnectionError, errors.NodeNotReadyError)):
         return f"no connection ({error})"
     return str(error) or type(error).__name__
