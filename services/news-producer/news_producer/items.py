@@ -51,11 +51,7 @@ def key_policy(choice: str, fixed_key: str) -> Callable[[Item], bytes | None]:
     if choice == "fixed":
         fixed = fixed_key.encode()
         return lambda _: fixed
-    return _own_key
-
-
-def _own_key(item: Item) -> bytes | None:
-    return None if item.key is None else item.key.encode()
+    return lambda item: None if item.key is None else item.key.encode()
 
 
 class AvroRecords:

@@ -40,11 +40,21 @@ class Run:
 
     def send_all(self, stop: StopFlag) -> int:
         """Send every item and log the account; return the exit code, which is 1 if a record or a feed failed."""
-        code = 0
+        settings, code = self.settings, 0
         try:
             with closing(self.sender):
                 self.sender.wait_for_topic()
-                self._pump(stop)
+                pump(
+                    interleave(self.sources),
+                    self.encode,
+                    self.sender,
+                    stop=stop,
+                    bad=self.bad,
+                    pace=Pace(settings.rate),
+                    limit=settings.count,
+                    flush_each=settings.flush == "each",
+                    announce=_announce if settings.sources == (LAB,) else None,
+                )
             self.sender.check()
             self._check_feeds()
         except NewsroomError as error:
@@ -55,20 +65,6 @@ class Run:
             log.info("the producer stopped before it sent a record")
         log_account(self.sender.ledger, self.bad)
         return code
-
-    def _pump(self, stop: StopFlag) -> None:
-        settings = self.settings
-        pump(
-            interleave(self.sources),
-            self.encode,
-            self.sender,
-            stop=stop,
-            bad=self.bad,
-            pace=Pace(settings.rate),
-            limit=settings.count,
-            flush_each=settings.flush == "each",
-            announce=_announce if settings.sources == (LAB,) else None,
-        )
 
     def _check_feeds(self) -> None:
         feeds = [source for source in self.sources if isinstance(source, FeedSource)]

@@ -16,7 +16,7 @@ from newsroom.logs import get_logger
 from newsroom.waiting import Deadline, Wait, need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from newsroom.health import Health
     from newsroom.waiting import StopFlag
@@ -60,7 +60,6 @@ class Sender:
         message_timeout: float,
         stop: StopFlag,
         health: Health,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ledger = Ledger(topic)
         self.addresses: str = config["bootstrap.servers"]
@@ -68,10 +67,9 @@ class Sender:
         self._timeout = message_timeout
         self._stop = stop
         self._health = health
-        self._clock = clock
         self._fatal: str | None = None
         self._last_outage = float("-inf")
-        self._start = self._last_progress = clock()
+        self._start = self._last_progress = time.monotonic()
         callbacks = {"on_delivery": self._on_delivery, "error_cb": self._on_error}
         try:
             self._producer = Producer({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
@@ -161,7 +159,7 @@ class Sender:
         """
         self._producer.poll(seconds)
         self._health.tick()
-        now = self._clock()
+        now = time.monotonic()
         if now - self._last_progress >= PROGRESS_SECONDS:
             self._last_progress = now
             self._log_progress(now)
@@ -195,9 +193,9 @@ class Sender:
 
     def close(self) -> None:
         """Flush, then count the records that are still unknown as failed."""
-        before = self._clock()
+        start = time.monotonic()
         self.flush()
-        seconds = self._clock() - before
+        seconds = time.monotonic() - start
         self.ledger.give_up(f"no delivery report from {self.addresses} within {seconds:.0f} s: records may be written")
 
     def _log_progress(self, now: float) -> None:
@@ -216,8 +214,8 @@ class Sender:
             self._fatal = error.str()
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own codes have this form
             # librdkafka reports this at every try, but a reader needs the line only once in a while.
-            if self._clock() - self._last_outage >= PROGRESS_SECONDS:
-                self._last_outage = self._clock()
+            if time.monotonic() - self._last_outage >= PROGRESS_SECONDS:
+                self._last_outage = time.monotonic()
                 log.warning("all brokers are down: the producer waits for one", addresses=self.addresses)
         else:
             log.debug("the Kafka client reports an error", reason=error.str())

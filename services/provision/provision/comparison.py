@@ -22,10 +22,6 @@ class PartitionState:
     replicas: tuple[int, ...]
     in_sync: tuple[int, ...]
 
-    def settled(self) -> bool:
-        """Whether the partition has a leader and all its replicas are in sync."""
-        return self.leader >= 0 and set(self.replicas) <= set(self.in_sync)
-
 
 def differences(topic: DeclaredTopic, partitions: Sequence[PartitionState], config: Mapping[str, str]) -> list[str]:
     """Describe each difference of a topic from its declaration; configuration that is not declared does not count."""
@@ -68,7 +64,7 @@ def unsettled(partitions: Mapping[str, Sequence[PartitionState]]) -> list[str]:
         f"{len(partition.replicas)} replicas in sync{'' if partition.leader >= 0 else ', no leader'})"
         for name, topic_partitions in partitions.items()
         for partition in topic_partitions
-        if not partition.settled()
+        if partition.leader < 0 or not set(partition.replicas) <= set(partition.in_sync)
     ]
 
 

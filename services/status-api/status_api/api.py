@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, abort, request
 
-from status_api.problems import problem
 from status_api.responses import cluster_figures, json_response, latest_snapshot, pipeline_figures, tagged
 
 if TYPE_CHECKING:
@@ -41,10 +40,10 @@ def topics() -> Response:
 def topic(name: str) -> Response:
     """Answer with one topic and its partitions."""
 
-    def render(snapshot: Snapshot) -> dict[str, Any] | Response:
+    def render(snapshot: Snapshot) -> dict[str, Any]:
         topic = snapshot.topic(name)
         if topic is None:
-            return problem(404, f"There is no topic {name!r}.")
+            abort(404, f"There is no topic {name!r}.")
         return topic_json(topic) | {"partitions": [partition_json(partition) for partition in topic.partitions]}
 
     return _answer(render, internal=True)
@@ -60,10 +59,10 @@ def groups() -> Response:
 def group(group_id: str) -> Response:
     """Answer with one group, its members and its progress in each partition."""
 
-    def render(snapshot: Snapshot) -> dict[str, Any] | Response:
+    def render(snapshot: Snapshot) -> dict[str, Any]:
         group = snapshot.group(group_id)
         if group is None:
-            return problem(404, f"There is no group {group_id!r}.")
+            abort(404, f"There is no group {group_id!r}.")
         partitions = [asdict(row) | {"lag": row.lag} for row in group.partitions]
         return group_json(group) | {"members": [asdict(member) for member in group.members], "partitions": partitions}
 
@@ -76,14 +75,12 @@ def pipeline() -> Response:
     return _answer(pipeline_json)
 
 
-def _answer(render: Callable[[Snapshot], dict[str, Any] | Response], *, internal: bool = False) -> Response:
+def _answer(render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = False) -> Response:
     latest = latest_snapshot()
     if latest.snapshot is None:
         reason = f" The last attempt failed: {latest.last_error}" if latest.last_error else ""
-        return problem(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
+        abort(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
     body = render(latest.snapshot.visible(internal=internal or request.args.get("internal") == "true"))
-    if isinstance(body, Response):
-        return body
     return tagged(json_response(_envelope(latest, latest.snapshot) | body), latest)
 
 
@@ -142,7 +139,7 @@ def pipeline_json(snapshot: Snapshot) -> dict[str, Any]:
     return asdict(figures) | {
         "consumed": {group.id: group.committed for group in snapshot.groups},
         "lag": {group.id: group.lag for group in snapshot.groups},
-        "connector_lines": figures.connector_lines,
+        "connector_lines": figures.stages["connector"].consumed,
         "words_counted": tables.words_counted,
         "distinct_words": tables.distinct_words,
         "words_complete": tables.complete,

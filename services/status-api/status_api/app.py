@@ -59,8 +59,7 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
 def _add_probes(app: Flask, store: SnapshotStore, health: Health) -> None:
     @app.get("/livez")
     def livez() -> Response:
-        alive, details = health.alive()
-        return _probe(alive, details)
+        return _probe(*health.alive())
 
     @app.get("/readyz")
     def readyz() -> Response:

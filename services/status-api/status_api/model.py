@@ -155,6 +155,11 @@ class Group:
         """The sum of the committed offsets; None if the group has never committed."""
         return sum_some(partition.committed for partition in self.partitions)
 
+    @property
+    def client_ids(self) -> dict[str, str]:
+        """The client id of each member, by the member's id."""
+        return {member.id: member.client_id for member in self.members}
+
     def by_topic(self) -> list[tuple[str, list[GroupPartition]]]:
         """Return the partitions, topic by topic."""
         return [(topic, list(rows)) for topic, rows in groupby(self.partitions, key=lambda row: row.topic)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Blueprint, Response, render_template
 
@@ -11,13 +11,10 @@ from status_api.model import UNKNOWN
 from status_api.pipeline import ABSENT
 from status_api.responses import cluster_figures, latest_snapshot, pipeline_figures, tagged
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 blueprint = Blueprint("page", __name__)
 
-BAD_STATES = frozenset({"Dead", ABSENT, UNKNOWN})
-GOOD_STATES = frozenset({"Stable"})
+STATE_CLASSES = {"Stable": "good", "Empty": "idle", "Dead": "idle", ABSENT: "idle", UNKNOWN: "idle"}
+"""The CSS class of each state of a group; every other state is busy."""
 
 
 @blueprint.get("/")
@@ -56,9 +53,7 @@ def share(value: int, of: int) -> str:
 @blueprint.app_template_filter("state_class")
 def state_class(state: str) -> str:
     """Return the CSS class of a group's state: good, idle or busy."""
-    if state in GOOD_STATES:
-        return "good"
-    return "idle" if state in BAD_STATES or state == "Empty" else "busy"
+    return STATE_CLASSES.get(state, "busy")
 
 
 @blueprint.app_template_filter("state_text")
@@ -76,9 +71,3 @@ def clock(timestamp_ms: int | None) -> str:
         return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%H:%M:%S")
     except (ValueError, OverflowError, OSError):
         return ""
-
-
-@blueprint.app_template_filter("zip")
-def zipped(left: Iterable[Any], right: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """Pair the items of two sequences of the same length."""
-    return zip(left, right, strict=True)

@@ -20,7 +20,10 @@ ABSENT = "Absent"
 
 @dataclass(frozen=True)
 class Stage:
-    """A consumer group in the pipeline. None means that the group has never committed."""
+    """A consumer group in the pipeline. None means that the group has never committed.
+
+    What the connector has consumed are the lines that it has written and committed.
+    """
 
     group: str
     state: str
@@ -40,11 +43,6 @@ class Pipeline:
     dead_letters: int | None
     stages: dict[str, Stage]
     """The consumer, the word count, the join and the connector."""
-
-    @property
-    def connector_lines(self) -> int | None:
-        """The number of lines that the connector has written and committed."""
-        return self.stages["connector"].consumed
 
 
 def pipeline(snapshot: Snapshot, settings: StatusSettings) -> Pipeline:

@@ -55,12 +55,10 @@ class SnapshotStore:
             self._latest = replace(self._latest, snapshot=snapshot, last_error=None, last_success=self._wall())
             self._taken = self._monotonic()
 
-    def failed(self, reason: str) -> bool:
-        """Record a failed attempt; return whether it is the first since a success or the start."""
+    def failed(self, reason: str) -> None:
+        """Record a failed attempt."""
         with self._lock:
-            first = self._latest.last_error is None
             self._latest = replace(self._latest, last_error=reason, failures=self._latest.failures + 1)
-            return first
 
     def read(self) -> LatestSnapshot:
         """Return the newest snapshot with its age."""

@@ -71,6 +71,7 @@ class TableReader:
         if now >= self._metadata_due:
             self._metadata_due = now + METADATA_SECONDS
             self._follow_partitions()
+            self._changed = True
         for message in self._consumer.consume(BATCH_RECORDS, BATCH_SECONDS):
             self._take(message)
         if self._failure is not None:
@@ -125,18 +126,15 @@ class TableReader:
         try:
             partitions = self._partitions()
         except KafkaException as error:
-            self._changed = self._changed or self._error is None
             self._error = f"word-counts and words-joined cannot be read: {reason_of(error)}"
             self._metadata_due = 0.0
             return
-        if self._error is not None:
-            self._error, self._changed = None, True
+        self._error = None
         gone = {topic for topic, _ in self._assigned} - {topic for topic, _ in partitions}
         if WORD_COUNTS.name in gone:
             self._words.clear()
         if WORDS_JOINED.name in gone:
             self._joined.clear()
-        self._changed = self._changed or bool(gone)
         removed, added = self._assigned - partitions, partitions - self._assigned
         if removed:
             self._consumer.incremental_unassign([TopicPartition(*key) for key in sorted(removed)])

@@ -79,24 +79,24 @@ class ReaderThreads:
             self._stop.wait(max(0.0, self._settings.refresh - (time.monotonic() - started)))
 
     def _snapshot(self, collector: Collector) -> None:
+        before = self._store.read()
         try:
             snapshot = collector.collect()
         except (NewsroomError, KafkaException) as error:
-            if self._store.failed(reason_of(error)):
+            self._store.failed(reason_of(error))
+            if before.last_error is None:
                 log.warning(NOT_TAKEN, reason=reason_of(error))
-            return
         except Exception as error:
             # If the thread ended, the page would look alive and never change.
             reason = _fault(NOT_TAKEN, error)
-            if self._store.read().last_error != reason:
-                log.exception(NOT_TAKEN)
             self._store.failed(reason)
-            return
-        before = self._store.read()
-        self._store.succeeded(snapshot)
-        if before.snapshot is None or before.last_error is not None:
-            brokers, topics, groups = (len(items) for items in (snapshot.brokers, snapshot.topics, snapshot.groups))
-            log.info("snapshots", brokers=brokers, topics=topics, groups=groups)
+            if before.last_error != reason:
+                log.exception(NOT_TAKEN)
+        else:
+            self._store.succeeded(snapshot)
+            if before.snapshot is None or before.last_error is not None:
+                brokers, topics = len(snapshot.brokers), len(snapshot.topics)
+                log.info("snapshots", brokers=brokers, topics=topics, groups=len(snapshot.groups))
 
     def _tables(self, reader: TableReader) -> None:
         try:

@@ -89,5 +89,5 @@ def test_pipeline_figures() -> None:
     assert figures.dead_letters == 2
     consumer = figures.stages["consumer"]
     assert (consumer.consumed, consumer.lag, consumer.members) == (12, 2, 1)
-    assert figures.connector_lines == 90
+    assert figures.stages["connector"].consumed == 90
     assert (figures.stages["wordcount"].state, figures.stages["wordcount"].consumed) == ("Absent", None)

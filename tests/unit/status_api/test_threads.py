@@ -82,9 +82,9 @@ class WatchedStore(SnapshotStore):
         self.recovered = threading.Event()
 
     @override
-    def failed(self, reason: str) -> bool:
+    def failed(self, reason: str) -> None:
         self.reasons.append(reason)
-        return super().failed(reason)
+        super().failed(reason)
 
     @override
     def succeeded(self, snapshot: Snapshot) -> None:
