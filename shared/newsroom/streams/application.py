@@ -54,6 +54,13 @@ QUEUE_MESSAGES = 500_000
 """A checkpoint of a backlog produces tens of thousands of small records. It could exceed librdkafka's default of
 100,000, and a full queue stops the loop."""
 
+FETCH_WAIT_MS = 50
+"""How long a broker holds a fetch that finds no records; it answers at once when records arrive. On an assignment
+Quix requests the ends of each partition in turn, and each request waits behind a fetch on the same connection: with
+librdkafka's default (500 ms) 13 partitions took 6.5 s."""
+
+RECONNECT_MAX_MS = 1000
+"""The client finds a restarted broker within a second. librdkafka's default is ten seconds."""
 
 MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 8 * MIB
@@ -64,29 +71,51 @@ limits twelve partitions fit in a container of 512 MiB, and the lab's state fits
 
 
 class StreamApplication(Application):
-    """A Quix application that reports partitions and state to `Health`, and ends when it loses its partitions.
+    """The Quix application of one replica, with its state in `folder`; it does not connect before it runs.
 
-    Quix has no hook for the three rebalance callbacks, so they are overridden (a test checks that the names exist).
+    It reports partitions and state to `Health`, and ends when it loses its partitions. Quix has no hook for the three
+    rebalance callbacks, so they are overridden (a test checks that the names exist). A due commit and a stop request
+    may be late by up to `poll_seconds`.
     """
 
     def __init__(
-        self,
-        health: Health,
-        stop: StopFlag,
-        *,
-        consumer_extra_config: dict[str, Any],
-        **options: Any,  # noqa: ANN401 - Quix's own options
+        self, settings: StreamSettings, slot: Slot, folder: Path, health: Health, stop: StopFlag, *, poll_seconds: float
     ) -> None:
         self._health = health
-        self._asked_to_stop = stop
+        self._stop_flag = stop
         self._watchdog: Watchdog | None = None
-        super().__init__(consumer_extra_config=consumer_extra_config | {"stats_cb": self.on_statistics}, **options)
+        name = identity(settings, slot)
+        super().__init__(
+            broker_address=ConnectionConfig.from_librdkafka_dict(settings.client_config(name), ignore_extras=True),
+            consumer_group=settings.consumer_group,
+            processing_guarantee="exactly-once",
+            auto_offset_reset="earliest",
+            commit_interval=settings.commit_interval,
+            consumer_poll_timeout=poll_seconds,
+            consumer_extra_config=_consumer_extra(settings, name) | {"stats_cb": self.on_statistics},
+            producer_extra_config=_producer_extra(name),
+            state_dir=folder,
+            rocksdb_options=RocksDBOptions(
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                target_file_size_base=WRITE_BUFFER_BYTES,
+                block_cache_size=BLOCK_CACHE_BYTES,
+                max_total_wal_size=MAX_WAL_BYTES,
+            ),
+            # `provision` creates the topics and `prepare_changelog` the changelog, with the right settings.
+            auto_create_topics=False,
+            # Quix would delete the state and continue, which loses counts: stop with an error instead.
+            auto_recover_from_source_offset_out_of_range=False,
+            loglevel=None,  # newsroom.logs has set up logging
+            on_consumer_error=_leave_to_caller,
+            on_processing_error=_leave_to_caller,
+            on_producer_error=_leave_to_caller,
+        )
 
     def on_statistics(self, _: str) -> None:
         """Note that the loop turns; librdkafka calls this inside poll() once a second."""
         self._health.tick()
         self._look_at_state()
-        if self._asked_to_stop:  # the signal arrived before run() installed Quix's handlers
+        if self._stop_flag:  # the signal arrived before run() installed Quix's handlers
             self.stop()
 
     def run_watched(self) -> None:
@@ -96,7 +125,7 @@ class StreamApplication(Application):
         process at once.
         """
         # Quix creates its own consumer at first use and has no hook for another.
-        self._consumer._inner_consumer = PatientConsumer(self._consumer._consumer_config, self._asked_to_stop)  # noqa: SLF001
+        self._consumer._inner_consumer = PatientConsumer(self._consumer._consumer_config, self._stop_flag)  # noqa: SLF001
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         try:
             with Watchdog(self._health) as self._watchdog:
@@ -107,7 +136,7 @@ class StreamApplication(Application):
 
     @override
     def stop(self, fail: bool = False) -> None:
-        self._asked_to_stop.set()
+        self._stop_flag.set()
         if self._watchdog is not None:
             self._watchdog.closing()
         super().stop(fail=fail)
@@ -156,52 +185,6 @@ def _data_partitions(partitions: list[Any]) -> list[str]:
 def identity(settings: StreamSettings, slot: Slot) -> str:
     """The replica's name, which survives a restart and is unique among the running replicas."""
     return f"{settings.consumer_group}-{slot.number}"
-
-
-def build_application(
-    settings: StreamSettings, slot: Slot, folder: Path, health: Health, stop: StopFlag, *, consumer_poll_timeout: float
-) -> StreamApplication:
-    """Build the Quix application of one replica, with its state in `folder`; it does not connect yet.
-
-    A due commit and a stop request may be late by up to `consumer_poll_timeout` seconds.
-    """
-    name = identity(settings, slot)
-    return StreamApplication(
-        health,
-        stop,
-        broker_address=ConnectionConfig.from_librdkafka_dict(settings.client_config(name), ignore_extras=True),
-        consumer_group=settings.consumer_group,
-        processing_guarantee="exactly-once",
-        auto_offset_reset="earliest",
-        commit_interval=settings.commit_interval,
-        consumer_poll_timeout=consumer_poll_timeout,
-        consumer_extra_config=_consumer_extra(settings, name),
-        producer_extra_config=_producer_extra(name),
-        state_dir=folder,
-        rocksdb_options=RocksDBOptions(
-            write_buffer_size=WRITE_BUFFER_BYTES,
-            target_file_size_base=WRITE_BUFFER_BYTES,
-            block_cache_size=BLOCK_CACHE_BYTES,
-            max_total_wal_size=MAX_WAL_BYTES,
-        ),
-        # `provision` creates the topics and `prepare_changelog` the changelog, with the right settings.
-        auto_create_topics=False,
-        # Quix would delete the state and continue, which loses counts: stop with an error instead.
-        auto_recover_from_source_offset_out_of_range=False,
-        loglevel=None,  # newsroom.logs has set up logging
-        on_consumer_error=_leave_to_caller,
-        on_processing_error=_leave_to_caller,
-        on_producer_error=_leave_to_caller,
-    )
-
-
-FETCH_WAIT_MS = 50
-"""How long a broker holds a fetch that finds no records; it answers at once when records arrive. On an assignment
-Quix requests the ends of each partition in turn, and each request waits behind a fetch on the same connection: with
-librdkafka's default (500 ms) 13 partitions took 6.5 s."""
-
-RECONNECT_MAX_MS = 1000
-"""The client finds a restarted broker within a second. librdkafka's default is ten seconds."""
 
 
 def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from newsroom.health import Health, HealthServer
 from newsroom.logs import get_logger
 from newsroom.slots import take_slot
-from newsroom.streams.application import NEEDS, build_application, identity
+from newsroom.streams.application import NEEDS, StreamApplication, identity
 from newsroom.streams.changelog import Changelog, state_folder
 from newsroom.streams.errors import translated_errors
 from newsroom.streams.topics import await_topics, prepare_changelog
@@ -15,7 +15,6 @@ from newsroom.streams.topics import await_topics, prepare_changelog
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from newsroom.streams.application import StreamApplication
     from newsroom.streams.settings import StreamSettings
     from newsroom.waiting import StopFlag
 
@@ -31,14 +30,14 @@ def run_stream(
     build: Callable[[StreamApplication], None],
     poll_seconds: float,
 ) -> None:
-    """Run one replica until it is asked to stop.
+    """Run one replica until a signal stops it.
 
     `topics` must exist before it starts. `stateful` names the inputs of its stateful dataframe, whose store gets a
     changelog. `build` adds the dataframes. A due commit may be late by up to `poll_seconds`.
 
     Raises:
         NewsroomError: the replica cannot continue; its open transaction was not committed.
-        Stopped: a signal came while the replica waited for the cluster.
+        Stopped: a signal arrived while the replica waited for the cluster.
     """
     health = Health(*NEEDS)
     changelog = Changelog(settings.consumer_group, tuple(stateful))
@@ -47,7 +46,7 @@ def run_stream(
         metadata = await_topics(settings, topics, stop)
         topic_id = prepare_changelog(settings, changelog, {name: metadata[name] for name in stateful}, stop)
         folder = state_folder(slot, topic_id)
-        app = build_application(settings, slot, folder, health, stop, consumer_poll_timeout=poll_seconds)
+        app = StreamApplication(settings, slot, folder, health, stop, poll_seconds=poll_seconds)
         with translated_errors(changelog, folder):
             build(app)
             if not stop:

@@ -18,7 +18,7 @@ from newsroom.errors import RegistryUnavailable, ReplicaFenced
 from newsroom.health import Health
 from newsroom.logs import configure_logging
 from newsroom.slots import take_slot
-from newsroom.streams.application import NEEDS, StreamApplication, build_application
+from newsroom.streams.application import NEEDS, StreamApplication
 from newsroom.streams.consumer import PatientConsumer
 from newsroom.streams.decoding import Poison, ValueDeserializer, decode_text
 from newsroom.streams.settings import StreamSettings
@@ -50,7 +50,7 @@ def _settings(tmp_path: Path, **values: Any) -> StreamSettings:  # noqa: ANN401
 
 def _application(tmp_path: Path, slot: Slot, health: Health, **values: Any) -> StreamApplication:  # noqa: ANN401
     settings = _settings(tmp_path, **values)
-    return build_application(settings, slot, slot.folder / "id", health, StopFlag(), consumer_poll_timeout=0.1)
+    return StreamApplication(settings, slot, slot.folder / "id", health, StopFlag(), poll_seconds=0.1)
 
 
 def test_a_replica_keeps_its_transactional_id(tmp_path: Path, slot: Slot, health: Health) -> None:
@@ -143,7 +143,7 @@ def test_it_runs_with_a_patient_consumer_that_a_stop_ends(
     tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = StopFlag()
-    app = build_application(_settings(tmp_path), slot, slot.folder, health, stop, consumer_poll_timeout=0.1)
+    app = StreamApplication(_settings(tmp_path), slot, slot.folder, health, stop, poll_seconds=0.1)
     monkeypatch.setattr(Application, "run", lambda app: app.stop())
     app.run_watched()
     consumer = app._consumer._consumer
@@ -179,7 +179,7 @@ def test_the_record_it_stops_at_is_named(
 
 def test_a_stop_from_before_the_run_is_noticed(tmp_path: Path, slot: Slot, health: Health) -> None:
     stop = StopFlag()
-    app = build_application(_settings(tmp_path), slot, slot.folder, health, stop, consumer_poll_timeout=0.1)
+    app = StreamApplication(_settings(tmp_path), slot, slot.folder, health, stop, poll_seconds=0.1)
     app._run_tracker.set_as_running()  # type: ignore[no-untyped-call]
     app.on_statistics("{}")
     assert app._run_tracker.running
@@ -217,7 +217,7 @@ from quixstreams import Application
 from newsroom.health import Health
 from newsroom.waiting import StopFlag
 from newsroom.slots import take_slot
-from newsroom.streams.application import build_application
+from newsroom.streams.application import StreamApplication
 from newsroom.streams.settings import StreamSettings
 
 def run(app):
@@ -231,15 +231,14 @@ Application.run = run
 root = Path(sys.argv[1])
 slot = take_slot(root)
 settings = StreamSettings(consumer_group="g", state_dir=root)
-build_application(settings, slot, slot.folder, Health(), StopFlag(), consumer_poll_timeout=0.1).run_watched()
+StreamApplication(settings, slot, slot.folder, Health(), StopFlag(), poll_seconds=0.1).run_watched()
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_second_signal_ends_at_once_without_a_stack_trace(tmp_path: Path, number: signal.Signals) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", TWICE, str(tmp_path), str(int(number))],
-        capture_output=True, text=True, timeout=50, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", TWICE, str(tmp_path), str(int(number))], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 128 + number
     assert "Traceback" not in done.stdout + done.stderr
