@@ -31,6 +31,13 @@ STEP_SHARE = 0.45
 """The share of a question's time for each connection and each request. If a broker hangs, time is left for another."""
 MILLISECONDS = 1000
 
+KAFKA_PYTHON_NAMES = {
+    "sasl.username": "sasl_plain_username",
+    "sasl.password": "sasl_plain_password",
+    "ssl.ca.location": "ssl_cafile",
+}
+"""The names that differ from librdkafka's by more than their dots."""
+
 
 class Inquirer(Generic[T]):
     """Asks one cluster one kind of question and keeps the connection between questions.
@@ -114,22 +121,9 @@ class Inquirer(Generic[T]):
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
-    """The settings as parameters of a kafka-python client."""
-    config: dict[str, Any] = {
-        "bootstrap_servers": settings.bootstrap_servers.split(","),
-        "security_protocol": settings.security_protocol,
-        "client_id": CLIENT_ID,
-        "reconnect_backoff_max_ms": 1000,
-    }
-    if settings.sasl_mechanism and settings.sasl_username and settings.sasl_password:
-        config |= {
-            "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": settings.sasl_password.get_secret_value(),
-        }
-    if settings.ssl_ca_location:
-        config["ssl_cafile"] = str(settings.ssl_ca_location)
-    return config
+    """The parameters of a librdkafka client under kafka-python's names."""
+    config = settings.client_config(CLIENT_ID)
+    return {KAFKA_PYTHON_NAMES.get(name, name.replace(".", "_")): value for name, value in config.items()}
 
 
 def reason(error: Exception, seconds: float) -> str:
