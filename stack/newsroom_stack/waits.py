@@ -34,5 +34,7 @@ def wait_until(
         StackError: something is still missing after so many seconds; `late` makes the error from it.
         Stopped: `stop` was set.
     """
-    wait = Wait(Deadline(seconds), stop or StopFlag(), first_pause=pause, longest_pause=pause, report=do_nothing)
+    # `stop or …` would drop a flag that is not set yet: it is false until then.
+    stop = StopFlag() if stop is None else stop
+    wait = Wait(Deadline(seconds), stop, first_pause=pause, longest_pause=pause, report=do_nothing)
     return wait.until(attempt, late)
