@@ -82,18 +82,22 @@ def _containers(stack: Stack) -> Iterator[Finding]:
 
 def _version(what: str, least: tuple[int, int], *command: str) -> Finding:
     try:
-        done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
+        result = _run_docker(*command)
     except FileNotFoundError:
         return Finding(what, Verdict.PROBLEM, "docker is not installed", f"install Docker {ENGINE[0]} or newer")
     except subprocess.TimeoutExpired:
         return Finding(what, Verdict.PROBLEM, f"no answer within {DOCKER_SECONDS} s", "restart Docker")
-    version = re.match(r"v?(\d+)\.(\d+)\S*", done.stdout.strip())
-    if done.returncode != 0 or version is None:
-        why = (done.stderr.strip().splitlines() or ["no answer"])[-1]
-        return Finding(what, Verdict.PROBLEM, why, "start Docker, with its compose plugin installed")
+    version = re.match(r"v?(\d+)\.(\d+)\S*", result.stdout.strip())
+    if result.returncode != 0 or version is None:
+        reason = (result.stderr.strip().splitlines() or ["no answer"])[-1]
+        return Finding(what, Verdict.PROBLEM, reason, "start Docker, with its compose plugin installed")
     if (int(version[1]), int(version[2])) < least:
         return Finding(what, Verdict.PROBLEM, f"{version[0]} is too old", f"install {least[0]}.{least[1]} or newer")
     return Finding(what, Verdict.OK, version[0])
+
+
+def _run_docker(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", *command], capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
 
 
 def _processes(settings: StackSettings) -> Iterator[Finding]:
@@ -145,12 +149,13 @@ def _downloads(settings: StackSettings) -> Finding:
     )
 
 
-def _ports(wanted: set[int], ours: set[int], offset: int) -> Iterator[Finding]:
-    taken = {port: _owner(port) for port in sorted(wanted) if not port_is_free(port)}
+def _ports(ports: set[int], ours: set[int], offset: int) -> Iterator[Finding]:
+    taken = {port: _owner(port) for port in sorted(ports) if not port_is_free(port)}
     moved = f"NEWSROOM_PORT_OFFSET={offset + SECOND_OFFSET}"
-    strangers = {port: owner for port, owner in taken.items() if owner is None or owner.pid not in ours}
+    # The parent too: gunicorn's worker listens, and the stack knows its master.
+    strangers = {port: owner for port, owner in taken.items() if owner is None or not ours & {owner.pid, owner.ppid()}}
     if not strangers:
-        detail = "held by this stack" if taken else f"all {len(wanted)} are free"
+        detail = "held by this stack" if taken else f"all {len(ports)} are free"
         yield Finding("ports", Verdict.OK, f"{detail} (offset {offset})")
     for port, owner in strangers.items():
         who = f"{owner.name()} (pid {owner.pid})" if owner else "a process of another user"
@@ -186,10 +191,9 @@ def _docker() -> Finding:
     if shutil.which("docker") is None:
         return Finding("Docker", Verdict.OK, "not installed; processes do not need it")
     try:
-        command = ["docker", "version", "--format", "{{.Server.Version}}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DOCKER_SECONDS, check=False)
+        result = _run_docker("version", "--format", "{{.Server.Version}}")
     except subprocess.TimeoutExpired:
         return Finding("Docker", Verdict.WARNING, "the engine does not answer", "processes do not need it")
-    if done.returncode == 0:
-        return Finding("Docker", Verdict.OK, f"engine {done.stdout.strip()}")
+    if result.returncode == 0:
+        return Finding("Docker", Verdict.OK, f"engine {result.stdout.strip()}")
     return Finding("Docker", Verdict.OK, "installed, but the engine does not answer; processes do not need it")
