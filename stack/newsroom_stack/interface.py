@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from newsroom_stack.errors import StackError
 from newsroom_stack.ports import Ports
@@ -43,10 +43,6 @@ class Instance:
     ready: bool
     restarts: int
     memory_bytes: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for `--json`."""
-        return asdict(self)
 
 
 Show = Callable[[str], None]

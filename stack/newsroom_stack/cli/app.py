@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,7 @@ from newsroom_stack.pipeline.story import Story
 from newsroom_stack.ports import Ports
 from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import load_stack_settings
+from newsroom_stack.waits import deadline_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
-WATCH_SECONDS = 0.5
+POLL_SECONDS = 0.5
 """Interval between two checks that the stack still runs while the demo shows figures."""
 
 RUN, LOOK, BREAK = "Run", "Look", "Break"
@@ -210,16 +212,17 @@ def tell_story(stack: Stack, display: Display, started: float, seconds: float | 
     """Tell the story and show figures until Ctrl-C or the time is over. Return whether every stage worked."""
     with display:
         try:
-            outcome = Story(stack, display.say, started=started).tell()
+            figures = Story(stack, display.say, started=started).tell()
         except StackError as error:
             display.announce(f"pipeline: failed - {error}")
             return False
-        display.announce(outcome.line())
-        end = time.monotonic() + seconds if seconds is not None else None
-        while end is None or time.monotonic() < end:
+        display.announce(figures.line())
+        deadline = deadline_after(seconds)
+        # Not `wait_until`: the end of the time is no error here, and the end of the stack is.
+        while not deadline.passed():
             if not stack.running():
                 raise StackError("the stack ended during the demo: 'newsroom logs supervisor' says why")
-            time.sleep(WATCH_SECONDS)
+            time.sleep(POLL_SECONDS)
     return True
 
 
@@ -234,7 +237,7 @@ def ps(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = Fal
     """List every process with its state, memory and address."""
     instances = open_stack().ps()
     if as_json:
-        print(json.dumps([instance.as_json() for instance in instances], indent=1))  # noqa: T201 - data
+        print(json.dumps([asdict(instance) for instance in instances], indent=1))  # noqa: T201 - data
     elif not instances:
         console.print("nothing runs; start it with 'newsroom up'")
     elif console.is_terminal:

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from newsroom_stack.probes import HTTP_OK, PROBE_SECONDS
+from newsroom_stack.probes import PROBE_SECONDS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,9 +23,8 @@ def fetch_figures(ports: Ports) -> dict[str, Any] | None:
     """Ask the status API for the pipeline's figures; None if it does not answer."""
     try:
         response = httpx.get(f"{ports.status_url}/api/v1/pipeline", timeout=PROBE_SECONDS, trust_env=False)
+        response.raise_for_status()
     except httpx.HTTPError:
-        return None
-    if response.status_code != HTTP_OK:
         return None
     figures: dict[str, Any] = response.json()
     return figures

@@ -1,1 +1,1 @@
-"""What goes through a running stack: reading it, and the verbs that the demo, the tests and the lab share."""
+"""The pipeline of a running stack: an observer of its topics, and the story of the demo."""

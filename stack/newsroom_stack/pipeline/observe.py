@@ -1,25 +1,19 @@
-"""Looking at a running pipeline from outside, through Kafka alone: tables, topics, committed offsets."""
+"""Reads a running pipeline through Kafka alone: topics, tables and committed offsets."""
 
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    Consumer,
-    IsolationLevel,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from newsroom.errors import NotYet
 from newsroom.kafka_errors import is_unreachable, reason_of
+from newsroom.waiting import Deadline
 from newsroom_stack.errors import StackError
 from newsroom_stack.waits import wait_until
 
@@ -36,7 +30,7 @@ READ_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Record:
-    """A record as it lies in a topic."""
+    """A record of a topic."""
 
     partition: int
     offset: int
@@ -46,7 +40,7 @@ class Record:
 
 
 class Observer:
-    """Reads a cluster without taking part in it: no group, no commits, committed transactions only."""
+    """Reads the committed records of a cluster. It joins no group and commits nothing."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
@@ -59,23 +53,23 @@ class Observer:
         Raises:
             StackError: there is no such topic.
         """
-        found = self._admin.list_topics(topic, timeout=ADMIN_SECONDS).topics[topic]
-        if found.error is not None:
-            raise StackError(f"topic {topic}: {found.error.str()}")
-        return sorted(found.partitions)
+        metadata = self._admin.list_topics(topic, timeout=ADMIN_SECONDS).topics[topic]
+        if metadata.error is not None:
+            raise StackError(f"topic {topic}: {metadata.error.str()}")
+        return sorted(metadata.partitions)
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        """Each partition's last stable offset: where a read_committed reader would stop.
+        """Each partition's last stable offset, where a read_committed reader stops.
 
         Raises:
-            StackError: the leaders did not tell within `READ_SECONDS`.
+            StackError: the leaders did not answer within `READ_SECONDS`.
         """
 
         def attempt() -> dict[int, int]:
             try:
                 return self._end_offsets(topic)
             except (KafkaException, TimeoutError, StackError) as error:
-                # While a leader moves, its successor may not know yet; nor does every broker know a new topic.
+                # A new leader may not know the offset yet, and some brokers may not know a new topic yet.
                 raise NotYet(reason_of(error)) from error
 
         return wait_until(
@@ -86,42 +80,42 @@ class Observer:
         )
 
     def _end_offsets(self, topic: str) -> dict[int, int]:
-        wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
+        specs = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in self.partitions(topic)}
         futures = self._admin.list_offsets(
-            wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ADMIN_SECONDS
+            specs, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ADMIN_SECONDS
         )
-        ends = {where.partition: future.result(ADMIN_SECONDS).offset for where, future in futures.items()}
-        # Of a leader that goes away under the question librdkafka gives -1001, and no error.
+        ends = {partition.partition: future.result(ADMIN_SECONDS).offset for partition, future in futures.items()}
+        # If a leader vanishes during the request, librdkafka returns -1001 and no error.
         if silent := sorted(partition for partition, end in ends.items() if end < 0):
             raise StackError(f"the leaders of partitions {silent} did not answer")
         return ends
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """The group's committed offsets of a topic; partitions without a commit are left out.
+        """The group's committed offsets of a topic, without partitions that have no commit.
 
-        Empty too when no broker tells just now: who waits for a group asks again.
+        The result is also empty when no broker answers: a caller that waits for a group tries again.
         """
         client = self._groups.get(group)
         if client is None:
-            # It never joins. librdkafka's admin client would crash the process while coordinators move (5040).
+            # A consumer that never joins: librdkafka's admin client may crash while coordinators move (5040).
             client = self._groups[group] = Consumer(
                 {"bootstrap.servers": self.bootstrap, "group.id": group, "log_level": 0}
             )
         try:
-            asked = [TopicPartition(topic, partition) for partition in self.partitions(topic)]
-            found = client.committed(asked, timeout=ADMIN_SECONDS)
+            partitions = [TopicPartition(topic, partition) for partition in self.partitions(topic)]
+            commits = client.committed(partitions, timeout=ADMIN_SECONDS)
         except (KafkaException, StackError):
             return {}
-        return {each.partition: each.offset for each in found if each.error is None and each.offset >= 0}
+        return {commit.partition: commit.offset for commit in commits if commit.error is None and commit.offset >= 0}
 
     def passed(self, group: str, topic: str, ends: dict[int, int]) -> bool:
         """Whether the group has committed past every record below these end offsets.
 
-        Behind the last record may lie commit markers and what was aborted: nobody reads those, and nobody commits
-        past them. So what lies between is read.
+        Commit markers and aborted records may follow the last record, and a consumer never commits past those. So
+        this reads the gap and checks that it has no record.
 
         Raises:
-            StackError: it could not be read in time.
+            StackError: the gap could not be read in time.
         """
         committed = self.committed(group, topic)
         behind = {number: committed.get(number, 0) for number, end in ends.items() if end > committed.get(number, 0)}
@@ -129,35 +123,31 @@ class Observer:
             return next(records, None) is None
 
     def read(self, topic: str, since: Mapping[int, int] | None = None, seconds: float = READ_SECONDS) -> list[Record]:
-        """Every committed record of a topic up to its end as it is now, partition by partition in order.
+        """Every committed record up to the topic's current end, in order of partition and offset.
 
-        `since` are end offsets as an earlier call gave them: what was there before is left out.
+        With `since`, the end offsets of an earlier call, only the later records.
 
         Raises:
             StackError: the end was not reached in time.
         """
         begin = since or {}
         ends = {number: end for number, end in self.end_offsets(topic).items() if end > begin.get(number, 0)}
-        found = list(self._between(topic, begin, ends, seconds))
-        return sorted(found, key=lambda record: (record.partition, record.offset))
+        records = self._between(topic, begin, ends, seconds)
+        return sorted(records, key=lambda record: (record.partition, record.offset))
 
     def _between(
         self, topic: str, begin: Mapping[int, int], ends: Mapping[int, int], seconds: float = READ_SECONDS
     ) -> Generator[Record, None, None]:
-        """The committed records from `begin`, by default the first, to `ends`."""
+        """The committed records from `begin` (by default the first record) to `ends`."""
         if not ends:
             return
-        consumer = self._consumer()
-        try:
-            # Offset 0 may be deleted; where records begin it knows by itself.
-            where = [TopicPartition(topic, number, begin.get(number) or OFFSET_BEGINNING) for number in ends]
-            consumer.assign(where)
+        with closing(self._consumer()) as consumer:
+            # Not offset 0: retention may have deleted it.
+            consumer.assign([TopicPartition(topic, number, begin.get(number) or OFFSET_BEGINNING) for number in ends])
             yield from _read_to(consumer, topic, ends, seconds)
-        finally:
-            consumer.close()
 
     def table(self, topic: str) -> dict[str, bytes]:
-        """The newest value of every key (UTF-8) of a topic; tombstones delete."""
+        """The newest value of every key (UTF-8) of a topic. A tombstone deletes its key."""
         table: dict[str, bytes] = {}
         for record in self.read(topic):
             if record.key is None:
@@ -170,11 +160,11 @@ class Observer:
         return table
 
     def counts(self) -> dict[str, int]:
-        """The word counts as they are now."""
+        """The current word counts."""
         return {word: int(value) for word, value in self.table("word-counts").items()}
 
     def joined(self, since: Mapping[int, int] | None = None) -> list[tuple[str, int, str]]:
-        """Every joined result: word, count, label; with `since` only later ones, as `read` has it."""
+        """Every joined result: word, count, label; with `since` only later ones, as in `read`."""
         results = []
         for record in self.read("words-joined", since):
             value: dict[str, Any] = json.loads(record.value or b"{}")
@@ -185,7 +175,7 @@ class Observer:
         return Consumer(
             {
                 "bootstrap.servers": self.bootstrap,
-                # A group id is required, and never used: partitions are assigned by hand, nothing is committed.
+                # Required but never used: the observer assigns partitions itself and commits nothing.
                 "group.id": f"observer-{uuid.uuid4()}",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
@@ -196,25 +186,26 @@ class Observer:
 
 
 def _read_to(consumer: Consumer, topic: str, ends: Mapping[int, int], seconds: float) -> Iterator[Record]:
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     open_partitions = set(ends)
+    # Not `wait_until`: `consume` is the pause, and each call may yield records.
     while open_partitions:
-        if time.monotonic() > deadline:
+        if deadline.passed():
             raise StackError(
                 f"topic {topic}: partitions {sorted(open_partitions)} not read to their end in {seconds:g} s"
             )
         for message in consumer.consume(1000, POLL_SECONDS):
             if message.error():
-                # A broker that went away is the client's business: it finds the next leader by itself.
+                # The client finds the successor of an unreachable leader by itself.
                 if not is_unreachable(message.error()):
                     raise StackError(f"topic {topic}: {message.error().str()}")
             elif message.offset() < ends[message.partition()]:
                 yield _record(message)
-        # The position steps over commit markers, which are never delivered: only it tells the end of a topic
-        # that is written in transactions.
-        for where in consumer.position([TopicPartition(topic, partition) for partition in open_partitions]):
-            if where.offset >= ends[where.partition]:
-                open_partitions.discard(where.partition)
+        # Consumers never get commit markers, but their position passes them. In a topic that is written in
+        # transactions only the position shows the end.
+        for position in consumer.position([TopicPartition(topic, partition) for partition in open_partitions]):
+            if position.offset >= ends[position.partition]:
+                open_partitions.discard(position.partition)
 
 
 def _record(message: Message) -> Record:

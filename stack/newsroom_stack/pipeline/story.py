@@ -1,4 +1,4 @@
-"""`newsroom demo`: the whole story on a real cluster, seen to work stage by stage."""
+"""The story of `newsroom demo`: records pass every stage of a real cluster, and each stage is seen to work."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ ROUNDS = 6
 WORD = "value10"
 LABEL = "active"
 KEYS = 21
-"""The lab's keys, `key0` to `key20`; each round sends two records a key."""
+"""The lab's keys, `key0` to `key20`. Each round sends two records for each key."""
 
 STAGE_SECONDS = 60.0
-"""Deadline of a stage; each takes under five seconds on two cores."""
+"""Deadline of a stage. Each takes less than five seconds on two cores."""
 
 POLL_SECONDS = 0.3
 
@@ -41,8 +41,8 @@ class StageFailed(StackError):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the story saw; the figures of the last line."""
+class Figures:
+    """The figures of the demo's last line."""
 
     headlines: int
     consumed: int
@@ -52,7 +52,7 @@ class Seen:
     seconds: float
 
     def line(self) -> str:
-        """The line that tells that every stage worked."""
+        """The line that says that every stage worked."""
         return (
             f"pipeline: ok - {self.headlines} headlines in, {self.consumed} consumed, {self.words} words counted, "
             f"{WORD} counted {self.count}, joined ({self.count}, {LABEL}), connector {self.connector_lines} lines, "
@@ -61,54 +61,53 @@ class Seen:
 
 
 class Story:
-    """Drives the pipeline through its public doors and watches every stage."""
+    """Drives the pipeline through its public interfaces and watches every stage."""
 
     def __init__(self, stack: Stack, show: Callable[[str], None], *, started: float) -> None:
         self._stack = stack
-        self._ports = stack.ports
-        self._observer = Observer(self._ports.bootstrap)
+        self._observer = Observer(stack.ports.bootstrap)
         self._show = show
         self._started = started
 
-    def tell(self) -> Seen:
-        """Tell the whole story.
+    def tell(self) -> Figures:
+        """Send records through every stage, and wait until each stage has worked.
 
         Raises:
             StageFailed: the message names the stage, and what was seen instead.
         """
-        # A stack that runs already may still be starting.
+        # Another command may still be starting the stack.
         self._stage("everything ready", self._unready)
         self._stage("headlines", lambda: None if self._total("news") else "0 records in news")
         headlines = self._total("news")
         self._stage("consumed", lambda: _short(self._consumed(), headlines))
-        # Before the rounds: the counts of earlier runs must be complete, or six more would be six more than some.
+        # The counts of earlier runs must be complete before the rounds add six to them.
         self._wait_for_group("wordcount-stream", "mytopic")
         self._wait_for_group("wordcount-stream", "word-deltas")
         before = self._observer.counts()
         self._produce("--rounds", str(ROUNDS))
-        wanted = {f"value{i}": before.get(f"value{i}", 0) + ROUNDS for i in range(KEYS)}
-        self._stage("word count", lambda: self._difference(wanted))
+        expected = {f"value{i}": before.get(f"value{i}", 0) + ROUNDS for i in range(KEYS)}
+        self._stage("word count", lambda: self._difference(expected))
         self._wait_for_group("join-service", "word-counts")
         before_join = self._observer.end_offsets("words-joined")
         self._produce(
             "--topic", "word", "--source", "-", "--input-format", "jsonl", stdin={"key": WORD, "value": LABEL}
         )
-        result = (WORD, wanted[WORD], LABEL)
+        result = (WORD, expected[WORD], LABEL)
         missing = f"no {result} in words-joined"
         self._stage("join", lambda: None if result in self._observer.joined(before_join) else missing)
         strings = self._total("mytopic")
         self._stage("connector", lambda: _short(sink_lines(self._stack), strings, " lines"))
-        return Seen(
+        return Figures(
             headlines=self._total("news"),
             consumed=self._consumed(),
-            count=wanted[WORD],
+            count=expected[WORD],
             words=sum(self._observer.counts().values()),
             connector_lines=sink_lines(self._stack),
             seconds=time.monotonic() - self._started,
         )
 
     def _stage(self, name: str, missing: Callable[[], str | None]) -> None:
-        """Wait until nothing is missing; a question without an answer is something missing, too."""
+        """Wait until nothing is missing. A question without an answer counts as missing."""
 
         def attempt() -> None:
             try:
@@ -128,7 +127,7 @@ class Story:
         ends: dict[int, int] = {}
 
         def missing() -> str | None:
-            # The end as it was first: headlines go on being counted, so the end itself moves.
+            # The first end that was read: the service goes on counting headlines, so the end moves.
             ends.update({} if ends else self._observer.end_offsets(topic))
             if self._observer.passed(group, topic, ends):
                 return None
@@ -143,8 +142,8 @@ class Story:
     def _produce(self, *options: str, stdin: dict[str, str] | None = None) -> None:
         command = [str(Path(sys.executable).parent / "news-producer"), "--format", "string", *options]
         try:
-            done = subprocess.run(
-                [*command, "--bootstrap-servers", self._ports.bootstrap],
+            result = subprocess.run(
+                [*command, "--bootstrap-servers", self._stack.ports.bootstrap],
                 input=json.dumps(stdin) if stdin else None,
                 capture_output=True,
                 text=True,
@@ -157,9 +156,9 @@ class Story:
             raise StageFailed(
                 f"news-producer did not end within {STAGE_SECONDS:.0f} s: {' '.join(lines[-2:])}"
             ) from error
-        lines = (done.stdout + done.stderr).strip().splitlines()
-        if done.returncode != 0:
-            raise StageFailed(f"news-producer ended with exit code {done.returncode}: {' '.join(lines[-2:])}")
+        lines = (result.stdout + result.stderr).strip().splitlines()
+        if result.returncode != 0:
+            raise StageFailed(f"news-producer ended with exit code {result.returncode}: {' '.join(lines[-2:])}")
         self._show(f"news-producer {' '.join(options)}: {lines[-1] if lines else 'done'}")
 
     def _total(self, topic: str) -> int:
@@ -168,11 +167,11 @@ class Story:
     def _consumed(self) -> int:
         return sum(self._observer.committed("avro-consumer", "news").values())
 
-    def _difference(self, wanted: dict[str, int]) -> str | None:
+    def _difference(self, expected: dict[str, int]) -> str | None:
         counts = self._observer.counts()
-        missing = {word: counts.get(word, 0) for word, count in wanted.items() if counts.get(word, 0) != count}
+        missing = {word: counts.get(word, 0) for word, count in expected.items() if counts.get(word, 0) != count}
         for word, count in missing.items():
-            return f"{word} is {count} instead of {wanted[word]} ({len(missing)} words differ)"
+            return f"{word} is {count} instead of {expected[word]} ({len(missing)} words differ)"
         return None
 
 
@@ -180,10 +179,10 @@ def sink_lines(stack: Stack) -> int:
     """Lines in the file that the connector writes.
 
     Raises:
-        StackError: the file is not there (yet), or Connect's container does not answer.
+        StackError: there is no such file (yet), or Connect's container does not answer.
     """
     return int(stack.execute("connect", "wc", "-l", SINK_FILE).split()[0])
 
 
-def _short(number: int, wanted: int, unit: str = "") -> str | None:
-    return None if number >= wanted else f"{number} of {wanted}{unit}"
+def _short(number: int, expected: int, unit: str = "") -> str | None:
+    return None if number >= expected else f"{number} of {expected}{unit}"
