@@ -8,23 +8,25 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 from collections import deque
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
 from newsroom_stack.errors import StackError
+from newsroom_stack.interface import silent
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.ports import Ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from newsroom_stack.interface import Show
     from newsroom_stack.settings import StackSettings
 
 LAST_LINES = 15
-"""What a failed command's message keeps of its output."""
+"""How many of its last lines the error of a failed command has."""
 
 LOG_LINE = re.compile(r"(?:\x1b\[2K)?(\S+)-(\d+) +\| ?(.*)")
 """A line of `docker compose logs`: service, number and text. Compose erases the line first, even in a pipe."""
@@ -33,8 +35,8 @@ LOG_LINE = re.compile(r"(?:\x1b\[2K)?(\S+)-(\d+) +\| ?(.*)")
 class Compose:
     """Runs `docker compose` on the repository's file.
 
-    A stack with moved ports is a project of its own, so that it is no other clone's stack. As with docker compose
-    itself, COMPOSE_PROJECT_NAME and COMPOSE_FILE change the project's name and add files.
+    A stack with moved ports is a project of its own, apart from another clone's stack. As with docker compose itself,
+    COMPOSE_PROJECT_NAME and COMPOSE_FILE change the project's name and add files.
     """
 
     def __init__(self, settings: StackSettings) -> None:
@@ -42,7 +44,7 @@ class Compose:
 
     @cached_property
     def project(self) -> str:
-        """The project's name, which every container, network and volume of the stack carries as a label."""
+        """The project's name, which every container, network and volume of the stack has as a label."""
         config: dict[str, Any] = json.loads(self.run("config", "--format", "json", seconds=30))
         return str(config["name"])
 
@@ -62,63 +64,58 @@ class Compose:
             "NEWSROOM_NEWS_RATE": f"{self._settings.news_rate:g}",
         }
 
-    def run(self, *arguments: str, seconds: float, show: Show | None = None, stdin: str | None = None) -> str:
-        """Run one command to its end; `show` gets its lines as they come. Returns its standard output.
+    def run(self, *arguments: str, seconds: float, show: Show = silent) -> str:
+        """Run one command to its end and return its standard output. `show` gets its progress, line by line.
 
         Raises:
             StackError: it failed or took longer than `seconds`; the message ends with its last lines.
         """
-        said: deque[str] = deque(maxlen=LAST_LINES)
-        with self._open(arguments, stdin) as process:
-            # Standard error is progress, and is shown as it comes; so communicate() cannot be used.
-            reader = threading.Thread(target=_read_lines, args=(process.stderr, said, show), daemon=True)
+        last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        with tempfile.TemporaryFile("w+") as output, self._open(arguments, output, subprocess.PIPE) as process:
             killer = threading.Timer(seconds, _end, (process,))
-            reader.start()
             killer.start()
             try:
-                if process.stdin:
-                    process.stdin.write(stdin or "")
-                    process.stdin.close()
-                output = process.stdout.read() if process.stdout else ""
+                # Compose writes its progress to standard error.
+                for line in process.stderr or ():
+                    last_lines.append(line.rstrip())
+                    show(line.strip())
                 code = process.wait()
             finally:
                 in_time = killer.is_alive()
                 killer.cancel()
                 _end(process)
-                reader.join()
+            output.seek(0)
+            text = output.read()
         if code != 0:
-            what = f"'docker compose {' '.join(arguments)}'"
-            why = f"ended with exit code {code}" if in_time else f"did not end within {seconds:g} s"
-            raise StackError(f"{what} {why}:\n" + "\n".join(f"    {line}" for line in said))
-        return output
+            command = f"'docker compose {' '.join(arguments)}'"
+            reason = f"ended with exit code {code}" if in_time else f"did not end within {seconds:g} s"
+            raise StackError(f"{command} {reason}:\n" + "\n".join(f"    {line}" for line in last_lines))
+        return text
 
     def follow_logs(self) -> Iterator[tuple[str, int, str]]:
         """Service, number and line of every container, also of those that start later, until all have ended."""
-        with self._open(
-            ("--profile", "*", "logs", "--follow", "--no-color"), None, stderr=subprocess.DEVNULL
-        ) as process:
+        arguments = ("--profile", "*", "logs", "--follow", "--no-color")
+        with self._open(arguments, subprocess.PIPE, subprocess.DEVNULL) as process:
             try:
                 for line in process.stdout or ():
-                    # What does not match is compose's own: "… exited with code 0".
+                    # Other lines are compose's own: "… exited with code 0".
                     if match := LOG_LINE.fullmatch(line.rstrip("\n")):
                         yield match[1], int(match[2]), match[3]
             finally:
                 _end(process)
 
-    def _open(
-        self, arguments: tuple[str, ...], stdin: str | None, *, stderr: int = subprocess.PIPE
-    ) -> subprocess.Popen[str]:
+    def _open(self, arguments: Sequence[str], stdout: IO[str] | int, stderr: int) -> subprocess.Popen[str]:
         try:
             return subprocess.Popen(
                 ["docker", "compose", "--project-directory", str(REPOSITORY), *arguments],
-                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
                 stderr=stderr,
                 text=True,
                 errors="replace",
                 cwd=REPOSITORY,
                 env=self.environment(),
-                # Ctrl-C reaches the command line alone, which then stops everything.
+                # Ctrl-C reaches only the command line, which then stops everything.
                 start_new_session=True,
             )
         except FileNotFoundError as error:
@@ -128,14 +125,7 @@ class Compose:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    # The whole group: docker runs compose as a child of its own, which would keep the pipes open.
+    # The whole group: docker runs compose as a child process, which would keep the pipes open.
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def _read_lines(stream: IO[str] | None, said: deque[str], show: Show | None) -> None:
-    for line in stream or ():
-        said.append(line.rstrip())
-        if show is not None:
-            show(line.strip())
