@@ -40,7 +40,6 @@ class BarProgress(DownloadProgress):
     def __init__(self, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self._bar = Progress(*columns, console=console, transient=True)
-        self._console = console
         self._files = 0
 
     @override
@@ -61,7 +60,7 @@ class BarProgress(DownloadProgress):
     def done(self, *, complete: bool) -> None:
         self._bar.stop()
         if complete:
-            self._console.print(f"[green]✓[/] downloaded and verified {self._files} files")
+            self._bar.console.print(f"[green]✓[/] downloaded and verified {self._files} files")
 
 
 class LineProgress(DownloadProgress):

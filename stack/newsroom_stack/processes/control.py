@@ -32,34 +32,34 @@ class Request:
     answer: queue.Queue[dict[str, Any]] = field(default_factory=lambda: queue.Queue(1))
 
 
-class ControlServer:
+class ControlServer(socketserver.ThreadingUnixStreamServer):
     """Puts requests into a queue. The supervisor's loop takes them out one at a time, in order."""
+
+    daemon_threads = True
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.requests: queue.Queue[Request] = queue.Queue()
         path.unlink(missing_ok=True)
-        handler = type("Handler", (_Handler,), {"requests": self.requests})
-        self._server = socketserver.ThreadingUnixStreamServer(str(path), handler)
-        self._server.daemon_threads = True
+        super().__init__(str(path), _Handler)
         path.chmod(0o600)
-        threading.Thread(target=self._server.serve_forever, name="control", daemon=True).start()
+        threading.Thread(target=self.serve_forever, name="control", daemon=True).start()
 
     def close(self) -> None:
         """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
+        self.shutdown()
+        self.server_close()
         self.path.unlink(missing_ok=True)
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    requests: queue.Queue[Request]
+    server: ControlServer
 
     @override
     def handle(self) -> None:
         message = json.loads(self.rfile.readline(MAX_REQUEST_BYTES))
         request = Request(message["action"], message["arguments"])
-        self.requests.put(request)
+        self.server.requests.put(request)
         try:
             answer = request.answer.get(timeout=ANSWER_SECONDS)
         except queue.Empty:

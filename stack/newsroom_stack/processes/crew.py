@@ -91,11 +91,10 @@ class Crew:
         children = [child for child in self.children if name in (child.name, child.spec.service)]
         if not children:
             raise unknown_name(name, [child.name for child in self.children])
-        if not running:
-            return children
-        if not any(child.pid for child in children):
+        alive = [child for child in children if child.pid]
+        if running and not alive:
             raise StackError(f"{name} does not run")
-        return [child for child in children if child.pid]
+        return alive if running else children
 
     def wait_ready(self, children: Sequence[Child], *, tell: Callable[[str], None] = lambda _: None) -> None:
         """Wait until each of them is ready; `tell` gets the name of the current one.
