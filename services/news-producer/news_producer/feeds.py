@@ -143,15 +143,17 @@ class FeedSource:
                 client = resources.enter_context(httpx.Client(timeout=FETCH_SECONDS, follow_redirects=True))
                 self._reader = FeedReader(self._url, client)
             items = self._reader.new_items()
+        except FeedUnavailable as error:
+            self.problem = str(error)
         except Exception as error:  # noqa: BLE001 - a dead thread would look like a feed without news
-            known = isinstance(error, FeedUnavailable)
-            self.problem = str(error) if known else f"feed {self._url} cannot be read: {type(error).__name__}: {error}"
-            log.warning(self.problem if self._once else f"{self.problem}; the next try is in {self._interval:g} s")
+            self.problem = f"feed {self._url} cannot be read: {type(error).__name__}: {error}"
+        else:
+            self.problem = None
+            log.info("feed read", feed=self._url, new=len(items))
+            for item in items:
+                self._put(item)
             return
-        self.problem = None
-        log.info("feed read", feed=self._url, new=len(items))
-        for item in items:
-            self._put(item)
+        log.warning(self.problem if self._once else f"{self.problem}; the next try is in {self._interval:g} s")
 
     def _put(self, item: Item) -> None:
         while not self._stop:

@@ -127,12 +127,12 @@ def _items(
     name: str,
     bad: BadLines,
 ) -> Iterator[Item | None]:
-    """Yield an item for each line that has fields. This is the only place that adds the line to an error."""
-    for numbered in lines:
-        if numbered is None:
+    """Yield an item for each line that has fields. The error of a bad line gets the line's place here."""
+    for entry in lines:
+        if entry is None:
             yield None
             continue
-        number, line = numbered
+        number, line = entry
         try:
             fields = parse(line)
             if fields is None:
@@ -173,7 +173,7 @@ def _parse_json(line: str) -> Fields:
 
 
 class _CsvParser:
-    """Turns the rows of a file into fields; the first row is the header, which has none."""
+    """Parses the rows of one file. The first row is the header, which has no fields of its own."""
 
     def __init__(self) -> None:
         self._header: list[str] = []
@@ -195,11 +195,11 @@ def _csv_rows(lines: Iterator[Line | None], name: str, bad: BadLines) -> Iterato
     """Yield rows of CSV. A line with an odd number of quotes opens or closes a field of several lines."""
     start, characters = 0, 0
     row: list[str] = []
-    for numbered in lines:
-        if numbered is None:
+    for entry in lines:
+        if entry is None:
             yield None
             continue
-        number, line = numbered
+        number, line = entry
         odd = line.count('"') % 2 == 1
         if not row and not odd:
             if line.strip():

@@ -59,15 +59,15 @@ class LedgerMetrics(Collector):
 
     @override
     def collect(self) -> Iterable[Metric]:
-        book = self._ledger
+        ledger = self._ledger
         prefix = "newsroom_producer_records"
         sent = CounterMetricFamily(f"{prefix}_sent", "Records handed to the client.", labels=["topic"])
-        sent.add_metric([book.topic], book.sent)
+        sent.add_metric([ledger.topic], ledger.sent)
         delivered = CounterMetricFamily(
             f"{prefix}_delivered", "Records that the cluster acknowledged.", labels=["topic", "partition"]
         )
-        for partition, records in list(book.delivered_to.items()):
-            delivered.add_metric([book.topic, str(partition)], records)
+        for partition, records in list(ledger.delivered_to.items()):
+            delivered.add_metric([ledger.topic, str(partition)], records)
         failed = CounterMetricFamily(f"{prefix}_failed", "Records that were not delivered.", labels=["topic"])
-        failed.add_metric([book.topic], book.failed)
+        failed.add_metric([ledger.topic], ledger.failed)
         return [sent, delivered, failed]

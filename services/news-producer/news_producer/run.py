@@ -73,16 +73,16 @@ class Run:
             raise FeedUnavailable("; ".join(problems))
 
 
-def log_account(book: Ledger, bad: BadLines) -> None:
+def log_account(ledger: Ledger, bad: BadLines) -> None:
     """Log how many records were sent, delivered and failed, and how many lines were skipped."""
     skipped = {"skipped": bad.skipped} if bad.skipped else {}
     log.info(
         "finished",
-        topic=book.topic,
-        sent=book.sent,
-        delivered=book.delivered,
-        failed=book.failed,
-        partitions=book.partitions(),
+        topic=ledger.topic,
+        sent=ledger.sent,
+        delivered=ledger.delivered,
+        failed=ledger.failed,
+        partitions=ledger.partitions(),
         **skipped,
     )
 

@@ -171,11 +171,11 @@ class Sender:
         Raises:
             DeliveryFailed: a record was not delivered, or the client cannot continue.
         """
-        book = self.ledger
-        if book.first_error is not None:
+        ledger = self.ledger
+        if ledger.first_error is not None:
             raise DeliveryFailed(
-                f"{book.failed} of {book.sent} records to topic {self._topic} at {self.addresses} "
-                f"failed: {book.first_error}"
+                f"{ledger.failed} of {ledger.sent} records to topic {self._topic} at {self.addresses} "
+                f"failed: {ledger.first_error}"
             )
         if self._fatal is not None:
             raise DeliveryFailed(f"the producer of topic {self._topic} cannot continue: {self._fatal}")
@@ -199,9 +199,9 @@ class Sender:
         self.ledger.give_up(f"no delivery report from {self.addresses} within {seconds:.0f} s: records may be written")
 
     def _log_progress(self, now: float) -> None:
-        book = self.ledger
-        rate = round(book.delivered / max(now - self._start, 1e-9))
-        log.info("progress", sent=book.sent, delivered=book.delivered, records_per_second=rate)
+        ledger = self.ledger
+        rate = round(ledger.delivered / max(now - self._start, 1e-9))
+        log.info("progress", sent=ledger.sent, delivered=ledger.delivered, records_per_second=rate)
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def open_source(source: str, settings: ProducerSettings, stop: StopFlag, bad: BadLines) -> Iterable[Item | None]:
-    """Return the items of a source. A file is opened at once; a feed is not asked before its first item is.
+    """Return the items of a source. A file is opened at once, and a feed's thread starts with the first item.
 
     Raises:
         SettingsError: the file cannot be read.

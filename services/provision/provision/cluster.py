@@ -28,7 +28,7 @@ METADATA_SECONDS = 2.0
 """The timeout of a metadata request. Running brokers answer in milliseconds, and a signal must wait for the answer."""
 
 SHORTEST_SECONDS = 0.1
-"""The least timeout, so that the last request before the deadline can still succeed."""
+"""The shortest timeout, so that the last request before the deadline can still succeed."""
 
 LISTED = 5
 """An error names this many unsettled partitions and counts the others."""
@@ -37,10 +37,10 @@ LISTED = 5
 class Cluster:
     """The job's requests to the cluster. Every wait ends at the job's one deadline, or at a signal."""
 
-    def __init__(self, config: Mapping[str, Any], patience: Wait) -> None:
+    def __init__(self, config: Mapping[str, Any], wait: Wait) -> None:
         self._admin = AdminClient(dict(config), logger=logging.getLogger("librdkafka"))
         self._address = config["bootstrap.servers"]
-        self._patience = patience
+        self._wait = wait
 
     def wait_for_brokers(self, number: int) -> None:
         """Wait until `number` brokers are up.
@@ -54,7 +54,7 @@ class Cluster:
             running = len(self._metadata().brokers)
             need(f"{running} of {number} brokers are up" if running < number else None)
 
-        self._wait(attempt)
+        self._until(attempt)
 
     def topics(self) -> dict[str, tuple[PartitionState, ...]]:
         """Every topic of the cluster, with its partitions.
@@ -79,7 +79,7 @@ class Cluster:
             ClusterUnavailable: the controller does not answer before the deadline.
         """
         if topics:
-            self._wait(lambda: need(self._create(topics)))
+            self._until(lambda: need(self._create(topics)))
 
     def _create(self, topics: Sequence[DeclaredTopic]) -> str | None:
         """None if the topics exist, otherwise why the cluster could not create one yet."""
@@ -116,7 +116,7 @@ class Cluster:
         Raises:
             ClusterUnavailable: the cluster does not return the configuration before the deadline.
         """
-        return self._wait(lambda: self._configs(names))
+        return self._until(lambda: self._configs(names))
 
     def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
@@ -148,20 +148,20 @@ class Cluster:
             need(f"not in sync: {', '.join(lagging[:LISTED])}{more}" if lagging else None)
             return topics
 
-        return self._wait(attempt)
+        return self._until(attempt)
 
     def _metadata(self) -> Any:  # noqa: ANN401 - the client ships no types
         try:
-            seconds = max(SHORTEST_SECONDS, min(METADATA_SECONDS, self._patience.deadline.left()))
+            seconds = max(SHORTEST_SECONDS, min(METADATA_SECONDS, self._wait.deadline.left()))
             return self._admin.list_topics(timeout=seconds)
         except KafkaException as error:
             raise ClusterUnavailable(f"no broker answers ({reason_of(error)})") from error
 
-    def _wait(self, attempt: Callable[[], T]) -> T:
-        return self._patience.until(
+    def _until(self, attempt: Callable[[], T]) -> T:
+        return self._wait.until(
             attempt,
             lambda missing: ClusterUnavailable(
-                f"the cluster at {self._address} is not ready after {self._patience.deadline.seconds:g} s: {missing}; "
+                f"the cluster at {self._address} is not ready after {self._wait.deadline.seconds:g} s: {missing}; "
                 "start the missing brokers, or correct --bootstrap-servers or --brokers",
                 address=self._address,
             ),

@@ -58,10 +58,10 @@ def read_connector(path: Path) -> dict[str, str]:
 class ConnectWorker:
     """The job's requests to Connect. Every wait ends at the job's one deadline, or at a signal."""
 
-    def __init__(self, client: httpx.Client, patience: Wait) -> None:
+    def __init__(self, client: httpx.Client, wait: Wait) -> None:
         self._client = client
         self._address = str(client.base_url)
-        self._patience = patience
+        self._wait = wait
         self._stale: Deadline
         """After this, a state that has not changed counts as stale."""
 
@@ -73,9 +73,9 @@ class ConnectWorker:
             ConnectorRefused: Connect rejects the configuration.
         """
         name = config["name"]
-        self._wait(lambda: self._untaken(name, config))
+        self._until(lambda: self._untaken(name, config))
         self._stale = Deadline(STALE_SECONDS)
-        self._wait(lambda: self._idle(name))
+        self._until(lambda: self._idle(name))
         return len(self._status(name)["tasks"])
 
     def _untaken(self, name: str, config: Mapping[str, str]) -> str | None:
@@ -122,7 +122,7 @@ class ConnectWorker:
         status: dict[str, Any] = answer.json()
         return status
 
-    def _wait(self, missing: Callable[[], str | None]) -> None:
+    def _until(self, missing: Callable[[], str | None]) -> None:
         def attempt() -> None:
             try:
                 need(missing())
@@ -131,10 +131,10 @@ class ConnectWorker:
             except ValueError as error:  # a proxy's page instead of JSON
                 raise NotYet(f"the server at this address is not Kafka Connect ({error})") from error
 
-        self._patience.until(
+        self._wait.until(
             attempt,
             lambda missing: ConnectUnavailable(
-                f"Connect at {self._address} is not ready after {self._patience.deadline.seconds:g} s: {missing}; read "
+                f"Connect at {self._address} is not ready after {self._wait.deadline.seconds:g} s: {missing}; read "
                 "its log, or correct --connect-url",
                 address=self._address,
             ),

@@ -44,12 +44,12 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
     # Read both files first, so that a wrong path fails at once and not after the wait for the cluster.
     schema = read_schema(settings.schema_path) if settings.registry else None
     connector = read_connector(settings.connector_path) if settings.connect_url else None
-    patience = Wait(Deadline(settings.timeout), stop, longest_pause=PAUSE_SECONDS)
-    provide_topics(Cluster(settings.client_config("provision"), patience), settings.brokers)
+    wait = Wait(Deadline(settings.timeout), stop, longest_pause=PAUSE_SECONDS)
+    provide_topics(Cluster(settings.client_config("provision"), wait), settings.brokers)
     if schema is not None:
-        provide_subject(settings, schema, patience)
+        provide_subject(settings, schema, wait)
     if settings.connect_url and connector is not None:
-        provide_connector(settings.connect_url, connector, patience)
+        provide_connector(settings.connect_url, connector, wait)
 
 
 def provide_topics(cluster: Cluster, brokers: int) -> None:
@@ -68,18 +68,18 @@ def provide_topics(cluster: Cluster, brokers: int) -> None:
         log.info(summary(topic, created=topic.name not in before))
 
 
-def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], patience: Wait) -> None:
+def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], wait: Wait) -> None:
     """Set the registry's compatibility and register the schema of news."""
     registry = registry_client(settings, timeout=REGISTRY_SECONDS)
-    wait_for_registry(registry, settings.registry_url, patience)
+    wait_for_registry(registry, settings.registry_url, wait)
     number = set_up(registry, NEWS_SUBJECT, schema)
     sentence = f"subject {NEWS_SUBJECT}: schema id {number}, compatibility {COMPATIBILITY}"
     log.info(sentence)
 
 
-def provide_connector(url: str, connector: Mapping[str, str], patience: Wait) -> None:
+def provide_connector(url: str, connector: Mapping[str, str], wait: Wait) -> None:
     """Create or update the connector, and wait until it runs."""
     with connect_client(url) as client:
-        tasks = ConnectWorker(client, patience).provide(connector)
+        tasks = ConnectWorker(client, wait).provide(connector)
     sentence = f"connector {connector['name']}: running, {tasks} task{'' if tasks == 1 else 's'}"
     log.info(sentence)

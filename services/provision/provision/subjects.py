@@ -21,16 +21,16 @@ COMPATIBILITY = "BACKWARD"
 """Readers with the newest schema can read older records. Without a level some registries accept every schema."""
 
 
-def wait_for_registry(registry: SchemaRegistryClient, address: str, patience: Wait) -> None:
+def wait_for_registry(registry: SchemaRegistryClient, address: str, wait: Wait) -> None:
     """Wait until the registry answers.
 
     Raises:
         RegistryUnavailable: the registry does not answer before the deadline.
     """
-    patience.until(
+    wait.until(
         partial(check_registry, registry),
         lambda missing: RegistryUnavailable(
-            f"no schema registry at {address} after {patience.deadline.seconds:g} s ({missing}): start it, correct "
+            f"no schema registry at {address} after {wait.deadline.seconds:g} s ({missing}): start it, correct "
             "--registry-url, or run without a registry (--no-registry)",
             address=address,
         ),

@@ -57,7 +57,7 @@ def groups() -> Response:
 
 @blueprint.get("/groups/<path:group_id>")
 def group(group_id: str) -> Response:
-    """Answer with one group, its members and its progress in each partition."""
+    """Answer with one group, its members and its position in each partition."""
 
     def render(snapshot: Snapshot) -> dict[str, Any]:
         group = snapshot.group(group_id)

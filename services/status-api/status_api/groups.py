@@ -73,11 +73,11 @@ class GroupsReader(Inquirer[GroupsByBroker]):
         pool = ThreadPoolExecutor(min(len(brokers), MOST_AT_ONCE), thread_name_prefix="GroupsReader")
         try:
             futures = {pool.submit(_groups_of, client, broker, deadline): broker for broker in brokers}
-            done, late = wait(futures, deadline.left())
+            answers, timeouts = wait(futures, deadline.left())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        listing: GroupsByBroker = {futures[future]: future.result() for future in done}
-        listing |= {futures[future]: reason(TimeoutError(), self._timeout) for future in late}
+        listing: GroupsByBroker = {futures[future]: future.result() for future in answers}
+        listing |= {futures[future]: reason(TimeoutError(), self._timeout) for future in timeouts}
         if all(isinstance(groups, str) for groups in listing.values()):
             self._drop()  # the addresses that the client knows may all be out of date
         return listing

@@ -109,7 +109,7 @@ class GroupMember:
 
 @dataclass(frozen=True)
 class GroupPartition:
-    """A group's progress in one partition. None means not known or never committed, which is not zero."""
+    """A group's position in one partition. None means not known or never committed, which is not zero."""
 
     topic: str
     partition: int
@@ -132,7 +132,7 @@ class GroupPartition:
 
 @dataclass(frozen=True)
 class Group:
-    """A consumer group with its members and their progress."""
+    """A consumer group with its members and its position in each partition."""
 
     id: str
     state: str = UNKNOWN
@@ -273,8 +273,8 @@ def one_line(*errors: Reason | None) -> Reason | None:
 
 def sum_some(values: Iterable[int | None]) -> int | None:
     """Return the sum of the known values; None if no value is known."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) if numbers else None
 
 
 def sum_known(values: Iterable[int | None]) -> int | None:

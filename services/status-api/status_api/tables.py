@@ -130,17 +130,17 @@ class TableReader:
             self._metadata_due = 0.0
             return
         self._error = None
-        gone = {topic for topic, _ in self._assigned} - {topic for topic, _ in partitions}
-        if WORD_COUNTS.name in gone:
+        lost_topics = {topic for topic, _ in self._assigned} - {topic for topic, _ in partitions}
+        if WORD_COUNTS.name in lost_topics:
             self._words.clear()
-        if WORDS_JOINED.name in gone:
+        if WORDS_JOINED.name in lost_topics:
             self._joined.clear()
-        removed, added = self._assigned - partitions, partitions - self._assigned
-        if removed:
-            self._consumer.incremental_unassign([TopicPartition(*key) for key in sorted(removed)])
-        if added:
-            self._consumer.incremental_assign([TopicPartition(*key, OFFSET_BEGINNING) for key in sorted(added)])
-            log.info("reading tables", partitions=[f"{topic}[{number}]" for topic, number in sorted(added)])
+        old, new = self._assigned - partitions, partitions - self._assigned
+        if old:
+            self._consumer.incremental_unassign([TopicPartition(*key) for key in sorted(old)])
+        if new:
+            self._consumer.incremental_assign([TopicPartition(*key, OFFSET_BEGINNING) for key in sorted(new)])
+            log.info("reading tables", partitions=[f"{topic}[{number}]" for topic, number in sorted(new)])
         self._assigned = partitions
 
     def _partitions(self) -> set[tuple[str, int]]:

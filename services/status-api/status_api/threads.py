@@ -32,7 +32,7 @@ PAUSE_SECONDS = 1.0
 
 
 class ReaderThreads:
-    """Keep a store up to date from `start` to `stop`. They make their own clients, which do not survive a fork."""
+    """Keeps a store up to date from `start` to `stop`. The threads make their own clients: none survives a fork."""
 
     def __init__(self, settings: StatusSettings, store: SnapshotStore, health: Health) -> None:
         self._settings = settings

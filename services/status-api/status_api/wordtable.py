@@ -121,12 +121,12 @@ def view(words: WordTable, joined: JoinedLog, error: str | None = None) -> Table
 def parse_count(value: bytes) -> int | None:
     """Parse a count in JSON, a number or an object with `count`; return None for anything else."""
     try:
-        parsed = json.loads(value)
+        content = json.loads(value)
     except (ValueError, RecursionError):  # a value nested a thousand times raises RecursionError
         return None
-    if isinstance(parsed, dict):
-        parsed = parsed.get("count")
-    return parsed if isinstance(parsed, int) and not isinstance(parsed, bool) and abs(parsed) <= MAX_COUNT else None
+    if isinstance(content, dict):
+        content = content.get("count")
+    return content if isinstance(content, int) and not isinstance(content, bool) and abs(content) <= MAX_COUNT else None
 
 
 def joined_text(value: bytes | None) -> str:
@@ -134,9 +134,9 @@ def joined_text(value: bytes | None) -> str:
     if value is None:
         return ""
     try:
-        parsed = json.loads(value)
-        parts = list(parsed.values()) if isinstance(parsed, dict) else parsed
-        text = f"({', '.join(str(part) for part in parts)})" if isinstance(parts, list) else str(parsed)
+        content = json.loads(value)
+        parts = list(content.values()) if isinstance(content, dict) else content
+        text = f"({', '.join(str(part) for part in parts)})" if isinstance(parts, list) else str(content)
     except (ValueError, RecursionError):
         return _text(value)
     # JSON can escape half of a surrogate pair, which cannot be encoded in a response.
