@@ -138,7 +138,7 @@ class AvroDecoder:
 
     def _fetch(self, schema_id: int) -> Any:  # noqa: ANN401 - fastavro's parsed schema
         if schema_id > LARGEST_SCHEMA_ID:
-            raise DecodeError(f"schema id {schema_id} is larger than a registry gives")
+            raise DecodeError(f"schema id {schema_id} is larger than any id of a registry")
         schema = self._from_registry(f"schema id {schema_id}", lambda: self._registry.get_schema(schema_id))
         kind = str(schema.schema_type or AVRO).upper()
         if kind != AVRO:

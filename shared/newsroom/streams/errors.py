@@ -58,13 +58,13 @@ def translated_errors(changelog: Changelog, folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (NewsroomError, *QUIX_ERRORS) as error:
+    except QUIX_ERRORS as error:
         raise _translate(error, changelog, folder) from error
 
 
 def _translate(error: BaseException, changelog: Changelog, folder: Path) -> BaseException:
     if isinstance(error, PartitionAssignmentError) and error.__cause__ is not None:
-        cause = error.__cause__
+        cause = error.__cause__  # the error of a rebalance callback
         known = isinstance(cause, (NewsroomError, Stopped, *QUIX_ERRORS))
         return _translate(cause, changelog, folder) if known else error
     if isinstance(error, (NewsroomError, Stopped)):

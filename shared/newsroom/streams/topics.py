@@ -153,8 +153,7 @@ class _Cluster:
         partitions = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
 
         def ask() -> bool:
-            commits = consumer.committed(partitions, timeout=ASK_SECONDS)
-            raise_errors(commits)
+            commits = raise_errors(consumer.committed(partitions, timeout=ASK_SECONDS))
             # Zero means that the group was reset to the beginning. A negative offset means no commit.
             return any(commit.offset > 0 for commit in commits)
 
