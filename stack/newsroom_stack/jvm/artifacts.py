@@ -14,7 +14,7 @@ import shutil
 import tarfile
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,10 +117,6 @@ def _fetch_all(cache: Path, missing: list[LockedDependency], progress: DownloadP
         progress.done(complete=complete)
 
 
-class _GivenUp(Exception):
-    """The user has interrupted the downloads."""
-
-
 class _Meter:
     """Counts the bytes of one attempt, and ends the attempt once the downloads are given up."""
 
@@ -131,7 +127,7 @@ class _Meter:
 
     def advance(self, count: int) -> None:
         if self._given_up.is_set():
-            raise _GivenUp
+            raise CancelledError
         self.count += count
         self._progress.advance(count)
 

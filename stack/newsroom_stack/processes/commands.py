@@ -75,7 +75,7 @@ class Commands:
     def scale(self, service: str, replicas: int) -> list[str]:
         """Run this number of replicas: stop the last ones that are too many, start those that are down or missing."""
         service_kind(service)
-        children = self._crew.replicas(service)
+        children = [child for child in self._crew.children if child.spec.service == service]
         if replicas < 0:
             raise StackError(f"{service} cannot run with {replicas} replicas")
         # The plan comes before any change: it refuses too many replicas as a whole.

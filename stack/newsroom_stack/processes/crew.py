@@ -78,10 +78,6 @@ class Crew:
         self.stop(children)
         self.children = [child for child in self.children if child not in children]
 
-    def replicas(self, service: str) -> list[Child]:
-        """The children that run a service."""
-        return [child for child in self.children if child.spec.service == service]
-
     def find(self, name: str, *, running: bool = False) -> list[Child]:
         """The children of an instance's or a service's name; with `running` only those that run.
 

@@ -72,7 +72,10 @@ class Supervisor:
             with self._lock():
                 self._clean_up_stale_run()
                 self._check_machine()
-                with reserved((*ports.brokers, *ports.controllers)), self._control() as control:
+                path = control_path(self.plan.layout.home)
+                with reserved((*ports.brokers, *ports.controllers)), contextlib.closing(ControlServer(path)) as control:
+                    self.run.control = str(control.path)
+                    self._watch_lifeline()
                     return self._run(control)
         except StackError as error:
             say(f"error: {error}")
@@ -90,13 +93,6 @@ class Supervisor:
         finally:
             self._stop_everything(failure)
         return 1 if failure else 0
-
-    @contextlib.contextmanager
-    def _control(self) -> Iterator[ControlServer]:
-        with contextlib.closing(ControlServer(control_path(self.plan.layout.home))) as control:
-            self.run.control = str(control.path)
-            self._watch_lifeline()
-            yield control
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
