@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 - the images run this script; it is not part of a package
-"""The containers' health check: exit code 0 when the service says that it is ready.
+"""The health check of the containers: exit code 0 when the service answers that it is ready.
 
-Standard library only and little of it, because it starts every few seconds in every container.
+It imports only a little of the standard library, because every container starts it every few seconds.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import socket
 import sys
 
 ADDRESS = ("127.0.0.1", 8000)
-"""Where every service of ours answers inside its container."""
+"""The address of each of our services inside its container."""
 
 SECONDS = 2.0
 REQUEST = b"GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
 
 def main() -> int:
-    """Ask /readyz; what it answers is shown by `docker inspect`."""
+    """Ask /readyz and print the answer, which `docker inspect` shows."""
     try:
         with socket.create_connection(ADDRESS, SECONDS) as connection:
             connection.sendall(REQUEST)
