@@ -11,7 +11,7 @@ from typing_extensions import override
 from status_api.model import UNKNOWN, sum_some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client.metrics_core import Metric
 
@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 PARTITION = ["topic", "partition"]
 GROUP_TOPIC = ["consumergroup", "topic"]
 GROUP_PARTITION = ["consumergroup", "topic", "partition"]
+
+PARTITION_METRICS: dict[str, tuple[str, Callable[[Partition], float | None]]] = {
+    "current_offset": ("End offset of a partition.", lambda partition: partition.end),
+    "oldest_offset": ("Oldest offset that a partition keeps.", lambda partition: partition.low),
+    "leader": ("Node id of a partition's leader.", lambda partition: partition.leader),
+    "leader_is_preferred": (
+        "1 if the preferred replica is the leader, 0 otherwise.",
+        lambda partition: partition.leader_is_preferred,
+    ),
+    "replicas": ("Number of replicas of a partition.", lambda partition: len(partition.replicas)),
+    "in_sync_replica": ("Number of in-sync replicas of a partition.", lambda partition: len(partition.in_sync)),
+    "under_replicated_partition": (
+        "1 if a replica of the partition is not in sync, 0 otherwise.",
+        lambda partition: partition.under_replicated,
+    ),
+}
+"""The metrics of a partition without their prefix: the help text, and the value."""
 
 
 class SnapshotMetrics(Collector):
@@ -73,36 +90,12 @@ def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _partitions(topics: tuple[TopicState, ...]) -> Iterator[Metric]:
-    texts = {
-        "current_offset": "End offset of a partition.",
-        "oldest_offset": "Oldest offset that a partition keeps.",
-        "leader": "Node id of a partition's leader.",
-        "leader_is_preferred": "1 if the preferred replica is the leader, 0 otherwise.",
-        "replicas": "Number of replicas of a partition.",
-        "in_sync_replica": "Number of in-sync replicas of a partition.",
-        "under_replicated_partition": "1 if a replica of the partition is not in sync, 0 otherwise.",
-    }
-    families = {
-        name: GaugeMetricFamily(f"kafka_topic_partition_{name}", text, labels=PARTITION) for name, text in texts.items()
-    }
-    for topic in topics:
-        for partition in topic.partitions:
-            for name, value in _partition_values(partition).items():
-                _add(families[name], [topic.name, str(partition.number)], value)
-    yield from families.values()
-
-
-def _partition_values(partition: Partition) -> dict[str, float | None]:
-    preferred = partition.replicas[0] if partition.replicas else None
-    return {
-        "current_offset": partition.end,
-        "oldest_offset": partition.low,
-        "leader": partition.leader,
-        "leader_is_preferred": partition.leader == preferred,
-        "replicas": len(partition.replicas),
-        "in_sync_replica": len(partition.in_sync),
-        "under_replicated_partition": partition.under_replicated,
-    }
+    for name, (text, value) in PARTITION_METRICS.items():
+        family = GaugeMetricFamily(f"kafka_topic_partition_{name}", text, labels=PARTITION)
+        for topic in topics:
+            for partition in topic.partitions:
+                _add(family, [topic.name, str(partition.number)], value(partition))
+        yield family
 
 
 def _groups(groups: tuple[Group, ...]) -> Iterator[Metric]:

@@ -46,6 +46,11 @@ class Partition:
     error: str | None = None
 
     @property
+    def leader_is_preferred(self) -> bool:
+        """Whether the leader is the preferred replica, which is the first one."""
+        return self.leader == next(iter(self.replicas), None)
+
+    @property
     def under_replicated(self) -> bool:
         """Whether a replica is not in sync."""
         return len(self.in_sync) < len(self.replicas)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -45,25 +44,24 @@ class SnapshotStore:
         self.stale_after_seconds = max(STALE_AFTER_INTERVALS * refresh_seconds, STALE_AT_LEAST_SECONDS)
         self._monotonic = monotonic
         self._wall = wall
-        self._lock = threading.Lock()
-        self._latest = LatestSnapshot()
-        self._taken = 0.0
+        self._newest = LatestSnapshot(), 0.0
+        """The newest snapshot, and when it was taken: one value, so that readers need no lock."""
 
     def succeeded(self, snapshot: Snapshot) -> None:
         """Keep a new snapshot."""
-        with self._lock:
-            self._latest = replace(self._latest, snapshot=snapshot, last_error=None, last_success=self._wall())
-            self._taken = self._monotonic()
+        latest, _ = self._newest
+        latest = replace(latest, snapshot=snapshot, last_error=None, last_success=self._wall())
+        self._newest = latest, self._monotonic()
 
     def failed(self, reason: str) -> None:
         """Record a failed attempt."""
-        with self._lock:
-            self._latest = replace(self._latest, last_error=reason, failures=self._latest.failures + 1)
+        latest, taken_at = self._newest
+        self._newest = replace(latest, last_error=reason, failures=latest.failures + 1), taken_at
 
     def read(self) -> LatestSnapshot:
         """Return the newest snapshot with its age."""
-        with self._lock:
-            if self._latest.snapshot is None:
-                return self._latest
-            age = self._monotonic() - self._taken
-            return replace(self._latest, age_seconds=age, stale=age > self.stale_after_seconds)
+        latest, taken_at = self._newest
+        if latest.snapshot is None:
+            return latest
+        age = self._monotonic() - taken_at
+        return replace(latest, age_seconds=age, stale=age > self.stale_after_seconds)

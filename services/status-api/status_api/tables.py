@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +32,14 @@ VIEW_SECONDS = 0.5
 
 def table_consumer(settings: KafkaSettings) -> Consumer:
     """Make the consumer for `TableReader`. The group is only a name: the consumer never joins or commits."""
-    overrides: dict[str, Any] = {
-        "isolation_level": "read_committed",
-        "enable_auto_offset_store": False,
+    config = settings.consumer_config(
+        "newsroom-status-tables",
+        "newsroom-status-tables",
+        isolation_level="read_committed",
+        enable_auto_offset_store=False,
         # Reading a topic that does not exist yet must not create it with the default number of partitions.
-        "allow_auto_create_topics": False,
-    }
-    config = settings.consumer_config("newsroom-status-tables", "newsroom-status-tables", **overrides)
+        allow_auto_create_topics=False,
+    )
     return Consumer(config | {"log_level": 2})
 
 
@@ -58,12 +58,10 @@ class TableReader:
         self._failure: str | None = None
         self._unread: str | None = None
         self._tables = NO_TABLES
-        self._lock = threading.Lock()
 
     def tables(self) -> Tables:
         """Return the newest view."""
-        with self._lock:
-            return self._tables
+        return self._tables
 
     def turn(self) -> None:
         """Look for partitions if due, apply a batch of records, and publish a view if due."""
@@ -93,9 +91,7 @@ class TableReader:
 
     def _publish(self) -> None:
         self._changed = False
-        tables = view(self._words, self._joined, one_line(self._failure, self._error, self._unread))
-        with self._lock:
-            self._tables = tables
+        self._tables = view(self._words, self._joined, one_line(self._failure, self._error, self._unread))
 
     def _take(self, message: Any) -> None:  # noqa: ANN401 - confluent-kafka is untyped
         self._changed = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
@@ -12,6 +11,7 @@ from newsroom.admin.quorum import QuorumReader
 from newsroom.errors import NewsroomError
 from newsroom.kafka_errors import reason_of
 from newsroom.logs import get_logger
+from newsroom.waiting import Deadline
 from status_api.collector import Collector, admin_client
 from status_api.groups import GroupsReader
 from status_api.tables import TableReader, table_consumer
@@ -64,9 +64,9 @@ class ReaderThreads:
     def stop(self) -> None:
         """Ask both threads to end and wait for them, at most `STOP_SECONDS`."""
         self._stop.set()
-        end = time.monotonic() + STOP_SECONDS
+        deadline = Deadline(STOP_SECONDS)
         for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
+            thread.join(deadline.left())
         self._quorum.close()
         self._groups.close()
         self._threads = []
@@ -74,9 +74,9 @@ class ReaderThreads:
     def _snapshots(self, collector: Collector) -> None:
         while not self._stop.is_set():
             self._health.tick()
-            started = time.monotonic()
+            interval = Deadline(self._settings.refresh)
             self._snapshot(collector)
-            self._stop.wait(max(0.0, self._settings.refresh - (time.monotonic() - started)))
+            self._stop.wait(interval.left())
 
     def _snapshot(self, collector: Collector) -> None:
         before = self._store.read()

@@ -102,7 +102,7 @@ class JoinedLog:
         """Return the last records by timestamp, newest first."""
         # Sorting is stable: of records with the same timestamp, the later arrival stays first.
         arrivals = list(reversed(self._last))
-        return tuple(sorted(arrivals, key=lambda joined: -(joined.timestamp_ms or 0)))
+        return tuple(sorted(arrivals, key=lambda record: -(record.timestamp_ms or 0)))
 
 
 def view(words: WordTable, joined: JoinedLog, error: str | None = None) -> Tables:
