@@ -1,12 +1,10 @@
 """One compose project for all end-to-end tests, built and started from nothing; its logs are kept on failure."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -15,9 +13,6 @@ from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.settings import StackSettings
 from support.pipeline import free_offset
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
 
 BUILD_SECONDS = 1200.0
 """Five images from nothing, with every dependency downloaded."""

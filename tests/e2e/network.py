@@ -1,17 +1,17 @@
 """The stack as containers, seen from inside its network: by the tester's container, and by docker."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
 import threading
 import uuid
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, Any, Self
+from types import TracebackType
+from typing import Any, Self
 
 from typing_extensions import override
 
@@ -19,14 +19,9 @@ from newsroom_stack.containers.stack import ContainerStack
 from newsroom_stack.interface import State
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.pipeline.observe import Record
+from newsroom_stack.settings import StackSettings
 from support.pipeline import COMMAND_SECONDS, Answer, Finished, Observing, Pipeline, run
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from types import TracebackType
-
-    from newsroom_stack.settings import StackSettings
 
 ANSWER_SECONDS = 120.0
 """The longest call of the agent: a load's last acknowledgements, with a broker away."""

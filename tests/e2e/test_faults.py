@@ -1,18 +1,13 @@
 """Kill, pause and restart each member under load: what was acknowledged is consumed, and counted exactly once."""
 
-from __future__ import annotations
-
 import re
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.network import ContainerPipeline
 from support.pipeline import HTTP_OK
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -1,16 +1,11 @@
 """Replicas come and go under load: who owns what, nothing lost, nothing counted twice."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.network import ContainerPipeline
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -1,21 +1,16 @@
 """The containers themselves: started in one try, healthy, within their limits, closed to the outside."""
 
-from __future__ import annotations
-
 import json
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.network import ContainerPipeline
 from newsroom_stack.catalogue import SERVICES
 from newsroom_stack.containers.stack import name_of
 from newsroom_stack.layout import REPOSITORY
 from support.pipeline import HTTP_OK
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(1500)
 

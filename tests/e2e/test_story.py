@@ -1,18 +1,13 @@
 """The whole pipeline through the compose network: the demo, the lab's rounds, evolution, the connector."""
 
-from __future__ import annotations
-
 import re
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.network import ContainerPipeline
 from support.scenarios import Scenarios
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(600)
 

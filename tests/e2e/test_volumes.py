@@ -1,18 +1,12 @@
 """What stays when the containers go, and what does not."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 
+from e2e.network import ContainerPipeline
 from newsroom_stack.errors import StackError
 from newsroom_stack.pipeline.story import sink_lines
 from support.pipeline import KEYS
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from e2e.network import ContainerPipeline
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -1,8 +1,7 @@
 """One stack for all integration tests, of its own home and ports, started once."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +10,6 @@ from newsroom_stack.jvm.progress import LineProgress
 from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import StackSettings
 from support.pipeline import ProcessPipeline, free_offset
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session")

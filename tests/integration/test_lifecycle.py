@@ -1,7 +1,5 @@
 """Start, stop, crash and start again: stacks of their own, driven as a user drives them."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -10,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psutil
 import pytest
@@ -22,10 +21,6 @@ from newsroom_stack.ports import LOOPBACK, port_is_free
 from newsroom_stack.settings import StackSettings
 from support.pipeline import ANSI, ProcessPipeline, every_port, free_offset
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -1,16 +1,10 @@
 """What the demo and the tests take for "everything is processed", on topics with and without transactions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from support.pipeline import ProcessPipeline
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from support.pipeline import ProcessPipeline
 
 pytestmark = pytest.mark.timeout(240)
 

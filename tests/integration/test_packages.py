@@ -1,22 +1,17 @@
 """Each service installs alone, into an empty environment, and runs there outside the clone."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from newsroom_stack.layout import REPOSITORY
+from support.pipeline import ProcessPipeline
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from support.pipeline import ProcessPipeline
 
 UV = Path(sys.executable).parent / "uv"
 LOCKS = REPOSITORY / "requirements"

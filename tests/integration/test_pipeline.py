@@ -1,7 +1,5 @@
 """The pipeline on a real cluster: every record through Kafka, HTTP and logs."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -10,18 +8,15 @@ import signal
 import subprocess
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from newsroom.topics import ALL_TOPICS, MAX_RECORD_BYTES
+from support.pipeline import ProcessPipeline
 from support.scenarios import Scenarios
 from support.tools import need
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from support.pipeline import ProcessPipeline
 
 pytestmark = pytest.mark.timeout(240)
 

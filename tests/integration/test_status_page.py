@@ -1,20 +1,13 @@
 """The status page in a real browser, and its controller against Kafka's own tool."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from support.browser import open_browser
+from support.browser import Browser, open_browser
+from support.pipeline import ProcessPipeline
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from support.browser import Browser
-    from support.pipeline import ProcessPipeline
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -1,20 +1,15 @@
 """A real browser: Debian's Chromium, headless, driven by Selenium without any download."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from support.tools import need
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 PAGE_SECONDS = 30
 LOCAL_SCHEMES = frozenset({"about", "blob", "chrome", "chrome-untrusted", "data", "devtools"})

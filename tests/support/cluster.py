@@ -1,16 +1,11 @@
 """librdkafka's mock cluster: brokers in this process, which answer as Kafka does and need no JVM."""
 
-from __future__ import annotations
-
 import ctypes
 import uuid
+from collections.abc import Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition, cimpl
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PARTITIONS = 4
 """Of every topic; a topic is there as soon as a client asks for it."""

@@ -1,7 +1,5 @@
 """Answers as the admin clients give them: futures that are done already."""
 
-from __future__ import annotations
-
 from concurrent.futures import Future
 from typing import Any
 

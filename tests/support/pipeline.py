@@ -1,7 +1,5 @@
 """The verbs of the integration and end-to-end tests, through public doors only: run, wait, write, read."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -9,10 +7,11 @@ import subprocess
 import sys
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import httpx
 from confluent_kafka import Producer
@@ -21,18 +20,13 @@ from typing_extensions import override
 
 from newsroom.topics import MAX_RECORD_BYTES
 from newsroom_stack.catalogue import SERVICES
+from newsroom_stack.interface import Stack
 from newsroom_stack.layout import REPOSITORY, Layout
-from newsroom_stack.pipeline.observe import Observer
+from newsroom_stack.pipeline.observe import Observer, Record
 from newsroom_stack.ports import Ports, port_is_free
 from newsroom_stack.processes.stack import ProcessStack
+from newsroom_stack.settings import StackSettings
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from newsroom_stack.interface import Stack
-    from newsroom_stack.pipeline.observe import Record
-    from newsroom_stack.settings import StackSettings
 
 HTTP_OK = 200
 COMMAND_SECONDS = 60.0

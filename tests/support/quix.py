@@ -1,8 +1,8 @@
 """A topology run without a broker: Quix's own executors, with state on disk and a producer that keeps its records."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from confluent_kafka.serialization import MessageField
 from prometheus_client import REGISTRY
@@ -11,10 +11,6 @@ from quixstreams.context import set_message_context
 from quixstreams.models import MessageContext, Topic, TopicConfig
 from quixstreams.models.serializers import SerializationContext
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 
 class FakeProducer:

@@ -1,15 +1,10 @@
 """What holds for the stack as processes and as containers alike: a test file of each inherits these tests."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from newsroom_stack.pipeline.story import sink_lines
+from support.pipeline import Pipeline
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from support.pipeline import Pipeline
 
 
 class Scenarios:

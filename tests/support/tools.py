@@ -1,7 +1,5 @@
 """Programs that a few tests look with and no lock brings: the machine has them, or the test says what to install."""
 
-from __future__ import annotations
-
 import os
 import shutil
 

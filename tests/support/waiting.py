@@ -1,14 +1,10 @@
 """The one wait of the tests: as the services wait, with a failure that says what was awaited."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from newsroom.errors import NotYet
 from newsroom.waiting import Deadline, Wait, do_nothing
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 T = TypeVar("T")
 

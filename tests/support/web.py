@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 NOBODY = "127.0.0.1:9"
 """An address where nothing listens."""

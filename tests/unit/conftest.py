@@ -1,20 +1,14 @@
 """A mock cluster for each test that wants one; what one test does to logging is not seen by the next."""
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from hypothesis import settings
 
 from support.cluster import MockCluster
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 # The same examples in every run: a failure is never by chance, and a slow machine is not one.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

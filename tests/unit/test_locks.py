@@ -1,17 +1,12 @@
 """What is tested is what ships: each image's lock holds versions of the development lock, hashes, and no address."""
 
-from __future__ import annotations
-
 import re
 import tomllib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from newsroom_stack.layout import REPOSITORY
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FOLDER = REPOSITORY / "requirements"
 LOCKS = sorted(FOLDER.glob("*.lock"))

@@ -1,7 +1,5 @@
 """What the errors of a commit mean for the member, and which offsets the next commit has."""
 
-from __future__ import annotations
-
 import threading
 from typing import cast
 

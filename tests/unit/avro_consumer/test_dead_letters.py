@@ -1,8 +1,6 @@
 """Dead letters: what arrives of them, and a failure that is a sentence when nobody takes them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError
@@ -12,10 +10,8 @@ from avro_consumer.records import LONGEST_ERROR, Record
 from newsroom.errors import DeliveryFailed, SettingsError
 from newsroom.topics import DEAD_LETTER_BYTES
 from newsroom.waiting import StopFlag
+from support.cluster import MockCluster
 from support.web import NOBODY
-
-if TYPE_CHECKING:
-    from support.cluster import MockCluster
 
 DEAD: dict[str, Any] = {"bootstrap.servers": NOBODY, "log_level": 0}
 LONG = 60.0

@@ -1,8 +1,7 @@
 """The loop over stand-ins of its source and its format: what a slow registry, a signal and poison do to a batch."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -14,9 +13,6 @@ from newsroom.errors import DecodeError, RegistryUnavailable
 from newsroom.health import Health
 from newsroom.schemas.registry import Patience
 from newsroom.waiting import StopFlag
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 
 class FakeSource:

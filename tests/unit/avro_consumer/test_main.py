@@ -1,13 +1,12 @@
 """The avro-consumer as a group member, on a mock cluster: commits, rebalances, poison, outages."""
 
-from __future__ import annotations
-
 import json
 import re
 import threading
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +21,6 @@ from newsroom.waiting import StopFlag
 from newsroom_stack.layout import REPOSITORY
 from support.cluster import PARTITIONS, MockCluster
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SCHEMA = REPOSITORY / "schemas" / "news.avsc"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -14,9 +15,6 @@ from avro_consumer.errors import MemberFenced
 from avro_consumer.member import MEMBERSHIP, TAKE_SECONDS, Member
 from newsroom.errors import SettingsError
 from newsroom.health import Health
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class FakeClient:

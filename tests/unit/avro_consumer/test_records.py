@@ -1,7 +1,5 @@
 """What the avro-consumer does to a record, its sink and its settings, without Kafka."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The join of one record at a time."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,16 +1,11 @@
 """The join's dataframes, run without a broker."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from join_service.topology import build
 from support.quix import Running, counter
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -1,24 +1,17 @@
 """Feeds from a server, and whatever else answers there."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import feedparser
 import httpx
 import pytest
 
 from news_producer.feeds import FeedReader, FeedSource
+from news_producer.items import Item
 from newsroom.waiting import StopFlag
 from support.waiting import wait_for
-from support.web import Web
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from news_producer.items import Item
-    from support.web import Request
-
+from support.web import Request, Web
 
 FEED = b"""<rss version="2.0"><channel><title>Wire</title>
 <item><guid>2</guid><title>New</title></item><item><guid>1</guid><title>Old</title></item></channel></rss>"""

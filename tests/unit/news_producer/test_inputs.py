@@ -1,21 +1,15 @@
 """Files and pipes of every format: items, their places, and what is wrong with a line."""
 
-from __future__ import annotations
-
 import csv
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from news_producer.errors import BadInput
 from news_producer.inputs import BadLines, read_file, read_lines
+from news_producer.items import Item
 from newsroom.errors import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from news_producer.items import Item
 
 
 def items_of(path: Path, kind: str = "avro", *, skip: bool = False) -> tuple[list[Item], BadLines]:

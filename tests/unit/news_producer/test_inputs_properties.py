@@ -1,24 +1,19 @@
 """Files of any content: what is well-formed arrives as it was written, and the rest is a clear error or is counted."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from news_producer.inputs import BadLines, read_file
-
-if TYPE_CHECKING:
-    from news_producer.items import Item
-    from news_producer.settings import InputFormat
+from news_producer.items import Item
+from news_producer.settings import InputFormat
 
 # A surrogate is not text, and a file of lines does not keep a lone carriage return.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=60)

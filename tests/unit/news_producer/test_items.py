@@ -1,7 +1,5 @@
 """Headlines, the lab's round, and the bytes that an item becomes."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 

@@ -1,12 +1,11 @@
 """The whole producer on a mock cluster: what arrives, how it ends, and its last line."""
 
-from __future__ import annotations
-
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,14 +16,8 @@ from newsroom.errors import RegistryUnavailable, SchemaRefused
 from newsroom.settings import load_settings
 from newsroom.waiting import StopFlag, Stopped
 from newsroom_stack.layout import REPOSITORY
-from support.web import NOBODY, Web
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from support.cluster import MockCluster
-    from support.web import Request
-
+from support.cluster import MockCluster
+from support.web import NOBODY, Request, Web
 
 SCHEMA = REPOSITORY / "schemas" / "news.avsc"
 REASON = "Incompatible schema: READER_FIELD_MISSING_DEFAULT_VALUE /fields/2"

@@ -1,7 +1,5 @@
 """The loop between sources and sender: order, limit, idleness and pace."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

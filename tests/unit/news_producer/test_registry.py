@@ -1,7 +1,5 @@
 """The schema's id, from a registry that has it or does not."""
 
-from __future__ import annotations
-
 import pytest
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 

@@ -1,7 +1,5 @@
 """The sender without brokers: failures, refusals and a full queue."""
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 

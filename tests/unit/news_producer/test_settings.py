@@ -1,7 +1,5 @@
 """What the options of news-producer become."""
 
-from __future__ import annotations
-
 import pytest
 
 from news_producer.settings import ProducerSettings

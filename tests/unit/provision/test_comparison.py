@@ -1,11 +1,10 @@
 """What provision finds wrong, in sentences."""
 
-from __future__ import annotations
-
 import uuid
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -24,9 +23,6 @@ from provision.settings import ProvisionSettings
 from provision.subjects import set_up, wait_for_registry
 from support.futures import done
 from support.web import NOBODY
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 SCHEMA = REPOSITORY / "schemas" / "news.avsc"
 

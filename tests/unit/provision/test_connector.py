@@ -1,10 +1,9 @@
 """How provision creates the connector: against a Connect that is a function."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -18,9 +17,6 @@ from provision.connector import ConnectWorker, connect_client, read_connector
 from provision.errors import ConnectorRefused, ConnectUnavailable
 from provision.main import serve
 from provision.settings import ProvisionSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SINK = REPOSITORY / "kafka-connect-configs" / "connect-file-sink.properties"
 NAME = "local-file-sink"

@@ -1,10 +1,8 @@
 """What `--help` says: the program first, its own options before connection and logs, each with its variable."""
 
-from __future__ import annotations
-
 import re
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import pytest
 
@@ -16,9 +14,6 @@ from newsroom.settings import ServiceSettings, load_settings, variable_of
 from provision.settings import ProvisionSettings
 from status_api.settings import StatusSettings
 from wordcount_stream.settings import WordcountSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 SERVICES: Iterable[type[ServiceSettings]] = [
     *(ProducerSettings, AvroConsumerSettings, WordcountSettings),

@@ -1,7 +1,5 @@
 """What Kafka's error codes mean, and the clause that an error becomes."""
 
-from __future__ import annotations
-
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 

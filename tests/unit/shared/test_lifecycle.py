@@ -1,7 +1,5 @@
 """How a service ends: exit codes, and the line that says why."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import json
@@ -9,17 +7,14 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
 
 from newsroom.errors import ClusterUnavailable, SettingsError
 from newsroom.lifecycle import UNFORESEEN, run_service
 from newsroom.settings import ServiceSettings
-from newsroom.waiting import Stopped
-
-if TYPE_CHECKING:
-    from newsroom.waiting import StopFlag
+from newsroom.waiting import StopFlag, Stopped
 
 
 @pytest.fixture(autouse=True)

@@ -1,19 +1,14 @@
 """What reaches a service's log, from its own lines and from librdkafka's."""
 
-from __future__ import annotations
-
 import json
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Producer
 
 from newsroom.logs import LIBRDKAFKA, configure_logging
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REFUSED = (
     "[thrd:b2:9092/2]: b2:9092/2: Connect to ipv4#10.0.0.2:9092 failed: Connection refused (after 0ms in state CONNECT)"

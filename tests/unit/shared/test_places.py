@@ -1,7 +1,5 @@
 """Where files lie, in a clone and where the package was installed as a wheel."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The one way to wait: what ends it, what it says, how it pauses."""
 
-from __future__ import annotations
-
 import pytest
 from typing_extensions import override
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -11,15 +12,11 @@ from confluent_kafka import KafkaError, KafkaException
 from newsroom.admin import quorum
 from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
+from newsroom.settings import KafkaSettings
 from newsroom_stack import probes
 from newsroom_stack.processes.plan import no_proxy_for_loopback
 from support.futures import done
 from support.web import Web
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from newsroom.settings import KafkaSettings
 
 ADDRESS = "localhost:29092"
 

@@ -1,7 +1,5 @@
 """What the combiner writes in a checkpoint, and that it never keeps what it wrote."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

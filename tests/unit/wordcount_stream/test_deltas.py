@@ -1,20 +1,14 @@
 """Splitting, hashing and encoding of deltas."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Producer
 
 from newsroom.errors import DecodeError
 from newsroom.settings import PARTITIONER
-from support.cluster import PARTITIONS
+from support.cluster import PARTITIONS, MockCluster
 from wordcount_stream.deltas import decode, encode, home_of, murmur2, split
-
-if TYPE_CHECKING:
-    from support.cluster import MockCluster
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Deltas of any words: nothing is lost, added or moved on the way through the internal topic."""
 
-from __future__ import annotations
-
 import contextlib
 from collections import Counter
 

@@ -1,10 +1,9 @@
 """The start of the word count: it needs a registry before it reads anything."""
 
-from __future__ import annotations
-
 import threading
 import uuid
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +11,6 @@ from newsroom.errors import RegistryUnavailable, SettingsError
 from newsroom.waiting import StopFlag, Stopped
 from wordcount_stream import main as service
 from wordcount_stream.settings import WordcountSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -1,12 +1,10 @@
 """The word count's dataframes, run without a broker."""
 
-from __future__ import annotations
-
 import uuid
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from confluent_kafka.schema_registry import Schema
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder
 from newsroom.schemas.registry import register, registry_client
@@ -15,11 +13,6 @@ from support.quix import Running, counter
 from wordcount_stream import deltas
 from wordcount_stream.topology import build
 from wordcount_stream.words import MAX_WORD_CHARACTERS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from confluent_kafka.schema_registry import SchemaRegistryClient
 
 NEWS_SCHEMA = {
     "type": "record",

@@ -1,7 +1,5 @@
 """What counts as a word."""
 
-from __future__ import annotations
-
 import pytest
 
 from wordcount_stream.words import MAX_WORD_CHARACTERS, without_overlong, words_of

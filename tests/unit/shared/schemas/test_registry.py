@@ -1,13 +1,12 @@
 """The edge to the registry, over a small server: answers that are none, silence, unknown ids, bad addresses."""
 
-from __future__ import annotations
-
 import json
 import math
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
+from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from newsroom.errors import DecodeError, RegistryUnavailable, SchemaRefused, SettingsError
 from newsroom.schemas.avro import AvroDecoder
@@ -20,11 +19,6 @@ from newsroom.schemas.registry import (
 from newsroom.settings import KafkaSettings
 from newsroom.waiting import StopFlag, Stopped
 from support.web import Web
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from confluent_kafka.schema_registry import SchemaRegistryClient
 
 HTML = b"<html><title>Welcome</title></html>"
 NO_REGISTRY = [

@@ -1,13 +1,13 @@
 """Quix as the stream services set it up: configuration, readiness, lost partitions, signals."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import certifi
 import pytest
@@ -17,18 +17,12 @@ from quixstreams import Application
 from newsroom.errors import RegistryUnavailable, ReplicaFenced
 from newsroom.health import Health
 from newsroom.logs import configure_logging
-from newsroom.slots import take_slot
+from newsroom.slots import Slot, take_slot
 from newsroom.streams.application import NEEDS, StreamApplication
 from newsroom.streams.consumer import PatientConsumer
 from newsroom.streams.decoding import Poison, ValueDeserializer, decode_text
 from newsroom.streams.settings import StreamSettings
 from newsroom.waiting import StopFlag
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from newsroom.slots import Slot
 
 PARTITIONS = [TopicPartition("word-deltas", 0), TopicPartition("changelog__g--word-deltas--default", 0)]
 

@@ -1,14 +1,9 @@
 """The folder of a state is that of its changelog and of no other."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from newsroom.slots import take_slot
 from newsroom.streams.changelog import Changelog, state_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_it_is_named_as_quix_names_it() -> None:

@@ -1,10 +1,8 @@
 """Asking again while coordinators and leaders move, with answers as a cluster gives them."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from contextlib import closing
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
@@ -13,11 +11,7 @@ from confluent_kafka.error import KafkaError
 from newsroom.streams import consumer as stream_consumer
 from newsroom.streams.consumer import PatientConsumer, patiently
 from newsroom.waiting import Deadline, StopFlag, Stopped
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from support.cluster import MockCluster
+from support.cluster import MockCluster
 
 
 def _answers(*codes: int) -> Callable[[], int]:

@@ -1,9 +1,7 @@
 """What Quix and librdkafka raise, as sentences."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import KafkaException
@@ -15,9 +13,6 @@ from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecov
 from newsroom.errors import ClusterUnavailable, DecodeError, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
 from newsroom.streams.changelog import Changelog
 from newsroom.streams.errors import translated_errors
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CHANGELOG = Changelog("g", ("word-deltas",))
 FOLDER = Path("/state/slot-0/id")

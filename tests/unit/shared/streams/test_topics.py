@@ -1,10 +1,10 @@
 """The changelog before a stream service starts, on a cluster of fakes."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaException, TopicPartition, Uuid
@@ -17,10 +17,6 @@ from newsroom.streams.settings import StreamSettings
 from newsroom.streams.topics import await_topics, prepare_changelog
 from newsroom.waiting import StopFlag, Stopped
 from support.futures import done
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SOURCES = {
     "word-deltas": SimpleNamespace(partitions={number: SimpleNamespace(replicas=[1, 2, 3]) for number in range(6)})

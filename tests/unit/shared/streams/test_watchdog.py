@@ -1,15 +1,13 @@
 """A process that hangs is ended; one that works or closes in time is left alone."""
 
-from __future__ import annotations
-
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,9 +17,6 @@ from newsroom.streams import watchdog as module
 from newsroom.streams.watchdog import Watchdog
 from newsroom_stack.processes.crew import STOP_SECONDS
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 SECONDS = 10.0
 

@@ -1,28 +1,26 @@
 """The findings of the doctor on machines that lack something."""
 
-from __future__ import annotations
-
+import os
 import shutil
 import subprocess
-from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import psutil
 import pytest
 from typer.testing import CliRunner
 
+from newsroom import __version__
 from newsroom_stack.cli import app as cli
 from newsroom_stack.cli import doctor
 from newsroom_stack.cli.doctor import Finding, Verdict, examine
 from newsroom_stack.cli.render import console
+from newsroom_stack.interface import Stack
+from newsroom_stack.layout import Layout
 from newsroom_stack.ports import SECOND_OFFSET, Ports
+from newsroom_stack.processes.runfile import Run, mark_of, write_run
 from newsroom_stack.settings import StackSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from newsroom_stack.interface import Stack
 
 ENGINE = ["docker", "version", "--format", "{{.Server.Version}}"]
 COMPOSE = ["docker", "compose", "version", "--short"]
@@ -88,6 +86,17 @@ def test_a_port_in_use_is_named_with_a_remedy(machine: Answers, tmp_path: Path, 
     assert finding.remedy == f"stop it, or set NEWSROOM_PORT_OFFSET={SECOND_OFFSET}"
 
 
+def test_a_port_of_a_worker_is_held_by_this_stack(
+    machine: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, own = Layout(tmp_path), os.getpid()
+    layout.make()
+    write_run(layout.run_file, Run(0, "", processes=[{"pid": own, "mark": mark_of(own)}]))
+    machine["taken"] = {8000}
+    monkeypatch.setattr(doctor, "_owner", lambda _: SimpleNamespace(pid=0, ppid=lambda: own))
+    assert findings_on(tmp_path)["ports"].detail == "held by this stack (offset 0)"
+
+
 @pytest.mark.parametrize(
     ("answer", "detail"),
     [
@@ -130,4 +139,4 @@ def test_the_version_needs_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     monkeypatch.setattr(console, "print", lines.append)
     assert CliRunner().invoke(cli.app, ["--version"]).exit_code == 0
-    assert lines == [f"newsroom {version('newsroom-stack')}"]
+    assert lines == [f"newsroom {__version__}"]

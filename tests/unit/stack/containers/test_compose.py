@@ -1,10 +1,9 @@
 """The compose file says what the stack as processes says: brokers, ports, services."""
 
-from __future__ import annotations
-
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,9 +16,6 @@ from newsroom_stack.jvm.launch import CLUSTER_ID, HEAP, Node, node_properties
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.ports import Ports
 from newsroom_stack.settings import StackSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")

@@ -1,12 +1,11 @@
 """Containers as the stack's instances, with an engine that only answers lists."""
 
-from __future__ import annotations
-
 import gc
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from docker.errors import NotFound
@@ -16,9 +15,6 @@ from newsroom_stack.containers.stack import ContainerOwner, ContainerStack
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
 from newsroom_stack.settings import StackSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MIB = 1024**2
 

@@ -1,7 +1,5 @@
 """Broken downloads and damaged caches, with a Maven repository on the loopback."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os
@@ -9,10 +7,11 @@ import signal
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from jgo.maven import MavenContext
@@ -23,13 +22,7 @@ from newsroom_stack.jvm import artifacts
 from newsroom_stack.jvm.artifacts import ensure_artifacts
 from newsroom_stack.jvm.progress import DownloadProgress
 from support.waiting import wait_for
-from support.web import Web
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from support.web import Request
+from support.web import Request, Web
 
 JAR = b"a jar, as far as a checksum can tell" * 1000
 ONE = "/org/example/one/1.0/one-1.0.jar"

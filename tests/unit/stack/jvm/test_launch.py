@@ -1,7 +1,5 @@
 """Command lines, configurations and environments of the JVM members."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,9 +1,8 @@
 """What the demo and the tests take for the end of a topic, from answers as librdkafka gives them."""
 
-from __future__ import annotations
-
+from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_INVALID
@@ -12,9 +11,6 @@ from newsroom_stack.errors import StackError
 from newsroom_stack.pipeline import observe
 from newsroom_stack.pipeline.observe import Observer
 from support.futures import done
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 
 class FakeAdmin:

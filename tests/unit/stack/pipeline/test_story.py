@@ -1,11 +1,10 @@
 """The demo's story on a pipeline that does not do its part: the stage is named, and what was seen instead."""
 
-from __future__ import annotations
-
 import re
 import subprocess
+from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -15,15 +14,11 @@ from newsroom_stack.cli import app as cli
 from newsroom_stack.cli import display as display_module
 from newsroom_stack.cli.display import Display
 from newsroom_stack.errors import StackError
+from newsroom_stack.interface import Stack
 from newsroom_stack.pipeline import story as demo
 from newsroom_stack.pipeline.story import StageFailed, Story
 from newsroom_stack.ports import Ports
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from newsroom_stack.interface import Stack
 
 WORDS = [f"value{number}" for number in range(21)]
 

@@ -1,15 +1,15 @@
 """The supervisor's children, as small real processes: readiness, deaths, commands, stop."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import psutil
 import pytest
@@ -22,16 +22,12 @@ from newsroom_stack.jvm.launch import Launch
 from newsroom_stack.layout import Layout
 from newsroom_stack.probes import Probe
 from newsroom_stack.processes import crew as crew_module
+from newsroom_stack.processes.child import Child
 from newsroom_stack.processes.commands import Commands
 from newsroom_stack.processes.control import Request
 from newsroom_stack.processes.crew import Crew
 from newsroom_stack.processes.plan import Plan, ProcessSpec
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from newsroom_stack.processes.child import Child
 
 SLEEPS = "print('started', flush=True); import time; time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEPS
@@ -143,7 +139,7 @@ def test_a_member_that_is_never_ready_is_named_with_what_was_seen(ship: Ship) ->
 
 def test_a_stop_ends_the_wait(ship: Ship) -> None:
     child = ship.crew.add(ship.spec("a-1", "import time; time.sleep(60)"))
-    ship.stopping.set()
+    threading.Timer(0.1, ship.stopping.set).start()
     with pytest.raises(Stopped):
         ship.crew.wait_ready([child])
 

@@ -1,17 +1,12 @@
 """Logs that grow, are cut and get company while somebody follows them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from newsroom_stack.processes import logfiles
 from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import StackSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,7 @@
 """The stack of processes as its state file describes it."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +9,6 @@ from newsroom_stack.errors import StackError
 from newsroom_stack.processes.runfile import Run, mark_of, write_run
 from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import StackSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

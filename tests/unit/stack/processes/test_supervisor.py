@@ -1,20 +1,20 @@
 """What the supervisor checks before it starts anything, and how commands reach it."""
 
-from __future__ import annotations
-
 import fcntl
 import socket
 import subprocess
 import sys
 import threading
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import psutil
 import pytest
 
 from newsroom_stack.errors import StackError
+from newsroom_stack.jvm.artifacts import Artifacts
 from newsroom_stack.ports import LOOPBACK, SECOND_OFFSET, port_is_free, reserved
 from newsroom_stack.processes import supervisor as module
 from newsroom_stack.processes.control import ControlServer, ask
@@ -22,11 +22,6 @@ from newsroom_stack.processes.plan import Plan
 from newsroom_stack.processes.runfile import Run, mark_of, write_run
 from newsroom_stack.processes.supervisor import Supervisor, control_path
 from newsroom_stack.settings import StackSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from newsroom_stack.jvm.artifacts import Artifacts
 
 OFFSET = 15000
 
