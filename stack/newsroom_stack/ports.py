@@ -50,7 +50,7 @@ class Ports:
         return self.offset + first + replica - 1
 
     def at_start(self) -> dict[str, int]:
-        """The ports that a stack of processes takes at its start, by the name of who takes them."""
+        """The ports that the stack as processes takes at its start, by the name of the process."""
         ports = {f"kafka-{node}": port for node, port in enumerate(self.brokers, 1)}
         ports |= {f"kafka-{node} (controller)": port for node, port in enumerate(self.controllers, 1)}
         ports |= {"registry": self.registry, "registry (health)": self.registry_health, "connect": self.connect}

@@ -218,7 +218,7 @@ def tell_story(stack: Stack, display: Display, started: float, seconds: float | 
             return False
         display.announce(figures.line())
         deadline = deadline_after(seconds)
-        # Not `wait_until`: the end of the time is no error here, and the end of the stack is.
+        # Not `wait_until`: the end of the time is a success here, and the end of the stack an error.
         while not deadline.passed():
             if not stack.running():
                 raise StackError("the stack ended during the demo: 'newsroom logs supervisor' says why")

@@ -279,12 +279,12 @@ def _engine_errors(name: str) -> Iterator[None]:
         raise StackError(f"{name}: the Docker engine does not answer: {error}") from error
 
 
-def _wait(container: Container, done: Callable[[], bool], what: str) -> None:
+def _wait(container: Container, is_done: Callable[[], bool], what: str) -> None:
     name = name_of(container)
 
     def attempt() -> None:
         container.reload()
-        need(None if done() else f"it is {container.status}, {_health(container) or 'no health check'}")
+        need(None if is_done() else f"it is {container.status}, {_health(container) or 'no health check'}")
 
     wait_until(
         attempt,

@@ -1,4 +1,4 @@
-"""Command lines, heaps and configurations of the JVM members. This module starts nothing itself."""
+"""Command lines, heaps and configurations of the JVM processes. This module starts nothing itself."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ class Crew:
             child.state = State.EXITED
 
     def _stops_in_time(self, child: Child, deadline: Deadline, stopping: Sequence[Child]) -> bool:
-        # Not `wait_until`: it would end late by its pause.
+        # Not `wait_until`: the child's end ends the pause.
         while not child.wait(POLL_SECONDS):
             if self._only_waits_for_a_successor(child, stopping):
                 return True

@@ -95,17 +95,17 @@ class ProcessStack(Stack):
         def attempt() -> None:
             nonlocal message
             ended = supervisor.poll() is not None
+            run = read_run(self.layout.run_file)
+            if run is None or run.supervisor_pid != supervisor.pid:
+                run = Run(supervisor.pid, "")  # the supervisor has not written the file yet
             for line in tail.lines():
                 show(line)
                 message = line.removeprefix("error: ") if line.startswith("error: ") else message
-            run = read_run(self.layout.run_file)
-            if run is None or run.supervisor_pid != supervisor.pid:
-                run = Run(supervisor.pid, "")  # it has not written the file yet
             if run.phase == "ready":
                 return
             if ended:
                 raise StackError(run.message if run.phase == "failed" else message)
-            need("the supervisor still starts it")
+            need("it is not ready")
 
         late = StackError(f"the stack was not ready within {START_SECONDS:.0f} s; see {self.layout.logs}")
         with logfiles.Tail(self.layout.log(SUPERVISOR)) as tail:

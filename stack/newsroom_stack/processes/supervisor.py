@@ -133,11 +133,11 @@ class Supervisor:
         brokers = [self.crew.add(self.plan.broker(node)) for node in range(1, BROKERS + 1)]
         registry = self.crew.add(self.plan.registry())
         self.crew.wait_ready(brokers, tell=self._waiting_for)
-        # Connect needs the topic that the provision job creates.
         self.crew.wait_ready([registry], tell=self._waiting_for)
         self._phase("starting", "creating and checking topics and subjects")
         for line in self._run_job(self.plan.provision(), PROVISION_SECONDS).splitlines():
             say(f"provision: {line}")
+        # Connect and the services need the topics that the provision job creates.
         clients = [self.crew.add(self.plan.connect())]
         clients += [self.crew.add(self.plan.service(kind.name, 1)) for kind in SERVICES]
         self.crew.wait_ready(clients, tell=self._waiting_for)
@@ -246,7 +246,7 @@ def main() -> None:
     """Entry point of the supervisor's process."""
     parser = argparse.ArgumentParser(prog="newsroom_stack.processes.supervisor")
     parser.add_argument("--detached", action="store_true", help="outlive the command line")
-    parser.add_argument("--for-seconds", type=float, help="stop so long after everything is ready")
+    parser.add_argument("--for-seconds", type=float, help="stop this long after everything is ready")
     options = parser.parse_args()
     try:
         settings = load_stack_settings()
