@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from unit.status_api.fakes import Site, a_snapshot

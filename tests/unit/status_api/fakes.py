@@ -1,8 +1,7 @@
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+
+from flask.testing import FlaskClient
 
 from newsroom.health import Health
 from status_api.app import create_app
@@ -21,9 +20,6 @@ from status_api.model import (
 )
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
-
-if TYPE_CHECKING:
-    from flask.testing import FlaskClient
 
 
 @dataclass

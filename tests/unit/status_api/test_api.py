@@ -1,16 +1,10 @@
-from __future__ import annotations
-
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from unit.status_api.fakes import a_snapshot
-
-if TYPE_CHECKING:
-    from unit.status_api.fakes import Site
+from unit.status_api.fakes import Site, a_snapshot
 
 PATHS = ["cluster", "brokers", "topics", "topics/news", "groups", "groups/avro-consumer", "pipeline"]
 

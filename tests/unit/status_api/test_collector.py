@@ -1,10 +1,10 @@
 """The collector with librdkafka's mock cluster, which has no groups, and with a fake AdminClient, which has."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException
@@ -13,16 +13,11 @@ from confluent_kafka.admin import AdminClient
 from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
 from status_api.collector import Collector
+from status_api.groups import GroupsByBroker
 from status_api.model import NO_TABLES, Group, GroupMember
 from support.cluster import MockCluster
 from support.futures import done
 from unit.status_api.fakes import commits
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from concurrent.futures import Future
-
-    from status_api.groups import GroupsByBroker
 
 QUIET = {"log_level": 0}
 

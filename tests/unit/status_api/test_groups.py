@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from kafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, NotCoordinatorError
@@ -15,9 +16,6 @@ from newsroom.settings import KafkaSettings
 from status_api.groups import ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, GroupsReader
 from status_api.model import Group, GroupMember
 from unit.status_api.fakes import commits
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 SETTINGS = KafkaSettings(bootstrap_servers="b1:9092")
 GONE = NotCoordinatorError.errno

@@ -1,7 +1,5 @@
 """The whole process, without a cluster."""
 
-from __future__ import annotations
-
 import re
 import signal
 import socket

@@ -1,21 +1,17 @@
 """The reader of both tables against librdkafka's mock cluster."""
 
-from __future__ import annotations
-
 from contextlib import closing
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import pytest
+from confluent_kafka import Consumer
 
 from newsroom.settings import KafkaSettings
 from status_api import tables, wordtable
 from status_api.tables import TableReader, table_consumer
+from support.cluster import MockCluster
 from support.waiting import wait_for
-
-if TYPE_CHECKING:
-    import pytest
-    from confluent_kafka import Consumer
-
-    from support.cluster import MockCluster
 
 
 def test_tables_are_read_from_the_beginning_and_followed(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,7 @@
 """The threads continue, whatever one of their turns raises."""
 
-from __future__ import annotations
-
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -12,15 +10,11 @@ from typing_extensions import override
 from newsroom.health import Health
 from newsroom.logs import configure_logging
 from status_api import threads
+from status_api.model import Snapshot
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
 from status_api.threads import ReaderThreads
 from unit.status_api.fakes import a_snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from status_api.model import Snapshot
 
 ERRORS = [RecursionError("too deep"), KeyError("unexpected"), KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))]
 SECONDS = 20.0

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from status_api.wordtable import LAST_JOINED, MAX_TEXT, JoinedLog, WordTable, joined_text, parse_count, view
