@@ -7,11 +7,13 @@ means two things; with the prefix a shared setting is set for that service alone
 
 from __future__ import annotations
 
+import re
 import ssl
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -27,7 +29,7 @@ from typing_extensions import override
 from newsroom.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 PARTITIONER = "murmur2_random"
 """Java's and Quix's key hash. librdkafka's own default (CRC32) puts most keys on other partitions, and a join
@@ -49,6 +51,9 @@ STACK_VARIABLES = frozenset(
     )
 )
 """Variables of the stack, the compose file and the Connect worker: services neither read them nor warn about them."""
+
+ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s,;:/@\[\]]+):[0-9]{1,5}")
+"""host:port of a broker, with an IPv6 address in brackets. A scheme is for listeners, not for clients."""
 
 SettingsT = TypeVar("SettingsT", bound="ServiceSettings")
 
@@ -72,36 +77,82 @@ class KafkaSettings(BaseSettings):
     )
     sasl_username: str | None = Field(default=None, description="SASL user")
     sasl_password: SecretStr | None = Field(default=None, description="SASL password")
-    ssl_ca_location: Path | None = Field(default=None, description="CA certificates to trust (PEM file)")
+    ssl_ca_location: Path | None = Field(
+        default=None, description="CA certificates to trust, for brokers and for a registry with https (PEM file)"
+    )
+    ssl_certificate_location: Path | None = Field(
+        default=None, description="certificate of this client, for brokers and a registry that require one (PEM file)"
+    )
+    ssl_key_location: Path | None = Field(default=None, description="private key of this client's certificate (PEM)")
+    ssl_key_password: SecretStr | None = Field(default=None, description="password of that key, if it is encrypted")
     registry_url: str = Field(
         default="http://localhost:8081/apis/ccompat/v7",
         description="schema registry with Confluent's API; mock://NAME is an in-memory one",
     )
     registry_user: str | None = Field(default=None, description="basic authentication of the registry")
     registry_password: SecretStr | None = Field(default=None, description="its password")
+    registry_ca_location: Path | None = Field(
+        default=None, description="CA certificates of the registry, if they are not those of --ssl-ca-location"
+    )
 
-    @field_validator("ssl_ca_location")
+    @field_validator("security_protocol", "sasl_mechanism", mode="before")
     @classmethod
-    def _certificates_can_be_read(cls, location: Path | None, others: ValidationInfo) -> Path | None:
-        # librdkafka refuses such a file too, with an error that names neither the file nor the reason.
-        if location is not None and others.data.get("security_protocol") in {"SSL", "SASL_SSL"}:
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=location)
-            except ssl.SSLError as error:
-                raise ValueError("no CA certificates in PEM format") from error
-            except OSError as error:
-                raise ValueError(f"cannot be read ({error.strerror})") from error
-        return location
+    def _in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        """Refuse what librdkafka would only log as a name that cannot be resolved."""
+        addresses = [address.strip() for address in value.split(",")]
+        for address in addresses:
+            if not ADDRESS.fullmatch(address):
+                raise ValueError(f"{address!r} is not host:port; write host:port,host:port")
+        return ",".join(addresses)
 
     @model_validator(mode="after")
-    def _sasl_is_complete(self) -> Self:
-        given = (self.sasl_mechanism, self.sasl_username, self.sasl_password)
-        if self.security_protocol.startswith("SASL") and None in given:
-            message = (
-                f"security protocol {self.security_protocol} needs sasl_mechanism, sasl_username and sasl_password"
-            )
-            raise ValueError(message)
+    def _connection_agrees(self) -> Self:
+        """Refuse settings that contradict each other, before a client waits for a broker because of them."""
+        self._login_is_complete()
+        tls = self.security_protocol.endswith("SSL") or self.registry_url.startswith("https://")
+        for name in ("ssl_ca_location", "ssl_certificate_location"):
+            if getattr(self, name) is not None and not tls:
+                raise ValueError(
+                    f"{_option(name)} is set, but neither security protocol {self.security_protocol} nor the registry "
+                    f"uses TLS: set --security-protocol to SSL or SASL_SSL, or unset {_option(name)}"
+                )
+        for one, other in (("ssl_certificate_location", "ssl_key_location"), ("registry_user", "registry_password")):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise ValueError(f"{_option(one)} and {_option(other)} belong together: set both or none")
+        self._certificates_can_be_read()
         return self
+
+    def _login_is_complete(self) -> None:
+        names = ("sasl_mechanism", "sasl_username", "sasl_password")
+        given = [_option(name) for name in names if getattr(self, name) is not None]
+        if self.security_protocol.startswith("SASL") and len(given) < len(names):
+            raise ValueError(f"security protocol {self.security_protocol} needs {', '.join(map(_option, names))}")
+        if given and not self.security_protocol.startswith("SASL"):
+            raise ValueError(
+                f"{given[0]} is set, but security protocol {self.security_protocol} has no login: set "
+                f"--security-protocol to SASL_SSL or SASL_PLAINTEXT, or unset {given[0]}"
+            )
+
+    def _certificates_can_be_read(self) -> None:
+        # librdkafka refuses such files too, with an error that names neither the file nor the reason.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for name in ("ssl_ca_location", "registry_ca_location"):
+            if (location := getattr(self, name)) is not None:
+                with _readable(name, location, "no CA certificates in PEM format"):
+                    context.load_verify_locations(cafile=location)
+        if self.ssl_certificate_location is not None and self.ssl_key_location is not None:
+            password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else ""
+            with _readable(
+                "ssl_certificate_location",
+                self.ssl_certificate_location,
+                "no certificate in PEM format that fits the key of --ssl-key-location and its password",
+            ):
+                context.load_cert_chain(self.ssl_certificate_location, self.ssl_key_location, lambda: password)
 
     def client_config(self, client_id: str) -> dict[str, Any]:
         """Parameters that every librdkafka client of this cluster takes."""
@@ -118,8 +169,19 @@ class KafkaSettings(BaseSettings):
                 "sasl.username": self.sasl_username,
                 "sasl.password": self.sasl_password.get_secret_value(),
             }
-        if self.ssl_ca_location:
-            config["ssl.ca.location"] = str(self.ssl_ca_location)
+        if self.security_protocol.endswith("SSL"):
+            config |= self._tls_config(self.ssl_ca_location)
+        return config
+
+    def _tls_config(self, authorities: Path | None) -> dict[str, str]:
+        files = {
+            "ssl.ca.location": authorities,
+            "ssl.certificate.location": self.ssl_certificate_location,
+            "ssl.key.location": self.ssl_key_location,
+        }
+        config = {name: str(file) for name, file in files.items() if file is not None}
+        if self.ssl_key_password is not None:
+            config["ssl.key.password"] = self.ssl_key_password.get_secret_value()
         return config
 
     def producer_config(self, client_id: str, **overrides: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -149,7 +211,23 @@ class KafkaSettings(BaseSettings):
         if self.registry_user and self.registry_password:
             password = self.registry_password.get_secret_value()
             config["basic.auth.user.info"] = f"{self.registry_user}:{password}"
+        if self.registry_url.startswith("https://"):
+            config |= self._tls_config(self.registry_ca_location or self.ssl_ca_location)
         return config
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+@contextmanager
+def _readable(name: str, location: Path, problem: str) -> Iterator[None]:
+    try:
+        yield
+    except ssl.SSLError as error:
+        raise ValueError(f"{_option(name)} {location}: {problem}") from error
+    except OSError as error:
+        raise ValueError(f"{_option(name)} {location}: cannot be read ({error.strerror})") from error
 
 
 def _with_overrides(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -193,8 +271,9 @@ class ServiceSettings(KafkaSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the service's own variables first, then those that all services share."""
-        return init_settings, env_settings, _SharedVariables(settings_cls, env_prefix=PREFIX)
+        """Read the service's own variables first, then those that all services share. An empty one is not set."""
+        own = EnvSettingsSource(settings_cls, env_ignore_empty=True)
+        return init_settings, own, _SharedVariables(settings_cls, env_prefix=PREFIX, env_ignore_empty=True)
 
 
 SHARED = frozenset({*ServiceSettings.model_fields, "state_dir"})
@@ -258,4 +337,4 @@ def _describe(cls: type[ServiceSettings], problem: Any) -> str:  # noqa: ANN401 
     if not name:
         return str(message)
     variable = variable_of(cls, name.split(".")[0])
-    return f"--{name.replace('_', '-')} (or {variable}): {message}, got {problem['input']!r}"
+    return f"{_option(name)} (or {variable}): {message}, got {problem['input']!r}"

@@ -1,6 +1,7 @@
 """Settings from variables and options, and the clients' parameters they produce."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import certifi
@@ -129,9 +130,9 @@ def test_consumers_commit_by_themselves() -> None:
 def test_built_alone_it_reads_our_variables_and_no_one_elses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SASL_MECHANISM", "GSSAPI")
     monkeypatch.setenv("REGISTRY_URL", "http://elsewhere")
-    monkeypatch.setenv("NEWSROOM_SASL_USERNAME", "me")
+    monkeypatch.setenv("NEWSROOM_BOOTSTRAP_SERVERS", "mine:9092")
     settings = KafkaSettings()
-    assert (settings.sasl_mechanism, settings.sasl_username) == (None, "me")
+    assert (settings.sasl_mechanism, settings.bootstrap_servers) == (None, "mine:9092")
     assert settings.registry_url.startswith("http://localhost")
 
 
@@ -145,9 +146,62 @@ def test_certificates_that_cannot_be_used_are_named(tmp_path: Path, content: str
     options = ["--security-protocol", "SSL", "--ssl-ca-location", str(path)]
     with pytest.raises(SettingsError) as raised:
         load_settings(Example, "example", options)
-    assert f"--ssl-ca-location (or NEWSROOM_SSL_CA_LOCATION): {problem}" in str(raised.value)
-    assert str(path) in str(raised.value)
+    assert f"--ssl-ca-location {path}: {problem}" in str(raised.value)
 
 
-def test_certificates_that_are_not_used_may_be_missing() -> None:
-    assert KafkaSettings(security_protocol="PLAINTEXT", ssl_ca_location=Path("/nowhere")).ssl_ca_location
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--sasl-username u", "--sasl-username is set, but security protocol PLAINTEXT has no login"),
+        ("--ssl-ca-location /ca.pem", "--ssl-ca-location is set, but neither security protocol PLAINTEXT nor"),
+        ("--security-protocol SSL --ssl-certificate-location /c.pem", "--ssl-key-location belong together"),
+        ("--registry-user u", "--registry-user and --registry-password belong together"),
+        ("--security-protocol SASL_SSL --sasl-username u", "needs --sasl-mechanism, --sasl-username, --sasl-password"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_one_sentence(options: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(sentence)):
+        load_settings(Example, "example", options.split())
+
+
+@pytest.mark.parametrize(
+    "servers", ["", "broker", "a:9092;b:9092", "PLAINTEXT://a:9092", "a:9092,", "a:port", "::1:9092"]
+)
+def test_a_list_of_brokers_that_no_client_can_read_is_refused(servers: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"--bootstrap-servers \(or NEWSROOM_BOOTSTRAP_SERVERS\): .* is not host:port"
+    ):
+        load_settings(Example, "example", ["--bootstrap-servers", servers])
+
+
+def test_addresses_lose_their_spaces_and_words_their_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = "--security-protocol sasl_ssl --sasl-mechanism scram-sha-512 --sasl-username u --sasl-password p"
+    settings = load_settings(Example, "example", [*options.split(), "--bootstrap-servers", "a:1, [::1]:9092"])
+    assert (settings.security_protocol, settings.sasl_mechanism) == ("SASL_SSL", "SCRAM-SHA-512")
+    assert settings.bootstrap_servers == "a:1,[::1]:9092"
+    monkeypatch.setenv("NEWSROOM_SECURITY_PROTOCOL", "")
+    monkeypatch.setenv("NEWSROOM_PRODUCER_RATE", "")
+    empty = load_settings(Example, "example", [])
+    assert (empty.security_protocol, empty.rate) == ("PLAINTEXT", 1)
+
+
+def test_a_registry_with_https_gets_the_certificates_too(tmp_path: Path) -> None:
+    certificate = tmp_path / "me.pem"
+    key = tmp_path / "me.key"
+    request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=me"]
+    subprocess.run(["openssl", *request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    settings = KafkaSettings(
+        registry_url="https://registry",
+        ssl_ca_location=certificate,
+        ssl_certificate_location=certificate,
+        ssl_key_location=key,
+    )
+    config = settings.registry_config()
+    assert config["ssl.ca.location"] == config["ssl.certificate.location"] == str(certificate)
+    assert config["ssl.key.location"] == str(key)
+    assert "ssl.ca.location" not in settings.client_config("me")
+    own = settings.model_copy(update={"registry_ca_location": Path("/other.pem")})
+    assert own.registry_config()["ssl.ca.location"] == "/other.pem"
+    options = f"--security-protocol SSL --ssl-certificate-location {key} --ssl-key-location {key}"
+    with pytest.raises(SettingsError, match=r"--ssl-certificate-location .*fits the key"):
+        load_settings(Example, "example", options.split())
