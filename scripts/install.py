@@ -53,6 +53,7 @@ def members() -> list[Path]:
     return [path.parent for path in sorted(ROOT.glob("services/*/pyproject.toml"))] + [
         ROOT / "shared",
         ROOT / "stack",
+        ROOT / "audit",
     ]
 
 

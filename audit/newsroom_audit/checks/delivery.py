@@ -1,0 +1,151 @@
+"""Does a topic hold what its senders sent: all of it, once, in order, where the delivery report says, and no more?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from newsroom_audit.findings import Finding, Kind, found
+from newsroom_audit.ledger import Entry, Outcome, run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from newsroom_audit.history import Record, Topic
+    from newsroom_audit.ledger import Ledger
+
+
+def delivery(ledgers: Sequence[Ledger], topic: Topic, *, exclusive: bool = False) -> Iterator[Finding]:
+    """All checks of what was sent to a topic. `exclusive`: no other sender writes to it."""
+    entries = {entry.id: entry for ledger in ledgers for entry in ledger.of(topic.name)}
+    yield from lost(entries.values(), topic)
+    yield from duplicated(topic)
+    yield from ghosts(ledgers, topic, exclusive=exclusive)
+    yield from disagreements(entries, topic)
+    yield from order_breaks(entries, topic)
+
+
+def verified(entries: Iterable[Entry], topic: Topic) -> int:
+    """How many acknowledged records are where and as their delivery report says."""
+    places = {(record.partition, record.offset): record for record in topic.records}
+    pairs = ((entry, places.get((entry.partition, entry.offset))) for entry in entries)
+    return sum(
+        record is not None and record.id == entry.id and _same(entry, record)
+        for entry, record in pairs
+        if entry.outcome is Outcome.ACKNOWLEDGED
+    )
+
+
+def lost(entries: Iterable[Entry], topic: Topic) -> Iterator[Finding]:
+    """Acknowledged records that no reader of committed records sees."""
+    ids = {record.id for record in topic.records}
+    for entry in entries:
+        if entry.outcome is not Outcome.ACKNOWLEDGED or entry.id in ids:
+            continue
+        ends = topic.ends.get(entry.partition)
+        place = (entry.topic, entry.partition, entry.offset)
+        text = f"{entry.place}: record {entry.id} was acknowledged"
+        if ends is not None and entry.offset < ends.begin:
+            yield Finding(Kind.INCOMPLETE, f"{text}, but the records below {ends.begin} were deleted", *place)
+        elif ends is not None and entry.offset >= ends.stable:
+            yield Finding(Kind.LOST, f"{text}, but readers see the partition only up to {ends.stable}", *place)
+        else:
+            yield Finding(Kind.LOST, f"{text}, but it is not there", *place)
+
+
+def duplicated(topic: Topic) -> Iterator[Finding]:
+    """Records that are in two places."""
+    first: dict[str, Record] = {}
+    for record in topic.records:
+        if record.id is None:
+            continue
+        if record.id in first:
+            yield found(Kind.DUPLICATED, record, f"record {record.id} is also at {first[record.id].place}")
+        else:
+            first[record.id] = record
+
+
+def ghosts(ledgers: Sequence[Ledger], topic: Topic, *, exclusive: bool = False) -> Iterator[Finding]:
+    """Records that nobody sent, or whose sending failed for certain."""
+    runs = {ledger.run: ledger for ledger in ledgers}
+    for record in topic.records:
+        ledger = None if record.id is None else runs.get(run_of(record.id))
+        if record.id is None or ledger is None:
+            if exclusive:
+                yield found(Kind.GHOST, record, f"no ledger has this record (id {record.id})")
+            continue
+        entry = ledger.entries.get(record.id)
+        if entry is None or entry.topic != topic.name:
+            yield found(Kind.GHOST, record, f"record {record.id} was never sent to this topic")
+        elif entry.outcome is Outcome.FAILED:
+            yield found(Kind.GHOST, record, f"record {record.id} is there although its sending failed: {entry.reason}")
+
+
+def disagreements(entries: dict[str, Entry], topic: Topic) -> Iterator[Finding]:
+    """Records that differ from what was sent, or that are not where the delivery report says."""
+    places: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+    for record in topic.records:
+        entry = entries.get(record.id or "")
+        if entry is None:
+            continue
+        places[entry.id].add((record.partition, record.offset))
+        if not _same(entry, record):
+            yield found(Kind.DISAGREEMENT, record, f"key or value of record {entry.id} are not as sent")
+    for identity, seen in places.items():
+        entry = entries[identity]
+        if entry.outcome is Outcome.ACKNOWLEDGED and (entry.partition, entry.offset) not in seen:
+            partition, offset = min(seen)
+            yield Finding(
+                Kind.DISAGREEMENT,
+                f"record {identity} is at partition {partition} offset {offset} of {topic.name}, but was acknowledged "
+                f"at partition {entry.partition} offset {entry.offset}",
+                topic.name,
+                partition,
+                offset,
+            )
+
+
+def order_breaks(entries: dict[str, Entry], topic: Topic) -> Iterator[Finding]:
+    """Records of one sender that are behind a record that it sent later, in the same partition."""
+    highest: dict[tuple[str, int], Entry] = {}
+    for record in topic.records:
+        entry = entries.get(record.id or "")
+        if entry is None:
+            continue
+        sender = (run_of(entry.id), record.partition)
+        before = highest.get(sender)
+        if before is None or entry.number > before.number:
+            highest[sender] = entry
+        elif entry.number < before.number:
+            yield found(Kind.ORDER, record, f"record {entry.id} is behind {before.id}, which was sent later")
+
+
+def readers_agree(committed: Topic, uncommitted: Topic) -> Iterator[Finding]:
+    """Every record that a read_committed reader sees is also the one that a read_uncommitted reader sees."""
+    places = {(record.partition, record.offset): record for record in uncommitted.records}
+    for record in committed.records:
+        other = places.get((record.partition, record.offset))
+        ends = uncommitted.ends.get(record.partition)
+        if other is None and (ends is None or ends.begin <= record.offset < ends.high):
+            yield found(
+                Kind.DISAGREEMENT, record, "a read_committed reader sees it, a read_uncommitted reader does not"
+            )
+        elif other is not None and (other.key, other.value) != (record.key, record.value):
+            yield found(Kind.DISAGREEMENT, record, "two readers see different records")
+
+
+def open_transactions(topic: Topic) -> Iterator[Finding]:
+    """Partitions whose last stable offset is behind their end: a transaction is open, and readers wait for it."""
+    for number, ends in topic.ends.items():
+        if ends.stable < ends.high:
+            yield Finding(
+                Kind.OPEN,
+                f"{topic.name} partition {number}: readers stop at {ends.stable}, the end is {ends.high}",
+                topic.name,
+                number,
+                ends.stable,
+            )
+
+
+def _same(entry: Entry, record: Record) -> bool:
+    return (entry.key, entry.value) == (record.key, record.value)

@@ -1,0 +1,189 @@
+"""The commands of `newsroom-audit`. The connection comes from the `NEWSROOM_…` variables that every service reads."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from newsroom.errors import DecodeError, NewsroomError
+from newsroom.schemas.avro import AvroDecoder
+from newsroom.schemas.registry import Patience, registry_client
+from newsroom.settings import KafkaSettings
+from newsroom.topics import MYTOPIC
+from newsroom.waiting import StopFlag
+from newsroom_audit.checks.gaps import Fault
+from newsroom_audit.errors import AuditError
+from newsroom_audit.history import json_lines, read_samples
+from newsroom_audit.judge import OUTPUTS, STAGES, Case, judge
+from newsroom_audit.ledger import read_ledger
+from newsroom_audit.load import Load, common_words, unique_words
+from newsroom_audit.reader import ClusterReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from threading import Event
+
+    from newsroom_audit.history import Record
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+REGISTRY_SECONDS = 60.0
+
+Bootstrap = Annotated[str | None, typer.Option("--bootstrap-servers", help="brokers, else NEWSROOM_BOOTSTRAP_SERVERS")]
+
+
+def main() -> None:
+    """Run a command: exit code 1 if the audit found something wrong, 2 if it could not be made."""
+    try:
+        app()
+    except NewsroomError as error:
+        sys.stderr.write(f"newsroom-audit: {error}\n")
+        sys.exit(AuditError.exit_code)
+
+
+@app.command("judge")
+def judge_command(
+    *,
+    bootstrap: Bootstrap = None,
+    registry: Annotated[str | None, typer.Option("--registry-url", help="else NEWSROOM_REGISTRY_URL")] = None,
+    ledger: Annotated[list[Path] | None, typer.Option(help="what a load has sent; repeat it for each one")] = None,
+    samples: Annotated[list[Path] | None, typer.Option(help="what watch has written")] = None,
+    sink: Annotated[list[Path] | None, typer.Option(help="sink files of avro-consumer, or their folder")] = None,
+    log: Annotated[list[Path] | None, typer.Option(help="log files")] = None,
+    allowed: Annotated[str | None, typer.Option(help="pattern of log lines that are expected")] = None,
+    faults: Annotated[list[Path] | None, typer.Option(help="JSON lines with name, start and end of each fault")] = None,
+    exclusive: Annotated[list[str] | None, typer.Option(help="topic that only the ledgers' senders write")] = None,
+    compacted: Annotated[bool, typer.Option("--compacted", help="the broker may have compacted word-counts")] = False,
+    patience: Annotated[float, typer.Option(help="seconds to wait for the groups to pass what is there")] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="write the report as JSON")] = False,
+) -> None:
+    """Audit a running cluster, and ledgers, sink files, samples and logs."""
+    case = Case(
+        ledgers=[read_ledger(path) for path in ledger or ()],
+        samples=[sample for path in samples or () for sample in read_samples(path)],
+        sinks=[file for path in sink or () for file in _sink_files(path)],
+        logs=log or (),
+        allowed=allowed,
+        faults=[fault for path in faults or () for fault in _faults(path)],
+        exclusive=frozenset(exclusive or ()),
+        compacted=compacted,
+        patience=patience,
+    )
+    settings = _settings(bootstrap_servers=bootstrap, registry_url=registry)
+    with ClusterReader(settings, _say) as reader:
+        report = judge(reader, case, news_decoder(settings))
+    for line in [json.dumps(report.as_json(), indent=2)] if as_json else report.lines():
+        sys.stdout.write(f"{line}\n")
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def load(
+    *,
+    ledger: Annotated[Path, typer.Option(help="file to write: what was sent, and what became of it")],
+    bootstrap: Bootstrap = None,
+    topic: Annotated[str, typer.Option(help="topic to write to")] = MYTOPIC.name,
+    number: Annotated[int | None, typer.Option("--count", help="records to send; else until Ctrl-C")] = None,
+    rate: Annotated[float, typer.Option(help="records per second; 0 sends as fast as possible")] = 100.0,
+    vocabulary: Annotated[int, typer.Option(help="draw words from so many; 0: every word is unique")] = 0,
+    words: Annotated[int, typer.Option(help="words per record, with a vocabulary")] = 1,
+    seed: Annotated[int, typer.Option(help="makes the words repeatable")] = 0,
+) -> None:
+    """Send words at a rate, and keep a ledger of them."""
+    stop = StopFlag()
+    stop.install()
+    with Load(_settings(bootstrap_servers=bootstrap), ledger, seed=seed, stop=stop) as sender:
+        items = (
+            common_words(sender.run, number, vocabulary=vocabulary, words=words, seed=seed, topic=topic)
+            if vocabulary
+            else unique_words(sender.run, number, topic)
+        )
+        sender.send(items, rate)
+    _say(f"{sender.sent:,} sent, {sender.acknowledged:,} acknowledged, {sender.failed:,} failed: {ledger}")
+    raise typer.Exit(0 if sender.acknowledged == sender.sent else 1)
+
+
+@app.command()
+def watch(
+    *,
+    samples: Annotated[Path, typer.Option(help="file to append to")],
+    bootstrap: Bootstrap = None,
+    interval: Annotated[float, typer.Option(help="seconds between two samples")] = 1.0,
+) -> None:
+    """Sample committed offsets and the ends of the outputs until Ctrl-C."""
+    stop = StopFlag()
+    stop.install()
+    with ClusterReader(_settings(bootstrap_servers=bootstrap)) as reader:
+        sample_until(stop, reader, samples, interval)
+
+
+def sample_until(stop: Event, reader: ClusterReader, path: Path, interval: float = 1.0) -> None:
+    """Append a sample to a file at each interval until the flag is set. What no broker answers is left out.
+
+    Raises:
+        AuditError: the file cannot be written.
+    """
+    with ExitStack() as resources:
+        try:
+            file = resources.enter_context(path.open("a", buffering=1))
+        except OSError as error:
+            raise AuditError(f"the samples {path} cannot be written: {error.strerror}") from error
+        groups: dict[str, list[str]] = {}
+        for group, topic in STAGES:
+            groups.setdefault(group, []).append(topic)
+        while not stop.is_set():
+            try:
+                file.write(reader.sample(groups, OUTPUTS).as_json() + "\n")
+            except AuditError as error:
+                _say(str(error))
+            stop.wait(interval)
+
+
+def news_decoder(settings: KafkaSettings) -> Callable[[Record], dict[str, Any] | None]:
+    """Return a function that decodes a record of `news`, or gives None if it is poison."""
+    decoder: list[AvroDecoder] = []
+
+    def decode(record: Record) -> dict[str, Any] | None:
+        if not decoder:
+            # Not before the first article: a cluster without one needs no registry.
+            decoder.append(AvroDecoder(registry_client(settings)))
+        ask = Patience(REGISTRY_SECONDS, StopFlag()).ask
+        try:
+            return ask(lambda: decoder[0].decode(record.value), record.place)
+        except DecodeError:
+            return None
+
+    return decode
+
+
+def _settings(**values: str | None) -> KafkaSettings:
+    try:
+        return KafkaSettings(**{name: value for name, value in values.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise AuditError(f"the settings of the connection are not complete: {problems}") from error
+
+
+def _sink_files(path: Path) -> list[Path]:
+    files = sorted(path.glob("consumed-*.jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise AuditError(f"the folder {path} has no sink file (consumed-*.jsonl)")
+    return files
+
+
+def _faults(path: Path) -> Iterator[Fault]:
+    for number, line in enumerate(json_lines(path), 1):
+        try:
+            yield Fault(str(line["name"]), float(line["start"]), float(line["end"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise AuditError(f"{path} line {number} is not a fault with name, start and end ({error!r})") from error
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
