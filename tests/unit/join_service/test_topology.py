@@ -31,10 +31,14 @@ def test_a_newer_timestamp_does_not_hide_the_count_processed(running: Running) -
     assert joined(running) == [b'{"count": 1, "label": "x"}']
 
 
-def test_words_do_not_see_each_others_counts(running: Running) -> None:
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [(b"ab", b"x"), (b"", b"x"), (b"a", None)],
+    ids=["another word", "an empty word", "a null label"],
+)
+def test_a_count_is_joined_by_no_other_label(running: Running, key: bytes, label: bytes | None) -> None:
     running.feed("word-counts", b"1", b"a")
-    running.feed("word", b"x", b"ab")
-    running.feed("word", b"x", b"")
+    running.feed("word", label, key)
     assert joined(running) == []
 
 
@@ -52,12 +56,6 @@ def test_null_keys_are_dropped_on_both_sides(running: Running) -> None:
     assert joined(running) == []
     after = [counter("join_without_key", topic=topic) for topic in ("word", "word-counts")]
     assert after == [number + 1 for number in before]
-
-
-def test_a_null_label_joins_nothing(running: Running) -> None:
-    running.feed("word-counts", b"1", b"a")
-    running.feed("word", None, b"a")
-    assert joined(running) == []
 
 
 @pytest.mark.parametrize(("topic", "value"), [("word", b"\xff"), ("word-counts", b"six")])

@@ -1,5 +1,6 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from flask.testing import FlaskClient
 
@@ -40,6 +41,12 @@ class Site:
         self.store = SnapshotStore(1.0, self.clock, lambda: 1_700_000_000.0)
         self.app = create_app(self.store, Health(), StatusSettings())
         self.client: FlaskClient = self.app.test_client()
+
+    def json(self, path: str) -> Any:  # noqa: ANN401 - JSON values
+        """The body of a good answer."""
+        response = self.client.get(path)
+        assert response.status_code == 200
+        return response.json
 
 
 def a_topic(name: str, ends: list[int], in_sync: tuple[int, ...] = (1, 2, 3)) -> TopicState:

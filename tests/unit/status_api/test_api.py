@@ -12,13 +12,9 @@ PATHS = ["cluster", "brokers", "topics", "topics/news", "groups", "groups/avro-c
 @pytest.mark.parametrize("path", PATHS)
 def test_every_body_names_its_snapshot_and_age(live_site: Site, path: str) -> None:
     live_site.clock.now += 1.5
-    response = live_site.client.get(f"/api/v1/{path}")
-    assert response.status_code == 200
-    assert response.json is not None
-    assert response.json["snapshot_id"] == "boot-1"
-    assert response.json["collected_at"] == "2026-01-02T03:04:05Z"
-    assert response.json["age_seconds"] == 1.5
-    assert response.json["stale"] is False
+    body = live_site.json(f"/api/v1/{path}")
+    assert (body["snapshot_id"], body["collected_at"]) == ("boot-1", "2026-01-02T03:04:05Z")
+    assert (body["age_seconds"], body["stale"]) == (1.5, False)
 
 
 @pytest.mark.parametrize("path", [*(f"/api/v1/{path}" for path in PATHS), "/", "/live"])
@@ -34,16 +30,14 @@ def test_a_known_snapshot_is_304_until_it_changes_or_goes_stale(live_site: Site,
 
 
 def test_a_group_shows_members_and_null_for_never_committed(live_site: Site) -> None:
-    body = live_site.client.get("/api/v1/groups/avro-consumer").json
-    assert body is not None
+    body = live_site.json("/api/v1/groups/avro-consumer")
     assert body["members"][0]["instance_id"] == "avro-0"
     rows = {(row["topic"], row["partition"]): (row["committed"], row["end"], row["lag"]) for row in body["partitions"]}
     assert rows == {("news", 0): (5, 7, 2), ("news", 1): (None, 7, None), ("news", 2): (7, 7, 0)}
 
 
 def test_a_failing_group_carries_its_error_and_the_others_are_shown(live_site: Site) -> None:
-    body = live_site.client.get("/api/v1/groups").json
-    assert body is not None
+    body = live_site.json("/api/v1/groups")
     errors = {group["id"]: group["error"] for group in body["groups"]}
     assert errors["forbidden"] == "Group authorization failed"
     assert errors["avro-consumer"] is None
@@ -51,16 +45,13 @@ def test_a_failing_group_carries_its_error_and_the_others_are_shown(live_site: S
 
 def test_topics_without_and_with_internal_ones(live_site: Site) -> None:
     def names(query: str) -> set[str]:
-        body = live_site.client.get(f"/api/v1/topics{query}").json
-        assert body is not None
-        return {topic["name"] for topic in body["topics"]}
+        return {topic["name"] for topic in live_site.json(f"/api/v1/topics{query}")["topics"]}
 
     assert names("?internal=true") - names("") == {"__consumer_offsets"}
 
 
 def test_pipeline(live_site: Site) -> None:
-    body = live_site.client.get("/api/v1/pipeline").json
-    assert body is not None
+    body = live_site.json("/api/v1/pipeline")
     assert body["records"]["mytopic"] == 123
     assert body["top_words"][0] == {"word": "kafka", "count": 21}
     assert body["last_joined"][0]["value"] == "(6, active)"
@@ -113,8 +104,7 @@ def test_readiness_ends_when_the_snapshot_is_old_and_the_snapshot_stays(live_sit
     live_site.store.failed("no broker answered")
     assert live_site.client.get("/readyz").status_code == 503
     assert live_site.client.get("/livez").status_code == 200
-    body = live_site.client.get("/api/v1/cluster").json
-    assert body is not None
+    body = live_site.json("/api/v1/cluster")
     assert (body["stale"], body["error"], body["brokers"]) == (True, "no broker answered", 3)
     page = live_site.client.get("/").text
     assert "These figures are old." in page
@@ -154,8 +144,7 @@ def test_a_timestamp_out_of_range_is_left_out_and_breaks_nothing(live_site: Site
 
 
 def test_the_controller_is_named_and_marked_or_known_to_be_unknown(live_site: Site) -> None:
-    body = live_site.client.get("/api/v1/cluster").json
-    assert body is not None
+    body = live_site.json("/api/v1/cluster")
     assert (body["controller_id"], body["controller_epoch"]) == (2, 5)
     marked = re.findall(
         r"<strong>Broker (\d)</strong><span[^>]*epoch 5[^>]*>controller<", live_site.client.get("/").text

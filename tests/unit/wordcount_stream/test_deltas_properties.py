@@ -3,7 +3,7 @@
 import contextlib
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsroom.errors import DecodeError
@@ -15,6 +15,8 @@ COUNTS = st.dictionaries(WORDS, st.integers(1, 2**62))
 
 
 @given(COUNTS, st.integers(1, 12), st.integers(40, 400))
+@example({f"wörd{number}": number + 1 for number in range(1000)}, 6, 400)
+@example({"a": 1, "b" * 100: 2, "c": 3}, 1, 50)
 def test_every_count_arrives_once_at_its_home(counts: dict[str, int], partitions: int, limit: int) -> None:
     arrived: Counter[str] = Counter()
     for home, part in split(counts, partitions).items():

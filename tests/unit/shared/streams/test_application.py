@@ -27,59 +27,49 @@ from newsroom.waiting import StopFlag
 PARTITIONS = [TopicPartition("word-deltas", 0), TopicPartition("changelog__g--word-deltas--default", 0)]
 
 
-@pytest.fixture
-def health() -> Health:
-    return Health(*NEEDS)
+class Bench:
+    """What a stream application stands on."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+        self.health = Health(*NEEDS)
+        self.stop = StopFlag()
+
+    def application(self, **values: Any) -> StreamApplication:  # noqa: ANN401
+        settings = StreamSettings(consumer_group="g", state_dir=self.slot.folder, **values)
+        folder = self.slot.folder / "id"
+        return StreamApplication(settings, self.slot, folder, self.health, self.stop, poll_seconds=0.1)
 
 
 @pytest.fixture
-def slot(tmp_path: Path) -> Iterator[Slot]:
+def bench(tmp_path: Path) -> Iterator[Bench]:
     with take_slot(tmp_path) as slot:
-        yield slot
+        yield Bench(slot)
 
 
-def _settings(tmp_path: Path, **values: Any) -> StreamSettings:  # noqa: ANN401
-    return StreamSettings(consumer_group="g", state_dir=tmp_path, **values)
-
-
-def _application(tmp_path: Path, slot: Slot, health: Health, **values: Any) -> StreamApplication:  # noqa: ANN401
-    settings = _settings(tmp_path, **values)
-    return StreamApplication(settings, slot, slot.folder / "id", health, StopFlag(), poll_seconds=0.1)
-
-
-def test_a_replica_keeps_its_transactional_id(tmp_path: Path, slot: Slot, health: Health) -> None:
-    config = _application(tmp_path, slot, health).config
+def test_a_replica_keeps_its_transactional_id(bench: Bench) -> None:
+    config = bench.application().config
     assert config.exactly_once
     assert config.producer_extra_config["transactional.id"] == "g-0"
     assert 10_000 <= config.producer_extra_config["transaction.timeout.ms"] <= 30_000
     assert config.producer_extra_config["partitioner"] == "murmur2"
-    assert config.state_dir == slot.folder / "id"
+    assert config.state_dir == bench.slot.folder / "id"
     assert config.auto_offset_reset == "earliest"
     assert not config.auto_create_topics
     assert not config.auto_recover_from_source_offset_out_of_range
 
 
 @pytest.mark.parametrize(("static", "instance"), [(True, "g-0"), (False, None)])
-def test_static_membership_is_the_slots(
-    tmp_path: Path, slot: Slot, health: Health, *, static: bool, instance: str | None
-) -> None:
-    config = _application(tmp_path, slot, health, static_membership=static, session_timeout=6).config
+def test_static_membership_is_the_slots(bench: Bench, *, static: bool, instance: str | None) -> None:
+    config = bench.application(static_membership=static, session_timeout=6).config
     assert config.consumer_extra_config.get("group.instance.id") == instance
     assert config.consumer_extra_config["session.timeout.ms"] == 6000
 
 
-def test_security_settings_reach_the_clients(tmp_path: Path, slot: Slot, health: Health) -> None:
-    app = _application(
-        tmp_path,
-        slot,
-        health,
-        security_protocol="SASL_SSL",
-        sasl_mechanism="SCRAM-SHA-512",
-        sasl_username="reader",
-        sasl_password="secret",
-        ssl_ca_location=certifi.where(),
-        bootstrap_servers="b1:9092,b2:9092",
-    )
+def test_security_settings_reach_the_clients(bench: Bench) -> None:
+    user = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "reader", "sasl_password": "secret"}
+    security = {"security_protocol": "SASL_SSL", "ssl_ca_location": certifi.where(), **user}
+    app = bench.application(bootstrap_servers="b1:9092,b2:9092", **security)
     for config in (app._consumer._consumer_config, app._producer._producer._producer_config):
         assert config["bootstrap.servers"] == "b1:9092,b2:9092"
         assert config["security.protocol"].upper() == "SASL_SSL"
@@ -89,60 +79,51 @@ def test_security_settings_reach_the_clients(tmp_path: Path, slot: Slot, health:
         assert config["client.id"] == "g-0"
 
 
-def test_ready_is_assigned_and_restored(
-    tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = _application(tmp_path, slot, health)
+def test_ready_is_assigned_and_restored(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = bench.application()
     recovering = True
     monkeypatch.setattr(type(app._state_manager), "recovery_required", property(lambda _: recovering))
     monkeypatch.setattr(Application, "_on_assign", lambda *_: None)
     monkeypatch.setattr(Application, "_on_revoke", lambda *_: None)
     app.on_statistics("{}")
     app._on_assign(None, PARTITIONS)
-    assert set(health.ready()[1]["missing"]) == {"state"}  # type: ignore[call-overload]
+    assert set(bench.health.ready()[1]["missing"]) == {"state"}  # type: ignore[call-overload]
     recovering = False
     app.on_statistics("{}")
-    assert health.ready()[0]
+    assert bench.health.ready()[0]
     app._on_revoke(None, PARTITIONS)
-    assert not health.ready()[0]
+    assert not bench.health.ready()[0]
 
 
-def test_statistics_prove_that_the_loop_turns(
-    tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = _application(tmp_path, slot, health)
+def test_statistics_prove_that_the_loop_turns(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = bench.application()
     ticks: list[int] = []
-    monkeypatch.setattr(health, "tick", lambda: ticks.append(1))
+    monkeypatch.setattr(bench.health, "tick", lambda: ticks.append(1))
     app._consumer._stats_cb("{}")
     assert ticks == [1]
 
 
-def test_lost_partitions_end_the_replica(
-    tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = _application(tmp_path, slot, health)
+def test_lost_partitions_end_the_replica(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = bench.application()
     dropped: list[Any] = []
     monkeypatch.setattr(Application, "_on_lost", lambda _app, _consumer, partitions: dropped.extend(partitions))
     with pytest.raises(ReplicaFenced):
         app._on_lost(None, PARTITIONS)
     assert dropped == PARTITIONS
-    assert not health.ready()[0]
+    assert not bench.health.ready()[0]
 
 
 def test_quix_still_calls_what_we_override() -> None:
     assert {"_on_assign", "_on_revoke", "_on_lost", "_on_sigint"} <= set(vars(Application))
 
 
-def test_it_runs_with_a_patient_consumer_that_a_stop_ends(
-    tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop = StopFlag()
-    app = StreamApplication(_settings(tmp_path), slot, slot.folder, health, stop, poll_seconds=0.1)
+def test_it_runs_with_a_patient_consumer_that_a_stop_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = bench.application()
     monkeypatch.setattr(Application, "run", lambda app: app.stop())
     app.run_watched()
     consumer = app._consumer._consumer
     assert isinstance(consumer, PatientConsumer)
-    assert stop
+    assert bench.stop
     consumer.close()
 
 
@@ -157,11 +138,9 @@ def test_poison_is_a_value_but_a_silent_registry_is_not() -> None:
         ValueDeserializer(decode)(b"", None)
 
 
-def test_the_record_it_stops_at_is_named(
-    tmp_path: Path, slot: Slot, health: Health, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_record_it_stops_at_is_named(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("svc")
-    app = _application(tmp_path, slot, health)
+    app = bench.application()
     row = SimpleNamespace(topic="news", partition=2, offset=7)
     message = SimpleNamespace(topic=lambda: "news", partition=lambda: 3, offset=lambda: 8)
     assert not app._on_processing_error(RegistryUnavailable("x"), row, None)  # type: ignore[arg-type]
@@ -171,22 +150,21 @@ def test_the_record_it_stops_at_is_named(
     assert "offset=8" in out
 
 
-def test_a_stop_from_before_the_run_is_noticed(tmp_path: Path, slot: Slot, health: Health) -> None:
-    stop = StopFlag()
-    app = StreamApplication(_settings(tmp_path), slot, slot.folder, health, stop, poll_seconds=0.1)
+def test_a_stop_from_before_the_run_is_noticed(bench: Bench) -> None:
+    app = bench.application()
     app._run_tracker.set_as_running()  # type: ignore[no-untyped-call]
     app.on_statistics("{}")
     assert app._run_tracker.running
-    stop.set()
+    bench.stop.set()
     app.on_statistics("{}")
     assert not app._run_tracker.running
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_and_leaves_signals_as_they_were(
-    tmp_path: Path, slot: Slot, health: Health, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    app = _application(tmp_path, slot, health)
+    app = bench.application()
     handlers = [signal.getsignal(stop_signal) for stop_signal in (signal.SIGTERM, signal.SIGINT)]
 
     def run(app: StreamApplication) -> None:

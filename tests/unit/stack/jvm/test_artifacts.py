@@ -217,12 +217,6 @@ def test_what_came_before_the_network_went_is_kept(repository: Repository, cache
     assert repository.requests == [TWO]
 
 
-def test_a_full_cache_needs_no_network(repository: Repository, cache: Path) -> None:
-    first = ensure_artifacts(cache, Recorder())
-    repository.close()
-    assert ensure_artifacts(cache, Recorder()) == first
-
-
 @pytest.mark.parametrize("damage", [b"", JAR, b"x" * (len(JAR) + 1)], ids=["empty", "cut", "same size"])
 def test_a_damaged_cached_file_is_replaced(repository: Repository, cache: Path, damage: bytes) -> None:
     one = ensure_artifacts(cache, Recorder()).kafka_classpath[0]
