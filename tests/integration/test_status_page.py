@@ -50,18 +50,6 @@ def test_the_page_shows_the_pipeline_and_follows_it_without_a_reload(
     assert sum(url.endswith("/live") for url in browser.requests()) >= 2
 
 
-def test_the_page_marks_the_controller(pipeline: ProcessPipeline, browser: Browser) -> None:
-    browser.open(pipeline.ports.status_url)
-    leader = pipeline.quorum_leader()
-
-    def marked() -> list[str]:
-        return [text for text in browser.texts(".brokers li") if "controller" in text]
-
-    wait_for(f"broker {leader} marked as the controller", lambda: any(f"Broker {leader}" in text for text in marked()))
-    assert len(marked()) <= 1
-    wait_for("the fact line", lambda: f"controller {leader}" in browser.text(".facts"))
-
-
 @pytest.mark.parametrize("width", [1280, 400])
 def test_nothing_is_wider_than_the_window(pipeline: ProcessPipeline, browser: Browser, width: int) -> None:
     browser.open(pipeline.ports.status_url, width=width)

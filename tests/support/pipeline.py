@@ -74,6 +74,11 @@ class Finished:
     code: int
     output: str
 
+    @property
+    def last_line(self) -> str:
+        """The last line it wrote."""
+        return self.output.strip().splitlines()[-1]
+
 
 def run(*command: str, env: Mapping[str, str], seconds: float, stdin: str | None = None) -> Finished:
     """Run a command in the repository until it ends."""

@@ -1,15 +1,15 @@
 """What the errors of a commit mean for the member, and which offsets the next commit has."""
 
-import threading
 from typing import cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError
 
 from avro_consumer import commits
 from avro_consumer.commits import CommitResult, Committer, classify
 from avro_consumer.errors import CommitRefused, MemberFenced
 from support.waiting import wait_for
+from unit.avro_consumer.fakes import CommittingClient
 
 RETRIABLE = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "unknown", retriable=True)
 
@@ -45,31 +45,13 @@ def test_an_error_that_a_retry_may_cure_is_unreachable_only_when_every_error_is_
     assert classify({0: RETRIABLE} | {1: KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)}) is CommitResult.REFUSED
 
 
-class FakeClient:
-    """Accepts every commit, or fails each with a code; waits while it hangs."""
-
-    def __init__(self, code: int | None = None) -> None:
-        self.code = code
-        self.commits: list[dict[int, int]] = []
-        self.answers = threading.Event()
-        self.answers.set()
-
-    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
-        assert not asynchronous
-        assert self.answers.wait(10)
-        self.commits.append({offset.partition: offset.offset for offset in offsets})
-        if self.code is not None:
-            raise KafkaException(KafkaError(self.code))
-        return offsets
-
-
-def committer_of(client: FakeClient) -> Committer:
+def committer_of(client: CommittingClient) -> Committer:
     return Committer(cast("Consumer", client), "news")
 
 
 @pytest.mark.parametrize("code", [KafkaError.ILLEGAL_GENERATION, KafkaError.STALE_MEMBER_EPOCH, KafkaError._WAIT_COORD])
 def test_an_offset_that_is_not_accepted_now_is_committed_with_the_next(code: int) -> None:
-    client = FakeClient(code)
+    client = CommittingClient(code)
     committer = committer_of(client)
     committer.note({0: 10})
     committer.commit()
@@ -82,7 +64,7 @@ def test_an_offset_that_is_not_accepted_now_is_committed_with_the_next(code: int
 
 def test_a_commit_that_hangs_does_not_hold_up_the_loop_and_no_other_passes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commits, "COMMIT_SECONDS", 0.05)
-    client = FakeClient()
+    client = CommittingClient()
     client.answers.clear()
     committer = committer_of(client)
     committer.note({0: 10})
@@ -109,7 +91,7 @@ def test_a_commit_that_hangs_does_not_hold_up_the_loop_and_no_other_passes_it(mo
     ],
 )
 def test_a_lasting_error_is_a_sentence(code: int, error: type[Exception], sentence: str) -> None:
-    committer = committer_of(FakeClient(code))
+    committer = committer_of(CommittingClient(code))
     committer.note({3: 10})
     with pytest.raises(error, match=sentence):
         committer.commit()

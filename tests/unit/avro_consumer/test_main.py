@@ -15,14 +15,12 @@ from avro_consumer.member import MEMBERSHIP, Member
 from avro_consumer.settings import AvroConsumerSettings
 from newsroom.errors import ClusterUnavailable, DeliveryFailed, RegistryUnavailable
 from newsroom.health import Health
-from newsroom.schemas.avro import AvroEncoder, read_schema
+from newsroom.schemas.avro import AvroEncoder
 from newsroom.schemas.registry import register, registry_client
 from newsroom.waiting import StopFlag
-from newsroom_stack.layout import REPOSITORY
 from support.cluster import PARTITIONS, MockCluster
+from support.schemas import NEWS_SCHEMA
 from support.waiting import wait_for
-
-SCHEMA = REPOSITORY / "schemas" / "news.avsc"
 
 
 @dataclass
@@ -84,8 +82,7 @@ def test_a_restart_reads_nothing_twice_and_nothing_less(bench: Bench) -> None:
 
 def test_avro_poison_goes_to_the_dead_letter_topic_and_the_consumer_goes_on(bench: Bench) -> None:
     registry = registry_client(bench.settings())
-    schema = read_schema(SCHEMA)
-    encoder = AvroEncoder(schema, register(registry, "news-value", schema))
+    encoder = AvroEncoder(NEWS_SCHEMA, register(registry, "news-value", NEWS_SCHEMA))
     good = encoder.encode({"title": "Rain", "media": "BBC"})
     bench.send(good, b"poison", good, partition=2)
     with pytest.MonkeyPatch.context() as patch:

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from avro_consumer import brokers, commits
 from avro_consumer.errors import MemberFenced
 from avro_consumer.member import MEMBERSHIP, TAKE_SECONDS, Member
 from newsroom.errors import SettingsError
 from newsroom.health import Health
+from support.messages import message
+from unit.avro_consumer.fakes import CommittingClient
 
 
-class FakeClient:
+class FakeClient(CommittingClient):
     """Stands in for the client where a broker would have to fail in a certain way."""
 
-    def __init__(self, code: int | None = None) -> None:
-        self.code = code
-        self.commits: list[dict[int, int]] = []
+    def __init__(self) -> None:
+        super().__init__()
         self.waits: list[tuple[int, float]] = []
-        self.batches: list[Callable[[], list[FakeMessage]]] = []
+        self.batches: list[Callable[[], list[Any]]] = []
         self.callbacks: dict[str, Any] = {}
 
     def subscribe(self, _: list[str], **callbacks: object) -> None:
         self.callbacks |= callbacks
 
-    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition]:
-        assert not asynchronous
-        self.commits.append({offset.partition: offset.offset for offset in offsets})
-        if self.code is not None:
-            raise KafkaException(KafkaError(self.code))
-        return offsets
-
-    def consume(self, room: int, seconds: float) -> list[FakeMessage]:
+    def consume(self, room: int, seconds: float) -> list[Any]:
         self.waits.append((room, seconds))
         return self.batches.pop(0)() if self.batches else []
 
@@ -53,32 +46,6 @@ def member_of(client: FakeClient, health: Health | None = None) -> Member:
     member = Member({"group.id": "g"}, "news", health or Health(MEMBERSHIP), client=build)
     member.subscribe()
     return member
-
-
-class FakeMessage:
-    def __init__(self, partition: int, offset: int = 0) -> None:
-        self._partition = partition
-        self._offset = offset
-
-    def error(self) -> None:
-        return None
-
-    def partition(self) -> int:
-        return self._partition
-
-    def topic(self) -> str:
-        return "news"
-
-    def offset(self) -> int:
-        return self._offset
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, 1700000000000
-
-    def key(self) -> None:
-        return None
-
-    value = headers = key
 
 
 def test_revoked_partitions_are_committed_inside_the_callback_and_lost_ones_never() -> None:
@@ -97,12 +64,11 @@ def test_revoked_partitions_are_committed_inside_the_callback_and_lost_ones_neve
 def test_a_client_is_not_closed_under_a_commit_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commits, "COMMIT_SECONDS", 0.05)
     client = FakeClient()
-    answer = threading.Event()
-    client.commit = lambda **_: answer.wait(10)  # type: ignore[method-assign, assignment]
+    client.answers.clear()
     with member_of(client) as member:
         member.done({0: 10})
         member.commit()
-    answer.set()  # FakeClient has no close(): it was not called
+    client.answers.set()  # FakeClient has no close(): it was not called
 
 
 @pytest.mark.parametrize(
@@ -150,9 +116,9 @@ def test_records_of_partitions_that_left_within_the_same_batch_are_dropped() -> 
     member = member_of(client)
     client.rebalance("on_assign", 0, 1)
 
-    def consume() -> list[FakeMessage]:
+    def consume() -> list[Any]:
         client.rebalance("on_revoke", 1)
-        return [FakeMessage(0), FakeMessage(1)]
+        return [message("news", 0, 0), message("news", 1, 0)]
 
     client.batches = [consume]
     assert [record.partition for record in member.take(10)] == [0]
@@ -163,9 +129,9 @@ def test_records_that_are_put_back_come_first_while_their_partition_is_ours() ->
     member = member_of(client)
     client.rebalance("on_assign", 0, 1)
     client.batches = [
-        lambda: [FakeMessage(0, 1), FakeMessage(1, 1), FakeMessage(0, 2)],
-        lambda: [FakeMessage(0, 3)],
-        lambda: [FakeMessage(0, 4)],
+        lambda: [message("news", 0, 1), message("news", 1, 1), message("news", 0, 2)],
+        lambda: [message("news", 0, 3)],
+        lambda: [message("news", 0, 4)],
     ]
     first = member.take(3)
     member.put_back(first[1:])

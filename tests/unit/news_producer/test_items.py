@@ -9,12 +9,8 @@ from news_producer.errors import BadInput
 from news_producer.headlines import headlines
 from news_producer.items import AvroRecords, Item, StringRecords, key_policy, lab_items
 from newsroom.schemas.avro import AvroEncoder
+from support.schemas import NEWS_SCHEMA
 
-SCHEMA = {
-    "type": "record",
-    "name": "News",
-    "fields": [{"name": "title", "type": "string"}, {"name": "media", "type": "string"}],
-}
 OPTIONAL = {"name": "test", "type": ["null", "string"], "default": None}
 
 
@@ -43,14 +39,14 @@ def test_key_policies() -> None:
 
 
 def test_an_evolved_schema_fills_in_its_default_and_extra_fields_are_left_out() -> None:
-    schema = {**SCHEMA, "fields": [*SCHEMA["fields"], OPTIONAL]}
+    schema = {**NEWS_SCHEMA, "fields": [*NEWS_SCHEMA["fields"], OPTIONAL]}
     records = AvroRecords(schema, AvroEncoder(schema, 9), key_policy("own", ""))
     item = Item("a", {"id": "a", "title": "T", "media": "M"}, "f", 1)
     assert records.encode(item) == (b"a", b"\x00\x00\x00\x00\x09\x02T\x02M\x00")
 
 
 def test_a_required_field_that_is_missing_is_named() -> None:
-    records = AvroRecords(SCHEMA, AvroEncoder(SCHEMA, 9), key_policy("own", ""))
+    records = AvroRecords(NEWS_SCHEMA, AvroEncoder(NEWS_SCHEMA, 9), key_policy("own", ""))
     with pytest.raises(BadInput, match=r"news\.jsonl, line 4: the schema requires media"):
         records.encode(Item("a", {"title": "T"}, "news.jsonl", 4))
 

@@ -15,16 +15,15 @@ from news_producer.settings import ProducerSettings
 from newsroom.errors import RegistryUnavailable, SchemaRefused
 from newsroom.settings import load_settings
 from newsroom.waiting import StopFlag, Stopped
-from newsroom_stack.layout import REPOSITORY
 from support.cluster import MockCluster
+from support.schemas import SCHEMAS
 from support.web import NOBODY, Request, Web
 
-SCHEMA = REPOSITORY / "schemas" / "news.avsc"
 REASON = "Incompatible schema: READER_FIELD_MISSING_DEFAULT_VALUE /fields/2"
 
 
 def settings(*argv: str) -> ProducerSettings:
-    base = ["--registry-url", "mock://news", "--schema", str(SCHEMA)]
+    base = ["--registry-url", "mock://news", "--schema", str(SCHEMAS / "news.avsc")]
     return load_settings(ProducerSettings, "news-producer", [*base, *argv])
 
 

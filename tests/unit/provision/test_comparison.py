@@ -1,6 +1,5 @@
 """What provision finds wrong, in sentences."""
 
-import uuid
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,21 +9,18 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from newsroom.errors import ClusterUnavailable, NewsroomError, RegistryUnavailable, SettingsError, TopicMismatch
-from newsroom.schemas.avro import read_schema
 from newsroom.schemas.registry import registry_client
 from newsroom.settings import KafkaSettings, load_settings
 from newsroom.topics import ALL_TOPICS, WORD_COUNTS, DeclaredTopic
 from newsroom.waiting import Deadline, StopFlag, Stopped, Wait
-from newsroom_stack.layout import REPOSITORY
 from provision.cluster import Cluster
 from provision.comparison import PartitionState, differences, refuse_differences, summary, unsettled
 from provision.main import provide_topics, serve
 from provision.settings import ProvisionSettings
 from provision.subjects import set_up, wait_for_registry
 from support.futures import done
+from support.schemas import NEWS_SCHEMA, memory_registry
 from support.web import NOBODY
-
-SCHEMA = REPOSITORY / "schemas" / "news.avsc"
 
 
 def partitions_of(partitions: int, replicas: tuple[int, ...] = (1, 2, 3)) -> list[PartitionState]:
@@ -206,12 +202,12 @@ def test_a_registry_that_does_not_answer_ends_at_the_deadline() -> None:
 
 
 def test_the_schema_is_registered_with_backward_compatibility_and_keeps_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = registry_client(KafkaSettings(registry_url=f"mock://{uuid.uuid4()}"))
+    registry = memory_registry()
     wait_for_registry(registry, "mock", Wait(Deadline(1)))
     levels: list[str] = []
     # The in-memory registry knows no levels.
     monkeypatch.setattr(registry, "set_compatibility", lambda *, level: levels.append(level))
-    first = set_up(registry, "news-value", read_schema(SCHEMA))
-    assert set_up(registry, "news-value", read_schema(SCHEMA)) == first
+    first = set_up(registry, "news-value", NEWS_SCHEMA)
+    assert set_up(registry, "news-value", NEWS_SCHEMA) == first
     assert levels == ["BACKWARD", "BACKWARD"]
     assert registry.get_latest_version("news-value").schema_id == first

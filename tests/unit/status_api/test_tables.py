@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import Consumer
@@ -11,6 +11,7 @@ from newsroom.settings import KafkaSettings
 from status_api import tables, wordtable
 from status_api.tables import TableReader, table_consumer
 from support.cluster import MockCluster
+from support.messages import message
 from support.waiting import wait_for
 
 
@@ -32,41 +33,16 @@ def test_tables_are_read_from_the_beginning_and_followed(cluster: MockCluster, m
         assert reader.tables().joined[0].value == "(6, active)"
 
 
-class Message:
-    """A record with librdkafka's methods."""
-
-    def __init__(self, offset: int, value: bytes) -> None:
-        self._offset, self._value = offset, value
-
-    def error(self) -> None:
-        return None
-
-    def topic(self) -> str:
-        return "word-counts"
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self._offset
-
-    def key(self) -> bytes:
-        return b"word%d" % self._offset
-
-    def value(self) -> bytes:
-        return self._value
-
-
 class FakeConsumer:
     """A consumer that returns one batch."""
 
-    def __init__(self, batch: list[Message]) -> None:
+    def __init__(self, batch: list[Any]) -> None:
         self._batch = batch
 
     def list_topics(self, **_: object) -> object:
         return SimpleNamespace(topics={})
 
-    def consume(self, *_: object) -> list[Message]:
+    def consume(self, *_: object) -> list[Any]:
         return [self._batch.pop(0) for _ in range(len(self._batch))]
 
 
@@ -77,7 +53,9 @@ def test_an_unexpected_record_does_not_lose_the_rest_of_its_batch(monkeypatch: p
         return int(value)
 
     monkeypatch.setattr(wordtable, "parse_count", parse)
-    batch = [Message(0, b"1"), Message(1, b"?"), Message(2, b"4")]
+    batch = [
+        message("word-counts", 0, number, b"word%d" % number, value) for number, value in enumerate((b"1", b"?", b"4"))
+    ]
     reader = TableReader(cast("Consumer", FakeConsumer(batch)), 100)
     reader.turn()
     assert reader.tables().words_counted == 5

@@ -1,29 +1,22 @@
 """The word count's dataframes, run without a broker."""
 
-import uuid
 from pathlib import Path
 
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder
-from newsroom.schemas.registry import register, registry_client
-from newsroom.settings import KafkaSettings
+from newsroom.schemas.registry import register
 from support.quix import Running, counter
+from support.schemas import NEWS_SCHEMA, memory_registry
 from wordcount_stream import deltas
 from wordcount_stream.topology import build
 from wordcount_stream.words import MAX_WORD_CHARACTERS
 
-NEWS_SCHEMA = {
-    "type": "record",
-    "name": "News",
-    "fields": [{"name": "title", "type": "string"}, {"name": "media", "type": "string"}],
-}
-
 
 @pytest.fixture
 def registry() -> SchemaRegistryClient:
-    return registry_client(KafkaSettings(registry_url=f"mock://{uuid.uuid4()}"))
+    return memory_registry()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +14,38 @@ from hypothesis import strategies as st
 
 from newsroom.errors import DecodeError, SettingsError
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder, read_schema
-from newsroom.schemas.registry import register, registry_client
-from newsroom.settings import KafkaSettings
-from newsroom_stack.layout import REPOSITORY
+from newsroom.schemas.registry import register
+from support.schemas import NEWS_SCHEMA, SCHEMAS, memory_registry
 
-SCHEMAS = REPOSITORY / "schemas"
 NEWS = {"title": "Bridge opens é", "media": "The Daily"}
 TEXT = st.characters(exclude_categories=["Cs"])
-PROPERTY_REGISTRY = registry_client(KafkaSettings(registry_url=f"mock://{uuid.uuid4()}"))
-PROPERTY_SCHEMA_ID = register(PROPERTY_REGISTRY, "news-value", read_schema(SCHEMAS / "news.avsc"))
+PROPERTY_REGISTRY = memory_registry()
+PROPERTY_SCHEMA_ID = register(PROPERTY_REGISTRY, "news-value", NEWS_SCHEMA)
 CONTEXT = SerializationContext("news", MessageField.VALUE)
 
 
 @pytest.fixture
 def registry() -> SchemaRegistryClient:
-    return registry_client(KafkaSettings(registry_url=f"mock://{uuid.uuid4()}"))
+    return memory_registry()
 
 
-@pytest.fixture
-def schema() -> dict[str, Any]:
-    return read_schema(SCHEMAS / "news.avsc")
-
-
-def test_the_bytes_are_those_of_confluents_serializer(registry: SchemaRegistryClient, schema: dict[str, Any]) -> None:
-    schema_id = register(registry, "news-value", schema)
-    ours = AvroEncoder(schema, schema_id).encode(NEWS)
-    theirs = AvroSerializer(registry, json.dumps(schema))(NEWS, CONTEXT)
+def test_the_bytes_are_those_of_confluents_serializer(registry: SchemaRegistryClient) -> None:
+    schema_id = register(registry, "news-value", NEWS_SCHEMA)
+    ours = AvroEncoder(NEWS_SCHEMA, schema_id).encode(NEWS)
+    theirs = AvroSerializer(registry, json.dumps(NEWS_SCHEMA))(NEWS, CONTEXT)
     assert ours == theirs
     assert AvroDeserializer(registry)(ours, CONTEXT) == NEWS
     assert AvroDecoder(registry).decode(theirs) == NEWS
 
 
-def test_old_and_new_readers_read_old_and_new_records(registry: SchemaRegistryClient, schema: dict[str, Any]) -> None:
+def test_old_and_new_readers_read_old_and_new_records(registry: SchemaRegistryClient) -> None:
     evolved = read_schema(SCHEMAS / "news-v2-optional.avsc")
-    old = AvroEncoder(schema, register(registry, "news-value", schema)).encode(NEWS)
+    old = AvroEncoder(NEWS_SCHEMA, register(registry, "news-value", NEWS_SCHEMA)).encode(NEWS)
     new = AvroEncoder(evolved, register(registry, "news-value", evolved)).encode({**NEWS, "test": "x"})
     assert AvroDecoder(registry, evolved).decode(old) == {**NEWS, "test": None}
     assert AvroDecoder(registry, evolved).decode(new) == {**NEWS, "test": "x"}
-    assert AvroDecoder(registry, schema).decode(old) == NEWS
-    assert AvroDecoder(registry, schema).decode(new) == NEWS
+    assert AvroDecoder(registry, NEWS_SCHEMA).decode(old) == NEWS
+    assert AvroDecoder(registry, NEWS_SCHEMA).decode(new) == NEWS
 
 
 def poison(schema_id: int, good: bytes) -> dict[str, bytes | None]:
@@ -72,16 +64,16 @@ def poison(schema_id: int, good: bytes) -> dict[str, bytes | None]:
 
 
 @pytest.mark.parametrize("kind", poison(1, b"\0\0\0\0\1" + b"x" * 20))
-def test_poison_is_a_decode_error(registry: SchemaRegistryClient, schema: dict[str, Any], kind: str) -> None:
-    schema_id = register(registry, "news-value", schema)
-    good = AvroEncoder(schema, schema_id).encode(NEWS)
+def test_poison_is_a_decode_error(registry: SchemaRegistryClient, kind: str) -> None:
+    schema_id = register(registry, "news-value", NEWS_SCHEMA)
+    good = AvroEncoder(NEWS_SCHEMA, schema_id).encode(NEWS)
     with pytest.raises(DecodeError):
         AvroDecoder(registry).decode(poison(schema_id, good)[kind])
 
 
-def test_a_record_that_lacks_a_required_field_is_named(schema: dict[str, Any]) -> None:
+def test_a_record_that_lacks_a_required_field_is_named() -> None:
     with pytest.raises(SettingsError, match="does not fit the schema"):
-        AvroEncoder(schema, 1).encode({"title": "no media"})
+        AvroEncoder(NEWS_SCHEMA, 1).encode({"title": "no media"})
 
 
 def test_a_number_that_is_too_large_for_its_field_is_named() -> None:
@@ -174,5 +166,5 @@ def test_any_body_is_a_record_or_poison(body: bytes) -> None:
 
 @given(st.fixed_dictionaries({"title": st.text(TEXT), "media": st.text(TEXT)}))
 def test_any_record_arrives_as_it_was_written(record: dict[str, str]) -> None:
-    encoder = AvroEncoder(read_schema(SCHEMAS / "news.avsc"), PROPERTY_SCHEMA_ID)
+    encoder = AvroEncoder(NEWS_SCHEMA, PROPERTY_SCHEMA_ID)
     assert AvroDecoder(PROPERTY_REGISTRY).decode(encoder.encode(record)) == record

@@ -17,7 +17,7 @@ from newsroom.schemas.registry import (
     registry_client,
 )
 from newsroom.settings import KafkaSettings
-from newsroom.waiting import StopFlag, Stopped
+from newsroom.waiting import StopFlag
 from support.web import Web
 
 HTML = b"<html><title>Welcome</title></html>"
@@ -166,31 +166,9 @@ def test_a_client_that_cannot_be_made_is_a_settings_error(
         registry_client(KafkaSettings(registry_url="https://registry"))
 
 
-def test_the_registry_is_asked_again_until_it_answers() -> None:
-    answers = iter([RegistryUnavailable("down"), "schema"])
-
-    def call() -> str:
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return str(answer)
-
-    ticks: list[None] = []
-    assert Patience(10, StopFlag(), lambda: ticks.append(None)).ask(call, "news") == "schema"
-    assert len(ticks) == 1
-
-
-def down() -> str:
-    raise RegistryUnavailable("connection refused")
-
-
 def test_a_registry_that_stays_away_ends_at_the_deadline() -> None:
+    def down() -> str:
+        raise RegistryUnavailable("connection refused")
+
     with pytest.raises(RegistryUnavailable, match=r"no schema for news .* within 0\.3 s: connection refused"):
         Patience(0.3, StopFlag()).ask(down, "news partition 0 offset 1")
-
-
-def test_a_signal_ends_the_wait_for_the_registry() -> None:
-    stop = StopFlag()
-    stop.set()
-    with pytest.raises(Stopped):
-        Patience(60, stop).ask(down, "news")

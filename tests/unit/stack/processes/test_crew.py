@@ -93,7 +93,8 @@ class Ship:
 
 
 @pytest.fixture
-def ship(tmp_path: Path) -> Iterator[Ship]:
+def ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ship]:
+    monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02))
     made = Ship(tmp_path)
     yield made
     for child in made.crew.children:
@@ -111,18 +112,14 @@ def test_a_member_is_running_once_it_is_ready_and_others_are_told(ship: Ship) ->
 
 
 @pytest.mark.parametrize(("role", "restarts"), [("service", 2), ("broker", 0)])
-def test_a_member_that_cannot_start_is_shown_with_its_last_lines(
-    ship: Ship, monkeypatch: pytest.MonkeyPatch, role: str, restarts: int
-) -> None:
-    monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02, 0.03))
+def test_a_member_that_cannot_start_is_shown_with_its_last_lines(ship: Ship, role: str, restarts: int) -> None:
     child = ship.crew.add(ship.spec("a-1", "import sys; print('no such topic'); sys.exit(3)", role=role))
     with pytest.raises(StackError, match=r"(?s)a-1 ended with exit code 3 while starting:.*no such topic"):
         ship.crew.wait_ready([child])
     assert child.restarts == restarts
 
 
-def test_a_service_may_die_while_it_starts(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02))
+def test_a_service_may_die_while_it_starts(ship: Ship) -> None:
     mark = ship.folder / "was-here"
     dies_once = f"import pathlib; mark = pathlib.Path({str(mark)!r}); seen = mark.exists(); mark.touch(); assert seen\n"
     child = ship.crew.add(ship.spec("a-1", dies_once + SLEEPS))
@@ -144,8 +141,7 @@ def test_a_stop_ends_the_wait(ship: Ship) -> None:
         ship.crew.wait_ready([child])
 
 
-def test_a_member_that_dies_by_itself_is_started_again(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02))
+def test_a_member_that_dies_by_itself_is_started_again(ship: Ship) -> None:
     child = ship.add("a-1")
     first = child.pid
     assert first
@@ -155,8 +151,7 @@ def test_a_member_that_dies_by_itself_is_started_again(ship: Ship, monkeypatch: 
     assert "a-1 was ended by SIGKILL; its last lines:\n    started" in ship.said
 
 
-def test_a_member_that_dies_again_and_again_stays_down(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew_module, "RESTART_BACKOFF_SECONDS", (0.01, 0.02))
+def test_a_member_that_dies_again_and_again_stays_down(ship: Ship) -> None:
     child = ship.crew.add(ship.spec("a-1", "raise SystemExit(2)"))
     ship.look_after_until(lambda: child.state is State.FAILED)
     assert child.restarts == 2

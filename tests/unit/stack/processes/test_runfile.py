@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from newsroom_stack.processes.runfile import Run, end_leftovers, living, mark_of, read_run, same_process, write_run
+from support.processes import sleeping
 from support.waiting import wait_for
 
 
@@ -52,8 +53,7 @@ def test_a_process_that_has_ended_has_no_mark() -> None:
 
 
 def test_leftovers_are_ended_and_strangers_are_left_alone() -> None:
-    ours, stranger = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2))
-    try:
+    with sleeping() as ours, sleeping() as stranger:
         run = Run(1, "")
         run.processes = [
             {"name": "ours", "pid": ours.pid, "mark": mark_of(ours.pid)},
@@ -62,9 +62,5 @@ def test_leftovers_are_ended_and_strangers_are_left_alone() -> None:
         assert [process["name"] for process in living(run)] == ["ours"]
         assert end_leftovers(run) == ["ours"]
         # Its exit code went to whoever waited for it first; that it has one is what matters.
-        assert ours.wait(5) is not None
+        assert ours.wait() is not None
         assert stranger.poll() is None
-    finally:
-        for process in (ours, stranger):
-            process.kill()
-            process.wait()

@@ -2,7 +2,6 @@
 
 import fcntl
 import socket
-import subprocess
 import sys
 import threading
 from contextlib import nullcontext
@@ -22,6 +21,7 @@ from newsroom_stack.processes.plan import Plan
 from newsroom_stack.processes.runfile import Run, mark_of, write_run
 from newsroom_stack.processes.supervisor import Supervisor, control_path
 from newsroom_stack.settings import StackSettings
+from support.processes import sleeping
 
 OFFSET = 15000
 
@@ -82,18 +82,14 @@ def test_what_a_crashed_run_left_is_ended_before_anything_starts(
     def end_here() -> None:
         raise StackError("enough")
 
-    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
+    with sleeping() as left:
         run = Run(1, "", phase="ready")
         run.processes = [{"name": "kafka-1", "pid": left.pid, "mark": mark_of(left.pid)}]
         write_run(supervisor.plan.layout.run_file, run)
         monkeypatch.setattr(supervisor, "_start_everything", end_here)
         assert supervisor.main() == 1
-        assert left.wait(5) is not None
-        assert "an earlier run ended without stopping kafka-1: stopped now" in capsys.readouterr().out
-    finally:
-        left.kill()
-        left.wait()
+        assert left.wait() is not None
+    assert "an earlier run ended without stopping kafka-1: stopped now" in capsys.readouterr().out
 
 
 def test_a_disk_that_fills_up_while_it_runs_stops_the_stack_with_a_sentence(
