@@ -73,7 +73,7 @@ def pipeline(project: ContainerPipeline) -> Iterator[ContainerPipeline]:
     print(f"\nup from nothing in {time.monotonic() - started:.0f} s")  # noqa: T201
     project.connect()
     yield project
-    project.agent.__exit__(None, None, None)
+    project.agent.close()
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import Empty, Queue
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from typing_extensions import override
 
@@ -31,7 +30,7 @@ REGISTRY = "http://registry:8080/apis/ccompat/v7"
 
 
 class Agent(Observing):
-    """Calls `agent.py` in the tester's container. A context manager."""
+    """Calls `agent.py` in the tester's container, until it is closed."""
 
     def __init__(self, stack: ContainerStack) -> None:
         compose = stack.compose
@@ -48,12 +47,8 @@ class Agent(Observing):
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End it; a second call does nothing."""
         assert self._process.stdin
         with suppress(BrokenPipeError):  # its container has gone
             self._process.stdin.close()

@@ -25,7 +25,7 @@ def test_down_and_up_keeps_data_and_down_with_volumes_forgets_it(pipeline: Conta
         return sum(pipeline.observer.committed("avro-consumer", "news").values())
 
     before = wait_for("what the avro-consumer has committed", consumed)
-    pipeline.agent.__exit__(None, None, None)
+    pipeline.agent.close()
 
     pipeline.stack.down()
     assert pipeline.stack.containers() == []
@@ -38,7 +38,7 @@ def test_down_and_up_keeps_data_and_down_with_volumes_forgets_it(pipeline: Conta
     # While leaders move back, a coordinator may not answer.
     wait_for("its commits are kept", lambda: consumed() >= before)
     pipeline.count_rounds_and_join_all(1)
-    pipeline.agent.__exit__(None, None, None)
+    pipeline.agent.close()
 
     pipeline.stack.down(wipe=True)
     pipeline.stack.up()

@@ -1,6 +1,8 @@
 """What the avro-consumer does to a record, its sink and its settings, without Kafka."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +98,12 @@ def test_a_sink_has_one_writer(tmp_path: Path) -> None:
         JsonLinesSink(tmp_path / "out.jsonl")
 
 
-def test_a_full_disk_is_a_sentence() -> None:
-    with Path("/dev/full").open("wb", buffering=0) as full:
-        sink = JsonLinesSink.__new__(JsonLinesSink)
-        sink._path = Path("/dev/full")
-        sink._file = full
+def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with JsonLinesSink(tmp_path / "out.jsonl") as sink:
+        monkeypatch.setattr("avro_consumer.sink.os.fsync", full)
         with pytest.raises(SinkFailed, match="No space left on device; make room"):
             sink.write([reading(0)])
 

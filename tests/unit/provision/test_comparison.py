@@ -147,50 +147,43 @@ def test_topics_in_sync_are_those_of_the_last_answer() -> None:
     assert answers == []
 
 
-def test_a_broker_that_has_not_heard_of_a_new_topic_is_asked_again() -> None:
-    cluster = Cluster({"bootstrap.servers": NOBODY}, Wait(Deadline(5)))
-    answers: list[Any] = [
-        KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)),
-        {"retention.ms": SimpleNamespace(value="1")},
-    ]
+class FakeAdmin:
+    """An admin client that gives these answers, error codes among them; when they are used up, it creates topics."""
 
-    class Admin:
-        def describe_configs(self, resources: list[Any], **_: object) -> dict[Any, Future[Any]]:
-            return {resources[0]: done(answers.pop(0))}
-
-    cluster._admin = Admin()
-    assert cluster.configs(["news"]) == {"news": {"retention.ms": "1"}}
-    assert answers == []
-
-
-class Creating:
-    """An admin client that creates topics when what `answers` holds is used up."""
-
-    def __init__(self, *answers: int) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:  # noqa: ANN401
+        monkeypatch.setattr("provision.cluster.AdminClient", lambda *_, **__: self)
         self.answers = list(answers)
+        self.cluster = Cluster({"bootstrap.servers": NOBODY}, Wait(Deadline(5)))
 
-    def create_topics(self, resources: list[Any], **_: object) -> dict[str, Future[None]]:
-        answer = KafkaException(KafkaError(self.answers.pop(0))) if self.answers else None
-        return {resources[0].topic: done(answer)}
+    def create_topics(self, resources: list[Any], **_: object) -> dict[str, Future[Any]]:
+        return {resources[0].topic: self._answer()}
+
+    def describe_configs(self, resources: list[Any], **_: object) -> dict[Any, Future[Any]]:
+        return {resources[0]: self._answer()}
+
+    def _answer(self) -> Future[Any]:
+        answer = self.answers.pop(0) if self.answers else None
+        return done(KafkaException(KafkaError(answer)) if isinstance(answer, int) else answer)
 
 
-def creating(*answers: int) -> tuple[Cluster, Creating]:
-    cluster, admin = Cluster({"bootstrap.servers": NOBODY}, Wait(Deadline(5))), Creating(*answers)
-    cluster._admin = admin
-    return cluster, admin
-
-
-def test_a_controller_that_moves_is_asked_again() -> None:
-    passing = (KafkaError.NOT_CONTROLLER, KafkaError._TRANSPORT, KafkaError.TOPIC_ALREADY_EXISTS)
-    cluster, admin = creating(*passing)
-    cluster.create([WORD_COUNTS])
+def test_a_broker_that_has_not_heard_of_a_new_topic_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = {"retention.ms": SimpleNamespace(value="1")}
+    admin = FakeAdmin(monkeypatch, KafkaError.UNKNOWN_TOPIC_OR_PART, entries)
+    assert admin.cluster.configs(["news"]) == {"news": {"retention.ms": "1"}}
     assert admin.answers == []
 
 
-def test_a_topic_that_is_refused_is_said_at_once() -> None:
-    cluster, admin = creating(KafkaError.POLICY_VIOLATION, KafkaError.POLICY_VIOLATION)
+def test_a_controller_that_moves_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    passing = (KafkaError.NOT_CONTROLLER, KafkaError._TRANSPORT, KafkaError.TOPIC_ALREADY_EXISTS)
+    admin = FakeAdmin(monkeypatch, *passing)
+    admin.cluster.create([WORD_COUNTS])
+    assert admin.answers == []
+
+
+def test_a_topic_that_is_refused_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = FakeAdmin(monkeypatch, KafkaError.POLICY_VIOLATION, KafkaError.POLICY_VIOLATION)
     with pytest.raises(NewsroomError, match=f"topic word-counts cannot be created at {NOBODY}: .*; correct the cause"):
-        cluster.create([WORD_COUNTS])
+        admin.cluster.create([WORD_COUNTS])
     assert len(admin.answers) == 1
 
 

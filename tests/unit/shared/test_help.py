@@ -2,23 +2,14 @@
 
 import re
 import shlex
-from collections.abc import Iterable
 
 import pytest
 
 from avro_consumer.settings import AvroConsumerSettings
-from join_service.settings import JoinSettings
 from news_producer.settings import ProducerSettings
 from newsroom.help import help_text
 from newsroom.settings import ServiceSettings, load_settings, variable_of
-from provision.settings import ProvisionSettings
-from status_api.settings import StatusSettings
-from wordcount_stream.settings import WordcountSettings
-
-SERVICES: Iterable[type[ServiceSettings]] = [
-    *(ProducerSettings, AvroConsumerSettings, WordcountSettings),
-    *(JoinSettings, StatusSettings, ProvisionSettings),
-]
+from support.services import SERVICES
 
 
 @pytest.fixture(autouse=True)

@@ -8,16 +8,11 @@ import certifi
 import pytest
 from pydantic_settings import SettingsConfigDict
 
-from avro_consumer.settings import AvroConsumerSettings
-from join_service.settings import JoinSettings
-from news_producer.settings import ProducerSettings
 from newsroom.errors import SettingsError
 from newsroom.settings import SERVICE_PREFIXES, KafkaSettings, ServiceSettings, load_settings, unknown_variables
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.settings import StackSettings
-from provision.settings import ProvisionSettings
-from status_api.settings import StatusSettings
-from wordcount_stream.settings import WordcountSettings
+from support.services import SERVICES
 
 
 class Example(ServiceSettings):
@@ -59,15 +54,7 @@ def test_a_variable_that_nothing_reads_is_named_with_what_was_meant() -> None:
 
 
 def test_every_service_has_a_prefix_of_its_own() -> None:
-    services = (
-        ProducerSettings,
-        AvroConsumerSettings,
-        WordcountSettings,
-        JoinSettings,
-        StatusSettings,
-        ProvisionSettings,
-    )
-    assert tuple(service.model_config["env_prefix"] for service in services) == SERVICE_PREFIXES
+    assert tuple(service.model_config["env_prefix"] for service in SERVICES) == SERVICE_PREFIXES
 
 
 def test_no_variable_of_the_stack_or_the_compose_file_is_called_unknown() -> None:

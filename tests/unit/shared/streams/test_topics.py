@@ -33,7 +33,8 @@ def failed(code: int) -> KafkaException:
 class FakeCluster:
     """AdminClient and Consumer of one cluster, which knows some topics and commits."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: StreamSettings) -> None:
+        self.settings = settings
         self.topics: set[str] = set()
         self.commits: dict[int, int] = {}
         self.leaderless = 0
@@ -42,6 +43,10 @@ class FakeCluster:
         self.made: list[Any] = []
         self.asked_for_commits: Callable[[], None] = lambda: None
         self.consumers: list[dict[str, Any]] = []
+
+    def prepared(self, stop: StopFlag | None = None) -> str:
+        """The id of the changelog, which is there now."""
+        return prepare_changelog(self.settings, CHANGELOG, SOURCES, stop or StopFlag())
 
     def _answer(self, answer: Callable[[], object]) -> Future[Any]:
         if self.silent:
@@ -98,116 +103,90 @@ class FakeCluster:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    cluster = FakeCluster()
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    cluster = FakeCluster(StreamSettings(consumer_group="g", state_dir=tmp_path))
     monkeypatch.setattr(stream_topics, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(stream_topics, "AdminClient", lambda _: cluster)
     monkeypatch.setattr(stream_topics, "Consumer", cluster.consumer)
     return cluster
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> StreamSettings:
-    return StreamSettings(consumer_group="g", state_dir=tmp_path)
-
-
-def prepared(settings: StreamSettings, stop: StopFlag | None = None) -> str:
-    return prepare_changelog(settings, CHANGELOG, SOURCES, stop or StopFlag())
-
-
 @pytest.mark.parametrize("commits", [{}, {0: 0}], ids=["none", "reset to the beginning"])
-def test_a_first_start_makes_the_changelog(
-    cluster: FakeCluster, settings: StreamSettings, commits: dict[int, int]
-) -> None:
+def test_a_first_start_makes_the_changelog(cluster: FakeCluster, commits: dict[int, int]) -> None:
     cluster.commits = commits
-    assert prepared(settings) == AS_KAFKA_WRITES_IT
+    assert cluster.prepared() == AS_KAFKA_WRITES_IT
     (made,) = cluster.made
     assert (made.topic, made.num_partitions, made.replication_factor) == ("changelog__g--word-deltas--default", 6, 3)
     assert made.config == {"cleanup.policy": "compact", "min.insync.replicas": "2"}
 
 
-def test_commits_are_read_without_joining_and_without_waiting_for_an_open_transaction(
-    cluster: FakeCluster, settings: StreamSettings
-) -> None:
-    prepared(settings)
+def test_commits_are_read_without_joining_and_without_waiting_for_an_open_transaction(cluster: FakeCluster) -> None:
+    cluster.prepared()
     (config,) = cluster.consumers
     assert (config["group.id"], config["isolation.level"], config["closed"]) == ("g", "read_uncommitted", True)
 
 
 @pytest.mark.parametrize("commits", [{}, {3: 7}], ids=["killed before the first commit", "a later start"])
-def test_a_changelog_that_is_there_is_taken(
-    cluster: FakeCluster, settings: StreamSettings, commits: dict[int, int]
-) -> None:
+def test_a_changelog_that_is_there_is_taken(cluster: FakeCluster, commits: dict[int, int]) -> None:
     cluster.topics.add(CHANGELOG.topic)
     cluster.commits = commits
-    assert prepared(settings) == AS_KAFKA_WRITES_IT
+    assert cluster.prepared() == AS_KAFKA_WRITES_IT
     assert cluster.made == []
 
 
 def test_a_changelog_that_is_gone_while_the_group_has_commits_is_a_lost_state_also_at_the_next_start(
-    cluster: FakeCluster, settings: StreamSettings
+    cluster: FakeCluster,
 ) -> None:
     cluster.commits = {3: 7}
     for _ in range(2):
         with pytest.raises(StateLost, match=r"--delete-offsets --group g --topic word-deltas$"):
-            prepared(settings)
+            cluster.prepared()
     assert cluster.topics == set()
     cluster.commits = {}
-    assert prepared(settings) == AS_KAFKA_WRITES_IT
+    assert cluster.prepared() == AS_KAFKA_WRITES_IT
 
 
-def test_of_two_replicas_that_start_at_once_one_makes_it_and_the_other_takes_it(
-    cluster: FakeCluster, settings: StreamSettings
-) -> None:
+def test_of_two_replicas_that_start_at_once_one_makes_it_and_the_other_takes_it(cluster: FakeCluster) -> None:
     def other_is_quicker() -> None:
         cluster.topics.add(CHANGELOG.topic)
         cluster.commits = {0: 1}
 
     cluster.asked_for_commits = other_is_quicker
-    assert prepared(settings) == AS_KAFKA_WRITES_IT
+    assert cluster.prepared() == AS_KAFKA_WRITES_IT
     assert cluster.made == []
 
 
-def test_it_waits_for_controllers_brokers_and_leaders(cluster: FakeCluster, settings: StreamSettings) -> None:
-    cluster.failures = [
-        failed(KafkaError._TIMED_OUT),
-        TimeoutError(),
-        failed(KafkaError.INVALID_REPLICATION_FACTOR),
-    ]
+def test_it_waits_for_controllers_brokers_and_leaders(cluster: FakeCluster) -> None:
+    passing = failed(KafkaError._TIMED_OUT), failed(KafkaError.INVALID_REPLICATION_FACTOR)
+    cluster.failures = [*passing, TimeoutError()]
     cluster.leaderless = 2
-    assert prepared(settings) == AS_KAFKA_WRITES_IT
+    assert cluster.prepared() == AS_KAFKA_WRITES_IT
 
 
-def test_what_waiting_does_not_change_is_said_at_once(cluster: FakeCluster, settings: StreamSettings) -> None:
+def test_what_waiting_does_not_change_is_said_at_once(cluster: FakeCluster) -> None:
     cluster.failures = [failed(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
     with pytest.raises(NewsroomError, match="changelog__g--word-deltas--default could not be looked up"):
-        prepared(settings)
+        cluster.prepared()
 
 
-def test_a_cluster_that_is_silent_is_a_sentence(
-    cluster: FakeCluster, settings: StreamSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_that_is_silent_is_a_sentence(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_topics, "ASK_SECONDS", 0.0)
     monkeypatch.setattr(stream_topics, "ANSWER_MARGIN_SECONDS", 0.01)
     monkeypatch.setattr(stream_topics, "CLUSTER_WAIT_SECONDS", 0.1)
     cluster.silent = True
     with pytest.raises(ClusterUnavailable, match=r"no answer within 0 s"):
-        prepared(settings)
+        cluster.prepared()
 
 
-def test_a_topic_without_a_leader_is_a_sentence(
-    cluster: FakeCluster, settings: StreamSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_topic_without_a_leader_is_a_sentence(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_topics, "CLUSTER_WAIT_SECONDS", 0.1)
     cluster.leaderless = 10**9
     with pytest.raises(ClusterUnavailable, match="has no leader: are enough brokers up"):
-        prepared(settings)
+        cluster.prepared()
 
 
 @pytest.mark.parametrize("leaderless", [False, True])
-def test_a_stop_ends_the_waiting(
-    cluster: FakeCluster, settings: StreamSettings, monkeypatch: pytest.MonkeyPatch, *, leaderless: bool
-) -> None:
+def test_a_stop_ends_the_waiting(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, *, leaderless: bool) -> None:
     monkeypatch.setattr(stream_topics, "RETRY_SECONDS", 60.0)
     stop = StopFlag()
     stop.set()
@@ -215,14 +194,14 @@ def test_a_stop_ends_the_waiting(
     cluster.leaderless = 10**9
     cluster.failures = [] if leaderless else [failed(KafkaError._TIMED_OUT)] * 10**3
     with pytest.raises(Stopped):
-        prepared(settings, stop)
+        cluster.prepared(stop)
 
 
 def test_an_input_that_is_just_being_created_is_waited_for(
-    cluster: FakeCluster, settings: StreamSettings, monkeypatch: pytest.MonkeyPatch
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [SimpleNamespace(partitions={}), SimpleNamespace(partitions={0: object()})]
     monkeypatch.setattr(
         cluster, "list_topics", lambda **_: SimpleNamespace(topics={"news": answers.pop(0)}), raising=False
     )
-    assert await_topics(settings, ["news"], StopFlag())["news"].partitions
+    assert await_topics(cluster.settings, ["news"], StopFlag())["news"].partitions
