@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 LAST_LINES = 15
 """How many of its last lines the error of a failed command has."""
 
-LOG_LINE = re.compile(r"(?:\x1b\[2K)?(\S+)-(\d+) +\| ?(.*)")
-"""A line of `docker compose logs`: service, number and text. Compose erases the line first, even in a pipe."""
+LOG_LINE = re.compile(r"(?:\x1b\[2K)*(\S+)-(\d+) +\| ?(.*)")
+"""A line of `docker compose logs`: service, number and text. Compose first erases the line, even in a pipe, and its
+writers may do that one after another."""
 
 
 class Compose:

@@ -240,7 +240,7 @@ case "$*" in *"logs --follow"*) ;; *) exit 2 ;; esac
 printf '\033[2Kavro-consumer-1  | history | of 1\r\n'
 printf '\033[2Kkafka-1-1        | broker\n'
 printf 'avro-consumer-1 exited with code 137\n'
-printf 'avro-consumer-12 | it came later \377\n'
+printf '\033[2K\033[2Kavro-consumer-12 | it came later \377\n'
 printf 'avro-consumer-1  | \n'
 exec sleep 60
 """
