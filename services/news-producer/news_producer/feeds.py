@@ -117,7 +117,7 @@ class FeedSource:
         # A daemon thread, because a server that never ends its answer must not keep the process alive.
         threading.Thread(target=self._run, name=f"feed {self._url}", daemon=True).start()
         while True:
-            at_end = self._end.is_set()  # before the look into the queue, which then holds every last entry
+            at_end = self._end.is_set()  # read before the queue, which then holds all entries that are left
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:

@@ -36,6 +36,8 @@ MAX_FIELD_CHARACTERS = csv.field_size_limit()
 which must not swallow the rest of the file."""
 
 Fields = dict[str, Any]
+"""The fields of one record: those of News, or `key` and `value`."""
+
 Line = tuple[int, str]
 """The number of a line, from 1, and its text."""
 

@@ -42,7 +42,7 @@ class Ledger:
             self.first_error = reason
 
     def give_up(self, reason: str) -> None:
-        """Count the unknown records as failed, because the producer waits no longer for their delivery reports."""
+        """Count the unknown records as failed, because the producer no longer waits for their delivery reports."""
         if self.unknown:
             self.fail(reason, self.unknown)
 

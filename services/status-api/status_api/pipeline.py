@@ -22,7 +22,7 @@ ABSENT = "Absent"
 class Stage:
     """A consumer group in the pipeline. None means that the group has never committed.
 
-    What the connector has consumed are the lines that it has written and committed.
+    For the connector, `consumed` is the number of lines that it has written and committed.
     """
 
     group: str
