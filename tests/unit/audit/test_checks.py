@@ -1,0 +1,185 @@
+"""What the mutations of a whole history do not show."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from newsroom_audit.checks import commits, counts, delivery, joins, sink
+from newsroom_audit.checks.sink import Line
+from newsroom_audit.errors import AuditError
+from newsroom_audit.findings import Finding, Kind
+from newsroom_audit.history import ID_HEADER, Ends, Record, Topic
+from newsroom_audit.judge import Case, judge
+from newsroom_audit.ledger import Entry, Ledger, Outcome
+from newsroom_audit.words import read_inputs
+from unit.audit.histories import FakeReader, Model, decode
+
+
+def only(findings: list[Finding]) -> Finding:
+    assert len(findings) == 1, findings
+    return findings[0]
+
+
+def sent(number: int, outcome: Outcome = Outcome.ACKNOWLEDGED, offset: int = -1) -> Entry:
+    return Entry(f"r-{number}", number, "t", None, b"v", outcome=outcome, partition=0, offset=offset)
+
+
+def record(offset: int, number: int | None = None, **values: object) -> Record:
+    headers = () if number is None else ((ID_HEADER, f"r-{number}".encode()),)
+    return Record("t", 0, offset, value=b"v", headers=headers, **values)  # type: ignore[arg-type]
+
+
+def test_an_unknown_record_may_be_there_or_not() -> None:
+    entries = [sent(0, Outcome.UNKNOWN), sent(1, Outcome.UNKNOWN)]
+    ledger = Ledger("r", entries={each.id: each for each in entries})
+    assert not list(delivery.delivery([ledger], Topic("t", [record(0, 1)], {0: Ends(0, 1, 1)})))
+
+
+def test_a_record_above_the_stable_end_is_lost_and_one_below_the_first_offset_cannot_be_judged() -> None:
+    found = only(list(delivery.lost([sent(0, offset=7)], Topic("t", (), {0: Ends(0, 9, 5)}))))
+    assert (found.kind, found.topic, found.partition, found.offset) == (Kind.LOST, "t", 0, 7)
+    assert "readers see the partition only up to 5" in found.sentence
+    found = only(list(delivery.lost([sent(0, offset=7)], Topic("t", (), {0: Ends(8, 9, 9)}))))
+    assert found.kind is Kind.INCOMPLETE
+
+
+def test_a_record_of_another_sender_is_a_ghost_only_in_an_exclusive_topic() -> None:
+    topic = Topic("t", [record(0), record(1, 0)], {0: Ends(0, 2, 2)})
+    ledger = Ledger("r", entries={"r-0": sent(0, offset=1)})
+    assert not list(delivery.delivery([ledger], topic))
+    assert only(list(delivery.delivery([ledger], topic, exclusive=True))).kind is Kind.GHOST
+
+
+def test_readers_of_both_isolation_levels_agree() -> None:
+    ends = {0: Ends(0, 3, 3)}
+    seen = Topic("t", [record(0), record(2)], ends)
+    assert not list(delivery.readers_agree(seen, Topic("t", [record(0), record(1), record(2)], ends)))
+    assert only(list(delivery.readers_agree(seen, Topic("t", [record(0)], ends)))).offset == 2
+    other = Topic("t", [record(0), record(2)._replace(value=b"w")], ends)
+    assert only(list(delivery.readers_agree(seen, other))).kind is Kind.DISAGREEMENT
+    # Retention deleted it between the two reads.
+    assert not list(delivery.readers_agree(seen, Topic("t", [record(2)], {0: Ends(1, 3, 3)})))
+
+
+def test_a_history_out_of_order_is_refused() -> None:
+    with pytest.raises(AuditError, match="t partition 0 offset 1 is before t partition 0 offset 0"):
+        Topic("t", [record(1), record(0)])
+
+
+def test_a_count_that_came_before_its_input_is_found() -> None:
+    inputs = read_inputs([Topic("mytopic", [Record("mytopic", 0, n, 10 * n, value=b"a") for n in range(3)])])
+    values = ((b"1", 0), (b"3", 10), (b"4", 20))
+    early = [Record("word-counts", 0, n, at, b"a", value) for n, (value, at) in enumerate(values)]
+    found = list(counts.counts_match_inputs(inputs, Topic("word-counts", early[:2]), {}))
+    assert "a is counted 3, but had occurred 2 times by then" in only(found).sentence
+
+
+def test_between_settled_and_all_inputs_every_count_is_right() -> None:
+    inputs = read_inputs([Topic("mytopic", [Record("mytopic", 0, n, n, value=b"a") for n in range(5)])])
+    settled = {"mytopic": {0: 2}}
+    for count, right in ((1, False), (2, True), (5, True), (6, False)):
+        table = Topic("word-counts", [Record("word-counts", 0, 0, 9, b"a", str(count).encode())])
+        assert (not list(counts.counts_match_inputs(inputs, table, settled))) is right
+    assert (
+        "a has no count, but occurs 2 to 5 times"
+        in only(list(counts.counts_match_inputs(inputs, Topic("word-counts"), settled))).sentence
+    )
+
+
+def test_compaction_may_remove_counts_but_not_the_last() -> None:
+    ends = {0: Ends(0, 3, 3)}
+    deltas = Topic("word-deltas", [Record("word-deltas", 0, n, value=b'{"a": 2}') for n in range(3)], ends)
+    settled = {"word-deltas": {0: 3}}
+    for values, whole, compacted in (([2, 4, 6], True, True), ([4, 6], False, True), ([2, 4], False, False)):
+        records = [Record("word-counts", 0, n, key=b"a", value=b"%d" % value) for n, value in enumerate(values)]
+        table = Topic("word-counts", records)
+        assert (not list(counts.counts_replay_deltas(deltas, table, settled))) is whole
+        assert (not list(counts.counts_replay_deltas(deltas, table, settled, compacted=True))) is compacted
+
+
+def test_a_label_that_may_have_come_before_its_word_is_a_remark() -> None:
+    labels = Topic("word", [Record("word", 0, n, key=b"a", value=b"x%d" % n) for n in range(3)])
+    table = Topic("word-counts", [Record("word-counts", 0, 0, key=b"a", value=b"1")])
+    results = [Record("words-joined", 0, 0, key=b"a", value=b'{"count": 1, "label": "x1"}')]
+    settled = {"word": {0: 3}}
+    found = list(joins.joins(labels, table, Topic("words-joined", results), settled=settled))
+    assert [(each.kind, each.offset) for each in found] == [(Kind.UNMATCHED, 0), (Kind.LOST, 2)]
+    broken = Topic("words-joined", [results[0], results[0]._replace(offset=1, value=b"?")])
+    assert Kind.JOIN in {each.kind for each in joins.joins(labels, table, broken)}
+
+
+def test_a_label_may_not_be_joined_with_less_than_its_sender_had_seen() -> None:
+    headers = ((ID_HEADER, b"r-0"),)
+    labels = Topic("word", [Record("word", 0, 0, key=b"a", value=b"x", headers=headers)])
+    table = Topic("word-counts", [Record("word-counts", 0, n, key=b"a", value=b"%d" % (n + 1)) for n in range(2)])
+    results = Topic("words-joined", [Record("words-joined", 0, 0, key=b"a", value=b'{"count": 1, "label": "x"}')])
+    found = only(list(joins.joins(labels, table, results, [replace(sent(0), count=2)])))
+    assert (found.kind, found.topic) == (Kind.JOIN, "words-joined")
+    assert "joined with 1, but the join had processed 2" in found.sentence
+
+
+def test_dead_letters_that_were_cut_or_repeated_are_right() -> None:
+    origin = Record("news", 0, 5, value=b"0123456789", headers=(("own", b"1"),))
+    place = (("dlq.origin.topic", b"news"), ("dlq.origin.partition", b"0"), ("dlq.origin.offset", b"5"))
+    headers = (*origin.headers, *place)
+    whole = Record("news.dlq", 0, 0, value=origin.value, headers=headers)
+    cut = Record("news.dlq", 0, 1, value=b"0123", headers=(*headers, ("dlq.value.bytes", b"10")))
+    topic = Topic("news", [origin], {0: Ends(0, 6, 6)})
+    found = only(list(sink.sink(topic, {0: 6}, [], Topic("news.dlq", [whole, cut]))))
+    assert found.kind is Kind.REPEATED
+    elsewhere = whole._replace(headers=(*place[:2], ("dlq.origin.offset", b"4")))
+    found = only(list(sink.sink(topic, {0: 0}, [], Topic("news.dlq", [elsewhere]))))
+    assert found.kind is Kind.GHOST
+
+
+def test_sink_lines_need_all_fields(tmp_path: Path) -> None:
+    path = tmp_path / "consumed-0.jsonl"
+    path.write_text('{"topic": "news", "partition": 0, "offset": 1, "timestamp": 2, "key": null, "value": 3}\n{"torn')
+    assert sink.read_sinks([path]) == [Line(path.name, 1, "news", 0, 1, 2, None, 3)]
+    path.write_text('{"topic": "news"}\n')
+    with pytest.raises(AuditError, match="line 1 is not a line of a sink"):
+        sink.read_sinks([path])
+
+
+def test_the_finding_of_a_commit_names_group_partition_and_offset() -> None:
+    history = Model(3).run()
+    last = history.samples[-1]
+    early = replace(last, stable={})
+    inputs = read_inputs([history.topics["mytopic"]])
+    found = list(commits.ahead("wordcount-stream", [early], commits.words_owed(inputs), []))
+    assert found
+    assert found[0].sentence.startswith("wordcount-stream had committed ")
+
+
+def test_a_group_that_lags_and_a_transaction_that_stays_open_are_found() -> None:
+    history = Model(4).run()
+    ends = {0: Ends(0, 9, 5)}
+    stuck = replace(history.topics["words-joined"], ends=ends)
+    reader = FakeReader(replace(history, topics=history.topics | {"words-joined": stuck}))
+    reader.lagging = {("join-service", "word")}
+    report = judge(reader, Case(patience=0.0), decode)
+    assert report.numbers[Kind.BEHIND] == 1
+    assert report.numbers[Kind.OPEN] == 1
+    assert report.exit_code == 1
+    assert "readers stop at 5, the end is 9" in "\n".join(report.lines())
+
+
+def test_what_was_deleted_is_said_and_not_judged() -> None:
+    history = Model(5).run()
+    late = {number: end._replace(begin=1) for number, end in history.topics["mytopic"].ends.items()}
+    records = [each for each in history.topics["mytopic"].records if each.offset > 0]
+    topics = history.topics | {"mytopic": Topic("mytopic", records, late)}
+    report = judge(FakeReader(replace(history, topics=topics)), Case(), decode)
+    assert set(report.numbers) == {Kind.INCOMPLETE}
+    assert "counts match the inputs" not in report.checks
+    assert report.as_json()["wrong"]["incomplete histories"] == 1
+
+
+def test_a_topic_that_is_gone_has_lost_everything() -> None:
+    history = Model(6).run()
+    number = len(history.ledger.of("news"))
+    topics = {name: topic for name, topic in history.topics.items() if name != "news"}
+    report = judge(FakeReader(replace(history, topics=topics)), Case([history.ledger]), decode)
+    assert report.numbers[Kind.LOST] == number
+    assert f"lost: {number - 10:,} more" in report.lines()
