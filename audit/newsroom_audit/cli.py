@@ -13,19 +13,25 @@ import typer
 from pydantic import ValidationError
 
 from newsroom.errors import DecodeError, NewsroomError
+from newsroom.places import packaged
 from newsroom.settings import KafkaSettings
-from newsroom.topics import MYTOPIC
+from newsroom.topics import MYTOPIC, NEWS, NEWS_SUBJECT
 from newsroom.waiting import StopFlag
 from newsroom_audit.checks.gaps import Fault
 from newsroom_audit.errors import AuditError
 from newsroom_audit.history import json_lines, read_samples
 from newsroom_audit.judge import OUTPUTS, STAGES, Case, judge
 from newsroom_audit.ledger import read_ledger
-from newsroom_audit.load import Load, common_words, unique_words
+from newsroom_audit.load import Load, articles, common_words, unique_words
 from newsroom_audit.reader import ClusterReader
 
+with warnings.catch_warnings(record=True):
+    # A library below the registry's client warns of a rename that nobody here can do anything about.
+    from newsroom.schemas.avro import AvroDecoder, AvroEncoder, read_schema
+    from newsroom.schemas.registry import Patience, register, registry_client
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from threading import Event
 
     from newsroom_audit.history import Record
@@ -35,6 +41,8 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__d
 REGISTRY_SECONDS = 60.0
 
 Bootstrap = Annotated[str | None, typer.Option("--bootstrap-servers", help="brokers, else NEWSROOM_BOOTSTRAP_SERVERS")]
+
+Registry = Annotated[str | None, typer.Option("--registry-url", help="schema registry, else NEWSROOM_REGISTRY_URL")]
 
 
 def main() -> None:
@@ -50,7 +58,7 @@ def main() -> None:
 def judge_command(
     *,
     bootstrap: Bootstrap = None,
-    registry: Annotated[str | None, typer.Option("--registry-url", help="else NEWSROOM_REGISTRY_URL")] = None,
+    registry: Registry = None,
     ledger: Annotated[list[Path] | None, typer.Option(help="what a load has sent; repeat it for each one")] = None,
     samples: Annotated[list[Path] | None, typer.Option(help="what watch has written")] = None,
     sink: Annotated[list[Path] | None, typer.Option(help="sink files of avro-consumer, or their folder")] = None,
@@ -60,6 +68,7 @@ def judge_command(
     exclusive: Annotated[list[str] | None, typer.Option(help="topic that only the ledgers' senders write")] = None,
     compacted: Annotated[bool, typer.Option("--compacted", help="the broker may have compacted word-counts")] = False,
     patience: Annotated[float, typer.Option(help="seconds to wait for the groups to pass what is there")] = 60.0,
+    gap_pattern: Annotated[str | None, typer.Option(help="tell the gaps between log lines that match it")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="write the report as JSON")] = False,
 ) -> None:
     """Audit a running cluster, and ledgers, sink files, samples and logs."""
@@ -69,6 +78,7 @@ def judge_command(
         sinks=[file for path in sink or () for file in _sink_files(path)],
         logs=log or (),
         allowed=allowed,
+        gap_pattern=gap_pattern,
         faults=[fault for path in faults or () for fault in _faults(path)],
         exclusive=frozenset(exclusive or ()),
         compacted=compacted,
@@ -87,22 +97,25 @@ def load(
     *,
     ledger: Annotated[Path, typer.Option(help="file to write: what was sent, and what became of it")],
     bootstrap: Bootstrap = None,
-    topic: Annotated[str, typer.Option(help="topic to write to")] = MYTOPIC.name,
+    registry: Registry = None,
+    topic: Annotated[str, typer.Option(help="topic to write to; news gets articles in Avro")] = MYTOPIC.name,
     number: Annotated[int | None, typer.Option("--count", help="records to send; else until Ctrl-C")] = None,
     rate: Annotated[float, typer.Option(help="records per second; 0 sends as fast as possible")] = 100.0,
     vocabulary: Annotated[int, typer.Option(help="draw words from so many; 0: every word is unique")] = 0,
     words: Annotated[int, typer.Option(help="words per record, with a vocabulary")] = 1,
     seed: Annotated[int, typer.Option(help="makes the words repeatable")] = 0,
 ) -> None:
-    """Send words at a rate, and keep a ledger of them."""
+    """Send words or articles at a rate, and keep a ledger of them."""
     stop = StopFlag()
     stop.install()
-    with Load(_settings(bootstrap_servers=bootstrap), ledger, seed=seed, stop=stop) as sender:
-        items = (
-            common_words(sender.run, number, vocabulary=vocabulary, words=words, seed=seed, topic=topic)
-            if vocabulary
-            else unique_words(sender.run, number, topic)
-        )
+    settings = _settings(bootstrap_servers=bootstrap, registry_url=registry)
+    with Load(settings, ledger, seed=seed, stop=stop) as sender:
+        if topic == NEWS.name:
+            items = articles(sender.run, news_encoder(settings), number)
+        elif vocabulary:
+            items = common_words(sender.run, number, vocabulary=vocabulary, words=words, seed=seed, topic=topic)
+        else:
+            items = unique_words(sender.run, number, topic)
         sender.send(items, rate)
     _say(f"{sender.sent:,} sent, {sender.acknowledged:,} acknowledged, {sender.failed:,} failed: {ledger}")
     raise typer.Exit(0 if sender.acknowledged == sender.sent else 1)
@@ -146,10 +159,6 @@ def sample_until(stop: Event, reader: ClusterReader, path: Path, interval: float
 
 def news_decoder(settings: KafkaSettings) -> Callable[[Record], dict[str, Any] | None]:
     """Return a function that decodes a record of `news`, or gives None if it is poison."""
-    with warnings.catch_warnings(record=True):
-        # A library below the registry's client warns of a rename that nobody here can do anything about.
-        from newsroom.schemas.avro import AvroDecoder  # noqa: PLC0415
-        from newsroom.schemas.registry import Patience, registry_client  # noqa: PLC0415
     decoder = AvroDecoder(registry_client(settings))
     patience = Patience(REGISTRY_SECONDS, StopFlag())
 
@@ -160,6 +169,15 @@ def news_decoder(settings: KafkaSettings) -> Callable[[Record], dict[str, Any] |
             return None
 
     return decode
+
+
+def news_encoder(settings: KafkaSettings) -> Callable[[Mapping[str, Any]], bytes]:
+    """Return a function that encodes an article as news-producer does; the schema is registered first."""
+    schema = read_schema(packaged("schemas", "news.avsc"))
+    registry = registry_client(settings)
+    patience = Patience(REGISTRY_SECONDS, StopFlag())
+    number = patience.ask(lambda: register(registry, NEWS_SUBJECT, schema), NEWS_SUBJECT)
+    return AvroEncoder(schema, number).encode
 
 
 def _settings(**values: str | None) -> KafkaSettings:

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from newsroom.errors import DeliveryFailed
 from newsroom.kafka_errors import kafka_error, reason_of
-from newsroom.topics import MYTOPIC, WORD
+from newsroom.topics import MYTOPIC, NEWS, WORD
 from newsroom.waiting import Deadline, StopFlag
 from newsroom_audit.history import ID_HEADER
 from newsroom_audit.ledger import Entry, LedgerWriter, Outcome, record_id
@@ -46,7 +46,7 @@ class Item:
 
     topic: str
     key: str | None
-    value: str
+    value: str | bytes
     count: int | None = None
 
 
@@ -67,6 +67,13 @@ def common_words(
     for _ in count() if number is None else range(number):
         drawn = rng.choices(names, cum_weights=weights, k=words)
         yield Item(topic, drawn[0], " ".join(drawn))
+
+
+def articles(run: str, encode: Callable[[Mapping[str, Any]], bytes], number: int | None = None) -> Iterator[Item]:
+    """Articles whose titles hold one word that no other record has; `encode` makes a value of `news` of each."""
+    for index in count() if number is None else range(number):
+        article = {"title": f"Audit n{run}x{index}", "media": "audit"}
+        yield Item(NEWS.name, f"{run}-{index}", encode(article))
 
 
 def labels(run: str, counts: Mapping[str, int], number: int = 1, topic: str = WORD.name) -> Iterator[Item]:
@@ -137,7 +144,8 @@ class Load:
         number = next(self._numbers)
         key = None if item.key is None else item.key.encode()
         identity = record_id(self.run, number)
-        entry = Entry(identity, number, item.topic, key, item.value.encode(), time.time(), item.count)
+        value = item.value.encode() if isinstance(item.value, str) else item.value
+        entry = Entry(identity, number, item.topic, key, value, time.time(), item.count)
         self._ledger.intend(entry)
         self.sent += 1
         headers = [(ID_HEADER, identity.encode())]

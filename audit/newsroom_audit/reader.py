@@ -80,14 +80,18 @@ class ClusterReader:
         Raises:
             AuditError: the topic does not exist, or its leaders did not answer.
         """
-        partitions = self.topics().get(topic)
-        if not partitions:
-            raise AuditError(f"topic {topic} does not exist at {self._settings.bootstrap_servers}")
+        partitions = self._partitions(topic)
         begin = self._offsets(topic, partitions, OffsetSpec.earliest(), IsolationLevel.READ_UNCOMMITTED)
         stable = self._offsets(topic, partitions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
         # Last: an end that is sampled earlier could be below a stable offset of later.
         high = self._offsets(topic, partitions, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)
         return {number: Ends(begin[number], high[number], stable[number]) for number in partitions}
+
+    def _partitions(self, topic: str) -> list[int]:
+        partitions = self.topics().get(topic)
+        if not partitions:
+            raise AuditError(f"topic {topic} does not exist at {self._settings.bootstrap_servers}")
+        return partitions
 
     def _offsets(self, topic: str, partitions: list[int], spec: OffsetSpec, isolation: IsolationLevel) -> Offsets:
         def attempt() -> Offsets:
@@ -129,7 +133,7 @@ class ClusterReader:
         if client is None:
             # It never joins. librdkafka's admin client would crash the process while coordinators move (5040).
             client = self._groups[group] = Consumer(self._settings.consumer_config(CLIENT, group) | {"log_level": 0})
-        partitions = [TopicPartition(topic, number) for number in self.topics().get(topic, [])]
+        partitions = [TopicPartition(topic, number) for number in self._partitions(topic)]
 
         def attempt() -> Offsets:
             answers = client.committed(partitions, timeout=ADMIN_SECONDS)
@@ -146,11 +150,10 @@ class ClusterReader:
         Raises:
             AuditError: the cluster did not answer.
         """
-        at = time.time()
         committed = {
             (group, topic): self.committed(group, topic) for group, topics in groups.items() for topic in topics
         }
-        return Sample(at, committed, {topic: self.stable(topic) for topic in outputs})
+        return Sample(time.time(), committed, {topic: self.stable(topic) for topic in outputs})
 
     def stable(self, topic: str) -> Offsets:
         """The last stable offset of each partition: where a read_committed reader stops.
@@ -158,7 +161,8 @@ class ClusterReader:
         Raises:
             AuditError: the topic does not exist, or its leaders did not answer.
         """
-        return {number: ends.stable for number, ends in self.ends(topic).items()}
+        partitions = self._partitions(topic)
+        return self._offsets(topic, partitions, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED)
 
     def read(self, topic: str, *, committed: bool = True) -> Topic:
         """All records of a topic up to its end as it is now.

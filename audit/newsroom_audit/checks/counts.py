@@ -111,8 +111,8 @@ def counts_replay_deltas(
 
     `compacted`: the broker may have removed all but the last count of a word.
     """
-    owed = _running_sums(deltas, {number: ends.high for number, ends in deltas.ends.items()})
-    due = _running_sums(deltas, settled.get(deltas.name, {}))
+    owed = running_sums(deltas, {number: ends.high for number, ends in deltas.ends.items()})
+    due = running_sums(deltas, settled.get(deltas.name, {}))
     outputs: defaultdict[tuple[int, str], list[Record]] = defaultdict(list)
     for record in counts.records:
         outputs[record.partition, record.word].append(record)
@@ -132,7 +132,8 @@ def counts_replay_deltas(
             yield Finding(Kind.COUNT, text, counts.name, partition, place)
 
 
-def _running_sums(deltas: Topic, below: Mapping[int, int]) -> dict[tuple[int, str], list[int]]:
+def running_sums(deltas: Topic, below: Mapping[int, int]) -> dict[tuple[int, str], list[int]]:
+    """The counts that follow from the deltas below these offsets, by partition and word."""
     sums: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
     for record in deltas.below(below):
         for word, number in (deltas_of(record) or {}).items():

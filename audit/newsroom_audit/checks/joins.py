@@ -7,7 +7,7 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from newsroom_audit.checks.counts import count_of
+from newsroom_audit.checks.counts import count_of, running_sums
 from newsroom_audit.findings import Finding, Kind, found
 
 if TYPE_CHECKING:
@@ -41,10 +41,14 @@ def joins(
     labels: Topic,
     counts: Topic,
     joined: Topic,
+    *,
     entries: Iterable[Entry] = (),
     settled: Mapping[str, Mapping[int, int]] | None = None,
+    deltas: Topic | None = None,
 ) -> Iterator[Finding]:
     """All checks of the join. `entries`: the labels of ledgers, which say what result is owed.
+
+    `deltas` tell the counts that the broker may have removed from a compacted table.
 
     Below the offsets of `settled`, the join had passed every label before its results were read.
     """
@@ -55,17 +59,20 @@ def joins(
             yield found(Kind.JOIN, record, f"the value {record.value!r} is not a result")
         else:
             results.append(result)
-    yield from counts_existed(results, counts)
+    yield from counts_existed(results, counts, deltas)
     yield from counts_grow(results)
     yield from labels_once(labels, results, entries, (settled or {}).get(labels.name, {}))
 
 
-def counts_existed(results: Sequence[Result], counts: Topic) -> Iterator[Finding]:
+def counts_existed(results: Sequence[Result], counts: Topic, deltas: Topic | None = None) -> Iterator[Finding]:
     """Results with a count that their word never had."""
     existed: defaultdict[str, set[int]] = defaultdict(set)
     for record in counts.records:
         if (count := count_of(record)) is not None:
             existed[record.word].add(count)
+    if deltas is not None:
+        for (_, word), sums in running_sums(deltas, {n: ends.high for n, ends in deltas.ends.items()}).items():
+            existed[word].update(sums)
     for result in results:
         record, count = result.record, result.count
         if count not in existed[record.word]:

@@ -1,6 +1,7 @@
 """What the mutations of a whole history do not show."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_label_may_not_be_joined_with_less_than_its_sender_had_seen() -> None:
     labels = Topic("word", [Record("word", 0, 0, key=b"a", value=b"x", headers=headers)])
     table = Topic("word-counts", [Record("word-counts", 0, n, key=b"a", value=b"%d" % (n + 1)) for n in range(2)])
     results = Topic("words-joined", [Record("words-joined", 0, 0, key=b"a", value=b'{"count": 1, "label": "x"}')])
-    found = only(list(joins.joins(labels, table, results, [replace(sent(0), count=2)])))
+    found = only(list(joins.joins(labels, table, results, entries=[replace(sent(0), count=2)])))
     assert (found.kind, found.topic) == (Kind.JOIN, "words-joined")
     assert "joined with 1, but the join had processed 2" in found.sentence
 
@@ -183,3 +184,25 @@ def test_a_topic_that_is_gone_has_lost_everything() -> None:
     report = judge(FakeReader(replace(history, topics=topics)), Case([history.ledger]), decode)
     assert report.numbers[Kind.LOST] == number
     assert f"lost: {number - 10:,} more" in report.lines()
+
+
+def test_a_compacted_table_is_judged_with_its_deltas() -> None:
+    history = Model(7).run(steps=12)
+    last = {each.word: each for each in history.topics["word-counts"].records}
+    compacted = history.replace("word-counts", list(last.values()))
+    case = Case([history.ledger], history.samples, compacted=True)
+    report = judge(FakeReader(compacted), case, decode)
+    assert report.exit_code == 0, report.lines()
+    assert judge(FakeReader(compacted), replace(case, compacted=False), decode).exit_code == 1
+
+
+def test_gaps_between_log_lines_are_told(tmp_path: Path) -> None:
+    history = Model(8).run()
+    sent = sorted(entry.sent for entry in history.ledger.entries.values())
+    log = tmp_path / "service.log"
+    times = [datetime.fromtimestamp(at + 0.001, UTC).isoformat() for at in (sent[0], sent[-1])]
+    log.write_text("".join(f"{at} [info] counted\n" for at in times))
+    report = judge(FakeReader(history), Case([history.ledger], logs=[log], gap_pattern="counted"), decode)
+    gaps = {each.stage: each.max for each in report.gaps}
+    assert gaps["service.log"] == pytest.approx(sent[-1] + 0.001 - sent[1], abs=0.001)
+    assert report.read["service.log"] == 2

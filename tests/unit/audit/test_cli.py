@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from newsroom.errors import DecodeError
-from newsroom.schemas import avro
 from newsroom.settings import KafkaSettings
+from newsroom.topics import DeclaredTopic
 from newsroom.waiting import StopFlag
-from newsroom_audit import cli
+from newsroom_audit import cli, load
 from newsroom_audit.findings import Finding, Kind
 from newsroom_audit.history import Record
 from newsroom_audit.judge import Case
@@ -123,7 +123,21 @@ def test_news_are_decoded_and_poison_is_not(monkeypatch: pytest.MonkeyPatch) -> 
                 raise DecodeError("bad")
             return {"title": str(data)}
 
-    monkeypatch.setattr(avro, "AvroDecoder", Decoder)
+    monkeypatch.setattr(cli, "AvroDecoder", Decoder)
     decode = cli.news_decoder(KafkaSettings(registry_url="mock://audit"))
     assert decode(Record("news", 0, 0, value=b"x")) == {"title": "b'x'"}
     assert decode(Record("news", 0, 1, value=b"bad")) is None
+
+
+def test_a_load_of_news_has_the_wire_format(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    topic, path = cluster.topic(), tmp_path / "ledger.jsonl"
+    monkeypatch.setattr(cli, "NEWS", DeclaredTopic(topic, 1))
+    monkeypatch.setattr(load, "NEWS", DeclaredTopic(topic, 1))
+    options = ("--bootstrap-servers", cluster.address, "--registry-url", "mock://audit-load")
+    assert run(monkeypatch, "load", "--ledger", str(path), *options, "--topic", topic, "--count", "3") == 0
+    ledger = read_ledger(path)
+    values = [entry.value or b"" for entry in ledger.of(topic)]
+    assert [value[0] for value in values] == [0, 0, 0]
+    assert all(f"Audit n{ledger.run}x{number}".encode() in value for number, value in enumerate(values))
