@@ -17,6 +17,10 @@ from newsroom.logs import get_logger
 
 log = get_logger(__name__)
 
+READY_STALL_SECONDS = 15.0
+"""A loop that has not turned for this long is not ready: longer than the longest wait of our loops (a flush of ten
+seconds), so that nobody is called unready who only waits."""
+
 LOOP_STALL_SECONDS = 60.0
 """A loop that has not turned for this long hangs. The limit is five times the longest wait of our loops (a flush of
 ten seconds), and well under the 300 s after which Kafka takes a member's partitions away."""
@@ -25,8 +29,8 @@ ten seconds), and well under the 300 s after which Kafka takes a member's partit
 class Health:
     """What /livez and /readyz answer. The service's loop calls `tick` at every turn.
 
-    Alive means that the loop turned lately. Ready means that every need is met: the service calls `lost` with the
-    reason when a need is not met, and `reached` when it is.
+    Alive means that the loop turned lately. Ready means that every need is met, and that the loop does not stand
+    still: the service calls `lost` with the reason when a need is not met, and `reached` when it is.
     """
 
     def __init__(self, *needs: str) -> None:
@@ -54,6 +58,9 @@ class Health:
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Whether every need is met, and the reason for each that is not."""
         missing = dict(self._missing)
+        age = time.monotonic() - self._last_tick
+        if age > READY_STALL_SECONDS:
+            missing["loop"] = f"the loop has not turned for {age:.0f} s"
         return not missing, {"missing": missing}
 
 

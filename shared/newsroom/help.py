@@ -84,7 +84,7 @@ def _limits(field: FieldInfo) -> Iterator[str]:
 
 
 def _default(field: FieldInfo) -> Iterator[str]:
-    default: Any = field.default
+    default: Any = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(default, bool):
         yield "default: yes" if default else "default: no"
     elif isinstance(default, float):

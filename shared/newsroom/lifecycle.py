@@ -12,6 +12,7 @@ from newsroom.errors import NewsroomError
 from newsroom.help import help_text
 from newsroom.logs import configure_logging, get_logger
 from newsroom.settings import ServiceSettings, load_settings, unknown_variables
+from newsroom.terminal import tolerate_any_terminal
 from newsroom.waiting import StopFlag, Stopped
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def run_service(
         The exit code: 0 after a clean end, `stopped_code` if a signal arrived during a wait, the error's own code after
         a `NewsroomError`, and 70 after any other error, which is logged with its trace.
     """
+    tolerate_any_terminal()
     arguments = sys.argv[1:]
     if {"-h", "--help"}.intersection(arguments):
         sys.stdout.write(help_text(settings_class, name))

@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from newsroom.addresses import bootstrap_of, port_offset, registry_url_of
 from newsroom.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class KafkaSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
 
     bootstrap_servers: str = Field(
-        default="localhost:29092,localhost:39092,localhost:49092",
+        default_factory=lambda: bootstrap_of(port_offset()),
         description="brokers to ask first, as host:port[,host:port…]",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -86,7 +87,7 @@ class KafkaSettings(BaseSettings):
     ssl_key_location: Path | None = Field(default=None, description="private key of this client's certificate (PEM)")
     ssl_key_password: SecretStr | None = Field(default=None, description="password of that key, if it is encrypted")
     registry_url: str = Field(
-        default="http://localhost:8081/apis/ccompat/v7",
+        default_factory=lambda: registry_url_of(port_offset()),
         description="schema registry with Confluent's API; mock://NAME is an in-memory one",
     )
     registry_user: str | None = Field(default=None, description="basic authentication of the registry")

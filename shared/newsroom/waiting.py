@@ -10,15 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from newsroom.errors import NotYet, TransientError
-from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
 T = TypeVar("T")
-
-log = get_logger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
@@ -30,16 +27,21 @@ class Stopped(Exception):
     """A signal arrived while the process waited. `run_service` then ends it without an error."""
 
 
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+
 class StopFlag(threading.Event):
-    """Set by the first SIGTERM or SIGINT: asks the service to finish, commit and end. True when it is set."""
+    """Set by the first of `STOP_SIGNALS`: asks the service to finish, commit and end. True when it is set."""
 
     def __bool__(self) -> bool:
         return self.is_set()
 
     def install(self) -> None:
-        """Handle SIGTERM and SIGINT: the first sets the flag, the second ends the process at once."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        """Handle the stop signals: the first sets the flag, the second ends the process at once."""
+        for number in STOP_SIGNALS:
+            # `nohup` ignores SIGHUP for the program that it starts; SIGINT is ignored in a shell's background.
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self:
@@ -70,7 +72,10 @@ def do_nothing(*_: object) -> None:
 
 def log_missing(missing: str) -> None:
     """Log what a wait is for."""
-    log.info("waiting", missing=missing)
+    # Imported here: structlog costs CPU time that `newsroom ps` does not have, which logs nothing.
+    from newsroom.logs import get_logger  # noqa: PLC0415
+
+    get_logger(__name__).info("waiting", missing=missing)
 
 
 @dataclass(frozen=True)

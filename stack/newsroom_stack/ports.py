@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from newsroom.addresses import BROKER_PORTS, REGISTRY_PORT, bootstrap_of, registry_url_of
 from newsroom_stack.catalogue import SERVICES
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ class Ports:
 
     def __init__(self, offset: int = 0) -> None:
         self.offset = offset
-        self.brokers = tuple(offset + port for port in (29092, 39092, 49092))
+        self.brokers = tuple(offset + port for port in BROKER_PORTS)
         """Client listeners of the brokers."""
         self.controllers = tuple(offset + port for port in (29093, 39093, 49093))
         """Controller listeners of the same nodes."""
-        self.registry = offset + 8081
+        self.registry = offset + REGISTRY_PORT
         """The schema registry's API."""
         self.registry_health = offset + 8082
         """The schema registry's health and metrics."""
@@ -38,9 +39,9 @@ class Ports:
         """Kafka UI, which only the containers have."""
         self.status = offset + 8000
         """The status API and its page."""
-        self.bootstrap = ",".join(f"localhost:{port}" for port in self.brokers)
+        self.bootstrap = bootstrap_of(offset)
         """The brokers as a client's bootstrap.servers."""
-        self.registry_url = f"http://localhost:{self.registry}/apis/ccompat/v7"
+        self.registry_url = registry_url_of(offset)
         """The registry's Confluent-compatible API."""
         self.status_url = f"http://localhost:{self.status}"
         """The status page."""

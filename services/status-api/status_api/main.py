@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger as GunicornLogger
 from typing_extensions import override
 
@@ -42,6 +44,21 @@ class _Logs(GunicornLogger):  # type: ignore[misc]
         self.error_log.setLevel(logging.WARNING)
 
 
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """gunicorn's parent process. SIGHUP ends it as SIGTERM does; gunicorn would load the application again."""
+
+    @override
+    def init_signals(self) -> None:
+        hangup = signal.getsignal(signal.SIGHUP)
+        super().init_signals()
+        if hangup is signal.SIG_IGN:  # started by `nohup`
+            signal.signal(signal.SIGHUP, hangup)
+
+    @override
+    def handle_hup(self) -> None:
+        self.handle_term()
+
+
 class StatusServer(BaseApplication):  # type: ignore[misc]
     """gunicorn around the Flask application. The worker makes clients and threads, after the fork."""
 
@@ -50,6 +67,10 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
         self._listener = listener
         self._threads: ReaderThreads | None = None
         super().__init__()
+
+    @override
+    def run(self) -> None:
+        _Arbiter(self).run()
 
     @override
     def load_config(self) -> None:
@@ -95,7 +116,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(settings: StatusSettings, _: StopFlag) -> None:
-    """Serve until SIGTERM. From here on gunicorn handles the signals and ends the process with 0."""
+    """Serve until a stop signal. From here on gunicorn handles the signals and ends the process with 0."""
     listener = listen(settings.http_host, settings.http_port)
     log.info("status page, API and metrics", address=f"http://{settings.http_host}:{listener.getsockname()[1]}")
     StatusServer(settings, listener).run()

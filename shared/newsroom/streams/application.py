@@ -19,7 +19,8 @@ from typing_extensions import override
 from newsroom.errors import ReplicaFenced
 from newsroom.logs import get_logger
 from newsroom.streams.consumer import PatientConsumer
-from newsroom.streams.watchdog import STOP_SIGNALS, Watchdog
+from newsroom.streams.watchdog import Watchdog
+from newsroom.waiting import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +120,7 @@ class StreamApplication(Application):
             self.stop()
 
     def run_watched(self) -> None:
-        """Run until SIGTERM or SIGINT; end the process by force if the loop hangs or its clients do not close.
+        """Run until a stop signal; end the process by force if the loop hangs or its clients do not close.
 
         Quix handles the signals while it runs; the earlier handlers are restored at the end. A second signal ends the
         process at once.

@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from newsroom.logs import get_logger
+from newsroom.waiting import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,6 @@ LOOK_SECONDS = 0.5
 END_SECONDS = 1.0
 """How long to wait for the watchdog thread, and for the last log line (the loop may hang because nobody reads our
 output)."""
-
-STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 STANDARD_ERROR = 2
 """The file descriptor, because `sys.stderr` may be closed or may not be a real file."""
@@ -62,7 +61,7 @@ def end_process(why: str) -> None:
 class Watchdog:
     """A context manager that watches the loop; `closing` tells it that the loop ends.
 
-    It receives SIGTERM and SIGINT itself: the first starts `closing`, the second ends the process at once. Python runs
+    It receives the stop signals itself: the first starts `closing`, the second ends the process at once. Python runs
     a signal handler in the main thread after the current library call has returned, which may take a minute. The
     interpreter writes the signal's number to the wakeup descriptor immediately.
     """

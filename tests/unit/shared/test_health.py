@@ -1,6 +1,7 @@
 """/livez, /readyz and /metrics over real HTTP."""
 
 import socket
+import time
 
 import httpx
 import pytest
@@ -34,6 +35,16 @@ def test_alive_only_while_the_loop_turns(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.undo()
         health.tick()
         assert httpx.get(url).status_code == 200
+
+
+def test_a_loop_that_stands_still_is_not_ready_long_before_it_counts_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    health = Health()
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 16)
+    assert health.ready() == (False, {"missing": {"loop": "the loop has not turned for 16 s"}})
+    assert health.alive()[0]
+    health.tick()
+    assert health.ready() == (True, {"missing": {}})
 
 
 def test_metrics_are_prometheus_text_and_other_paths_are_not_found() -> None:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -80,6 +81,13 @@ def test_help_loads_no_client_library(package: str) -> None:
     modules = ast.literal_eval(done.stdout.splitlines()[-1])
     assert "Usage:" in done.stdout
     assert {"confluent_kafka", "kafka", "quixstreams", "flask", "fastavro", "httpx"} & set(modules) == set()
+
+
+def test_a_terminal_that_lacks_a_character_gets_a_question_mark() -> None:
+    code = "import sys; sys.argv[1:] = ['--help']; from provision.__main__ import main; main()"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout[:29]) == (0, b"Usage: provision [OPTION?]\n\nC"), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from newsroom.errors import SettingsError
 from newsroom.settings import SERVICE_PREFIXES, KafkaSettings, ServiceSettings, load_settings, unknown_variables
 from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.ports import Ports
 from newsroom_stack.settings import StackSettings
 from support.services import SERVICES
 
@@ -30,6 +31,17 @@ def test_variables_and_options_have_the_same_names_and_options_win(monkeypatch: 
     monkeypatch.setenv("NEWSROOM_BOOTSTRAP_SERVERS", "elsewhere:9092")
     assert load_settings(Example, "example", []).bootstrap_servers == "elsewhere:9092"
     assert load_settings(Example, "example", ["--bootstrap-servers", "here:1"]).bootstrap_servers == "here:1"
+
+
+def test_by_default_a_service_talks_to_the_stack_of_this_clone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSROOM_PORT_OFFSET", "200")
+    settings, ports = load_settings(Example, "example", []), Ports(200)
+    assert (settings.bootstrap_servers, settings.registry_url) == (ports.bootstrap, ports.registry_url)
+    monkeypatch.setenv("NEWSROOM_PORT_OFFSET", "many")
+    with pytest.raises(SettingsError, match="NEWSROOM_PORT_OFFSET='many': it must be a whole number from 0 to 15000"):
+        load_settings(Example, "example", [])
+    monkeypatch.setenv("NEWSROOM_PORT_OFFSET", "")
+    assert load_settings(Example, "example", []).bootstrap_servers == Ports().bootstrap
 
 
 def test_a_variable_means_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 """The one way to wait: what ends it, what it says, how it pauses."""
 
+import signal
+
 import pytest
 from typing_extensions import override
 
 from newsroom.errors import ClusterUnavailable, NotYet, RegistryUnavailable
-from newsroom.waiting import Deadline, StopFlag, Stopped, Wait, need
+from newsroom.waiting import STOP_SIGNALS, Deadline, StopFlag, Stopped, Wait, need
 
 
 class Pauses(StopFlag):
@@ -22,6 +24,23 @@ class Pauses(StopFlag):
         if len(self.seconds) == self._ends_after:
             self.set()
         return bool(self)
+
+
+@pytest.mark.parametrize("number", sorted(STOP_SIGNALS))
+def test_each_stop_signal_sets_the_flag(number: signal.Signals) -> None:
+    before = {each: signal.getsignal(each) for each in STOP_SIGNALS}
+    flag = StopFlag()
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        flag.install()
+        signal.raise_signal(number)
+        assert flag
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        flag.install()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, "as `nohup` asked"
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def failing(times: int, error: Exception) -> list[Exception]:

@@ -8,6 +8,8 @@ import sys
 import urllib.error
 import urllib.request
 
+import pytest
+
 from support.waiting import wait_for
 
 COMMAND = [sys.executable, "-c", "from status_api.__main__ import main; main()"]
@@ -22,7 +24,8 @@ def get(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_without_a_cluster_it_lives_is_not_ready_says_why_and_ends_cleanly() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_without_a_cluster_it_lives_is_not_ready_says_why_and_ends_cleanly(number: signal.Signals) -> None:
     options = ["--http-port", "0", "--bootstrap-servers", "127.0.0.1:1", "--request-timeout", "0.5"]
     process = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, text=True)
     try:
@@ -33,7 +36,7 @@ def test_without_a_cluster_it_lives_is_not_ready_says_why_and_ends_cleanly() -> 
         assert get(f"{url}/livez")[0] == 200
         assert get(f"{url}/readyz")[0] == 503
         wait_for("the reason", lambda: "no broker of 127.0.0.1:1" in get(f"{url}/api/v1/cluster")[1], 10)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert process.wait(10) == 0
         assert "Traceback" not in process.stdout.read()
     finally:

@@ -69,7 +69,8 @@ import signal, sys
 from confluent_kafka import Producer
 from newsroom.health import Health
 from newsroom.streams.watchdog import Watchdog
-signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda *_: print("handled", flush=True))
 producer = Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
 producer.produce("t", b"never delivered")
 with Watchdog(Health(), close_seconds=float(sys.argv[1])):
@@ -95,11 +96,12 @@ def stuck() -> Iterator[Callable[[float], subprocess.Popen[str]]]:
         yield start
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_starts_the_clock_while_the_main_thread_is_inside_a_library(
-    stuck: Callable[[float], subprocess.Popen[str]],
+    stuck: Callable[[float], subprocess.Popen[str]], number: signal.Signals
 ) -> None:
     process = stuck(0.2)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     assert "did not close within 0.2 s" in process.communicate(timeout=30)[0]
     assert process.returncode == 1
 
