@@ -10,9 +10,11 @@ from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
 from newsroom.errors import DecodeError, NewsroomError
+from newsroom.kafka_errors import reason_of
 from newsroom.places import packaged
 from newsroom.settings import KafkaSettings
 from newsroom.topics import MYTOPIC, NEWS, NEWS_SUBJECT
@@ -51,6 +53,9 @@ def main() -> None:
         app()
     except NewsroomError as error:
         sys.stderr.write(f"newsroom-audit: {error}\n")
+        sys.exit(AuditError.exit_code)
+    except KafkaException as error:
+        sys.stderr.write(f"newsroom-audit: the Kafka client cannot go on: {reason_of(error)}\n")
         sys.exit(AuditError.exit_code)
 
 

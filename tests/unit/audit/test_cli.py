@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from newsroom.errors import DecodeError
 from newsroom.settings import KafkaSettings
@@ -141,3 +142,14 @@ def test_a_load_of_news_has_the_wire_format(
     values = [entry.value or b"" for entry in ledger.of(topic)]
     assert [value[0] for value in values] == [0, 0, 0]
     assert all(f"Audit n{ledger.run}x{number}".encode() in value for number, value in enumerate(values))
+
+
+def test_a_client_that_refuses_its_settings_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._INVALID_ARG, "no such mechanism"))
+
+    monkeypatch.setattr(cli, "ClusterReader", refuse)
+    assert run(monkeypatch, "judge") == 2
+    assert capsys.readouterr().err == "newsroom-audit: the Kafka client cannot go on: no such mechanism\n"
