@@ -39,19 +39,26 @@ class LogLine(NamedTuple):
 
 
 def parse_lines(lines: Iterable[str]) -> Iterator[LogLine]:
-    """Tell the level and the time of each line; a stack trace is told by its first line."""
-    in_java_trace = False
+    """Tell the level and the time of each line; a stack trace is told once.
+
+    Kafka's traces are error lines: its brokers and Connect write one for each connection that a fault breaks.
+    """
+    in_java_trace, before = False, ""
     for number, raw in enumerate(lines, 1):
         text = _colour.sub("", raw.rstrip("\n"))
         frame = bool(_java_frame.match(text))
-        trace = text.startswith("Traceback (most recent call last)") or (frame and not in_java_trace)
+        trace = text.startswith("Traceback (most recent call last)")
+        first_frame = frame and not in_java_trace
         in_java_trace = frame or (in_java_trace and text.startswith(("Caused by:", "\t")))
-        if text.startswith("{") and (line := _json_line(number, text)):
+        if first_frame:
+            yield LogLine(number, before, "error")
+        elif text.startswith("{") and (line := _json_line(number, text)):
             yield line
         elif match := _console.match(text) or _java.match(text):
             yield LogLine(number, text, match["level"].lower(), _seconds(match["time"]), trace)
         else:
             yield LogLine(number, text, trace=trace)
+        before = text
 
 
 def _json_line(number: int, text: str) -> LogLine | None:

@@ -31,7 +31,7 @@ def test_error_lines_and_stack_traces_of_our_services_are_found(
     assert not list(log_findings("service.log", lines, allowed="the brokers are gone|nobody foresaw|Traceback"))
 
 
-def test_traces_of_java_are_found_once() -> None:
+def test_a_trace_of_java_is_one_error_line() -> None:
     lines = [
         "[2026-01-31 12:00:00,123] INFO started (kafka.server.KafkaServer)",
         "[2026-01-31 12:00:01,000] ERROR it failed (kafka.server.KafkaServer)",
@@ -42,7 +42,9 @@ def test_traces_of_java_are_found_once() -> None:
         "\tat kafka.log.Log.append(Log.scala:2)",
         "[2026-01-31 12:00:02,000] INFO ended (kafka.server.KafkaServer)",
     ]
-    assert [each.kind for each in log_findings("kafka-1.log", lines)] == [Kind.ERROR_LINE, Kind.TRACE]
+    found = list(log_findings("kafka-1.log", lines))
+    assert [each.kind for each in found] == [Kind.ERROR_LINE, Kind.ERROR_LINE]
+    assert found[1].sentence == "kafka-1.log line 4: java.lang.IllegalStateException: no"
     assert next(line.at for line in parse_lines(lines)) == 1769860800.0
 
 
