@@ -34,6 +34,18 @@ def port_offset() -> int:
         SettingsError: it is not a number, or too large.
     """
     text = os.environ.get(OFFSET_VARIABLE) or "0"
+    try:
+        return offset_of(text)
+    except ValueError as error:
+        raise SettingsError(f"{OFFSET_VARIABLE}={text!r}: {error}") from error
+
+
+def offset_of(text: str) -> int:
+    """Read an offset.
+
+    Raises:
+        ValueError: it is not a number, or too large.
+    """
     if not text.isascii() or not text.isdigit() or int(text) > LARGEST_OFFSET:
-        raise SettingsError(f"{OFFSET_VARIABLE}={text!r}: it must be a whole number from 0 to {LARGEST_OFFSET}")
+        raise ValueError(f"it must be a whole number from 0 to {LARGEST_OFFSET}")
     return int(text)

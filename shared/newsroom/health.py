@@ -59,7 +59,8 @@ class Health:
         """Whether every need is met, and the reason for each that is not."""
         missing = dict(self._missing)
         age = time.monotonic() - self._last_tick
-        if age > READY_STALL_SECONDS:
+        # A service that still waits for its first turn says what it waits for.
+        if not missing and age > READY_STALL_SECONDS:
             missing["loop"] = f"the loop has not turned for {age:.0f} s"
         return not missing, {"missing": missing}
 

@@ -43,6 +43,8 @@ class Instance:
     ready: bool
     restarts: int
     memory_bytes: int
+    missing: str = ""
+    """Why it is not ready although it runs."""
 
 
 Show = Callable[[str], None]
@@ -99,6 +101,10 @@ class Stack(ABC):
     @abstractmethod
     def ps(self) -> list[Instance]:
         """Every instance with its current state."""
+
+    def trouble(self) -> str | None:
+        """What is wrong with the stack as a whole, and what to do; None when nothing is."""
+        return None
 
     @abstractmethod
     def logs(self, name: str | None = None, *, follow: bool = False) -> Iterator[tuple[str, str]]:

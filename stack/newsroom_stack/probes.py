@@ -1,75 +1,136 @@
-"""Readiness probes: what a process must answer before others rely on it."""
+"""Readiness probes: what a process must answer before others rely on it.
+
+They speak the protocols themselves, a few bytes each. A Kafka client takes longer to import than `newsroom ps` may
+take, and an assertion of librdkafka would end the supervisor that probes with it.
+"""
 
 from __future__ import annotations
 
+import json
+import socket
+import struct
 from dataclasses import dataclass
-from typing import Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
-import httpx
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
-from newsroom.errors import ClusterUnavailable
-from newsroom.settings import KafkaSettings
-from newsroom.waiting import Deadline
-from newsroom_stack.catalogue import BROKERS
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PROBE_SECONDS = 2.0
 """Deadline of one probe: a process that answers later is not ready."""
 
 HTTP_OK = 200
 
+METADATA_REQUEST = struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0)
+"""Length, API key (Metadata), version 1, correlation id, no client id, no topics."""
+
 
 @dataclass(frozen=True)
 class Probe:
     """A question and its address, as plain values, so that the state file can carry it to other commands."""
 
-    kind: Literal["http", "broker"]
+    kind: Literal["http", "broker", "connect"]
     target: str
 
     def missing(self) -> str | None:
         """None when the process is ready, otherwise what is missing."""
-        return http_ready(self.target) if self.kind == "http" else broker_ready(self.target)
+        return {"http": http_ready, "broker": broker_ready, "connect": connect_ready}[self.kind](self.target)
 
 
 def http_ready(url: str) -> str | None:
     """None when the URL answers 200, otherwise its answer."""
     try:
-        # trust_env: the user's proxy cannot reach the loopback of this machine.
-        response = httpx.get(url, timeout=PROBE_SECONDS, trust_env=False)
-    except httpx.HTTPError as error:
-        return f"{url} does not answer ({type(error).__name__})"
-    if response.status_code == HTTP_OK:
-        return None
-    return f"{url} answers {response.status_code}: {response.text.strip()[:200]}"
+        status, text = http_get(url)
+    except OSError as error:
+        return _silence(url, error)
+    return None if status == HTTP_OK else f"{url} answers {status}: {_what_is_missing(text)}"
 
 
-def broker_ready(bootstrap: str) -> str | None:
-    """None when this broker's metadata has all brokers and the metadata quorum has a leader, otherwise what is missing.
+def _what_is_missing(text: str) -> str:
+    """What /readyz of our services says is missing, or the start of any other answer."""
+    try:
+        return "; ".join(json.loads(text)["missing"].values())
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return text.strip()[:200]
 
-    The metadata's controller proves nothing: under KRaft it is any broker that was alive.
+
+def http_get(url: str) -> tuple[int, str]:
+    """The status and the body that a URL of this machine answers; the user's proxy cannot reach it and is not asked.
+
+    Raises:
+        OSError: nothing answers in time.
     """
-    deadline = Deadline(PROBE_SECONDS)
-    # log_level 0: a broker that does not listen yet is normal during a start.
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.connection.setup.timeout.ms": 2000})
+    address, _, path = url.removeprefix("http://").partition("/")
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), PROBE_SECONDS) as connection, connection.makefile("rb") as stream:
+        # In HTTP/1.0 the end of the connection is the end of the answer.
+        connection.sendall(f"GET /{path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = stream.read().partition(b"\r\n\r\n")
+    words = head.split(None, 2)
+    return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0, body.decode(errors="replace")
+
+
+def connect_ready(url: str) -> str | None:
+    """None when every connector of this Connect worker runs with its tasks, otherwise what does not, and why."""
+    address = f"{url}/connectors?expand=status"
     try:
-        cluster = admin.describe_cluster(request_timeout=PROBE_SECONDS).result(timeout=deadline.left())
-    except (KafkaException, TimeoutError) as error:
-        reason = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
-        return f"{bootstrap} gives no metadata ({reason})"
-    if len(cluster.nodes) < BROKERS:
-        return f"{bootstrap} sees {len(cluster.nodes)} of {BROKERS} brokers"
-    return _leaderless(bootstrap, deadline.left())
+        code, text = http_get(address)
+        connectors: dict[str, Any] = json.loads(text) if code == HTTP_OK else {}
+    except (OSError, ValueError) as error:
+        return _silence(address, error)
+    if code != HTTP_OK:
+        return f"{address} answers {code}: {text.strip()[:200]}"
+    for name, each in sorted(connectors.items()):
+        status = each["status"]
+        parts = {f"connector {name}": status["connector"]}
+        parts |= {f"task {task['id']} of connector {name}": task for task in status["tasks"]}
+        for what, part in parts.items():
+            if part["state"] != "RUNNING":
+                return f"{what} is {part['state']}{_reason(part.get('trace', ''))}"
+        if not status["tasks"]:
+            return f"connector {name} has no task yet"
+    return None if connectors else f"{url} has no connector yet"
 
 
-def _leaderless(bootstrap: str, seconds: float) -> str | None:
-    # Imported here: kafka-python takes a third of a second, and most commands probe no broker.
-    from newsroom.admin.quorum import describe_quorum  # noqa: PLC0415
+def _reason(trace: str) -> str:
+    """The first line of a Java trace, and the last cause below it."""
+    lines = trace.splitlines()
+    causes = [line for line in lines if line.startswith("Caused by: ")]
+    text = " ".join(line.strip() for line in (*lines[:1], *causes[-1:]))
+    return f": {text}" if text else ""
 
-    # model_construct ignores the environment: its variables describe another cluster, and may be wrong.
-    settings = KafkaSettings.model_construct(bootstrap_servers=bootstrap)
+
+def broker_ready(address: str) -> str | None:
+    """None when this broker answers and lists itself among the living brokers, otherwise what is missing.
+
+    A broker of KRaft answers clients once the controller has registered it, and lists no broker that is fenced. It is
+    ready without the other brokers: with a lost one, the stack would otherwise never be healed.
+    """
+    host, _, port = address.rpartition(":")
     try:
-        describe_quorum(settings, seconds)
-    except ClusterUnavailable as error:
-        return str(error)
-    return None
+        with (
+            socket.create_connection((host, int(port)), PROBE_SECONDS) as connection,
+            connection.makefile("rb") as stream,
+        ):
+            connection.sendall(METADATA_REQUEST)
+            if (host, int(port)) in _listed(stream):
+                return None
+    except (OSError, struct.error) as error:
+        return _silence(address, error)
+    return f"{address} is not among the brokers that it lists: the controller has fenced it"
+
+
+def _listed(stream: IO[bytes]) -> Iterator[tuple[str, int]]:
+    """The host and port of each broker in the answer: length, correlation id, brokers."""
+    *_, count = struct.unpack(">iii", stream.read(12))
+    for _ in range(count):
+        _, length = struct.unpack(">ih", stream.read(6))
+        host = stream.read(length).decode(errors="replace")
+        port, rack_length = struct.unpack(">ih", stream.read(6))
+        stream.read(max(0, rack_length))
+        yield host, port
+
+
+def _silence(address: str, error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{address} does not answer ({error.strerror or error})"
+    return f"{address} does not answer as it should ({error})"

@@ -1,47 +1,92 @@
-"""Settings of the stack: `NEWSROOM_…` environment variables."""
+"""Settings of the stack: `NEWSROOM_…` environment variables.
+
+A dataclass and not pydantic's settings: importing pydantic takes longer than `newsroom ps` may take.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
+from newsroom.addresses import offset_of
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PREFIX = "NEWSROOM_"
+
+YES, NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+
 
 def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "newsroom"
+    own = os.environ.get(f"{PREFIX}CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "newsroom"
 
 
-class StackSettings(BaseSettings):
+@dataclass(frozen=True)
+class StackSettings:
     """Settings of the stack, as `NEWSROOM_…` environment variables."""
 
-    model_config = SettingsConfigDict(env_prefix="NEWSROOM_", frozen=True, extra="ignore")
-
-    home: Path = Field(default=REPOSITORY / ".newsroom", description="data, logs and state of this stack")
-    cache: Path = Field(default_factory=_user_cache, description="downloaded Kafka and registry")
-    port_offset: int = Field(
-        default=0, ge=0, le=15000, description="added to every port, so that two stacks can run side by side"
-    )
-    docker: bool = Field(default=False, description="run as containers, as --docker does")
-    news_rate: float = Field(default=5.0, gt=0, description="headlines a second that the stack's producer sends")
+    home: Path = REPOSITORY / ".newsroom"
+    """Data, logs and state of this stack."""
+    cache: Path = field(default_factory=_user_cache)
+    """Downloaded Kafka and registry."""
+    port_offset: int = 0
+    """Added to every port, so that two stacks can run side by side."""
+    docker: bool = False
+    """Run as containers, as --docker does."""
+    news_rate: float = 5.0
+    """Headlines a second that the stack's producer sends."""
 
     def as_environment(self) -> dict[str, str]:
         """The same settings as variables, for the supervisor's process."""
-        return {f"NEWSROOM_{name.upper()}": str(value) for name, value in self}
+        return {f"{PREFIX}{each.name.upper()}": str(getattr(self, each.name)) for each in fields(self)}
 
 
 def load_stack_settings() -> StackSettings:
-    """Read the stack's settings.
+    """Read the stack's settings. An empty variable is not set.
 
     Raises:
         StackError: a variable has a wrong value; the message names it.
     """
+    values: dict[str, Any] = {}
+    problems = []
+    for name, read in READERS.items():
+        variable = f"{PREFIX}{name.upper()}"
+        if text := os.environ.get(variable):
+            try:
+                values[name] = read(text)
+            except ValueError as error:
+                problems.append(f"{variable}={text!r}: {error}")
+    if problems:
+        raise StackError("; ".join(problems))
+    return StackSettings(**values)
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in YES | NO:
+        raise ValueError("it must be 1 or 0")
+    return text.lower() in YES
+
+
+def _rate(text: str) -> float:
     try:
-        return StackSettings()
-    except ValidationError as error:
-        problems = [f"NEWSROOM_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise StackError("; ".join(problems)) from error
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not rate > 0:
+        raise ValueError("it must be a number greater than 0")
+    return rate
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "home": Path,
+    "cache": Path,
+    "port_offset": offset_of,
+    "docker": _switch,
+    "news_rate": _rate,
+}

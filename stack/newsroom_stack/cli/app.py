@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
-
-import typer
-from rich.markup import escape
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from newsroom import __version__
-from newsroom_stack.cli.display import Display
-from newsroom_stack.cli.doctor import Verdict, examine
+from newsroom.terminal import tolerate_any_terminal
 from newsroom_stack.cli.duration import parse_duration
-from newsroom_stack.cli.render import console, errors, instances_table, plain_instances
+from newsroom_stack.cli.render import console, errors, instances_table, wants_colour
+from newsroom_stack.cli.tools import TOOLS_HELP, tool_class, with_brokers
 from newsroom_stack.errors import StackError
-from newsroom_stack.jvm import launch as jvm
-from newsroom_stack.jvm.artifacts import ensure_artifacts
-from newsroom_stack.jvm.progress import make_progress
-from newsroom_stack.pipeline.story import Story
 from newsroom_stack.ports import Ports
-from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import load_stack_settings
 from newsroom_stack.waits import deadline_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from newsroom_stack.cli.display import Display
     from newsroom_stack.interface import Owner, Show, Stack
+    from newsroom_stack.jvm.artifacts import Artifacts
+    from newsroom_stack.settings import StackSettings
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+# ruff: noqa: PLC0415 - a command imports what it alone needs: `newsroom --help` and `ps` take a quarter of a second
+
 
 POLL_SECONDS = 0.5
 """Interval between two checks that the stack still runs while the demo shows figures."""
@@ -43,20 +41,105 @@ POLL_SECONDS = 0.5
 RUN, LOOK, BREAK = "Run", "Look", "Break"
 """Groups of commands in the help."""
 
-NameArgument = Annotated[str, typer.Argument(help="an instance (avro-consumer-2) or a service (avro-consumer)")]
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its group in the help, its function and the arguments that argparse reads for it."""
+
+    group: str
+    run: Callable[..., int | None]
+    arguments: tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
+
+    @property
+    def summary(self) -> str:
+        """The function's docstring, which is the command's help."""
+        return (self.run.__doc__ or "").strip()
 
 
-def main() -> None:
-    """Run a command. A `StackError` becomes one line on standard error and exit code 1."""
+COMMANDS: dict[str, Command] = {}
+"""In the order of the help."""
+
+RunT = TypeVar("RunT", bound="Callable[..., int | None]")
+
+
+def command(group: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[RunT], RunT]:
+    """Make a function a command of its own name. It gets each argument by its name, and may return the exit code."""
+
+    def register(run: RunT) -> RunT:
+        COMMANDS[run.__name__] = Command(group, run, arguments)
+        return run
+
+    return register
+
+
+def argument(*names: str, **options: Any) -> tuple[tuple[str, ...], dict[str, Any]]:  # noqa: ANN401 - argparse's own
+    """An argument, as argparse's `add_argument` takes it."""
+    return names, options
+
+
+NAME = argument("name", metavar="NAME", help="an instance (avro-consumer-2) or a service (avro-consumer)")
+JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    lines = []
+    for group in (RUN, LOOK, BREAK):
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:<8} {each.summary}" for name, each in COMMANDS.items() if each.group == group]
+    parser = argparse.ArgumentParser(
+        prog="newsroom",
+        usage="newsroom [--docker] COMMAND [ARGUMENT…]",
+        description="Run and break a whole Kafka system on this machine.\n" + "\n".join(lines),
+        epilog="'newsroom COMMAND --help' shows the arguments of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--docker", action="store_true", help="use containers and docker compose, as NEWSROOM_DOCKER=1 does"
+    )
+    parser.add_argument("--version", action="version", version=f"newsroom {__version__}", help="show the version")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
+    for name, each in COMMANDS.items():
+        subparser = subparsers.add_parser(name, prog=f"newsroom {name}", description=each.summary, allow_abbrev=False)
+        for names, options in each.arguments:
+            subparser.add_argument(*names, **options)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code. A `StackError` becomes one line on standard error and exit code 1."""
+    tolerate_any_terminal()
     signal.signal(signal.SIGTERM, _on_sigterm)
+    arguments, rest = _without_options_of_a_tool(list(sys.argv[1:] if argv is None else argv))
+    parser = build_parser()
+    options = vars(parser.parse_args(arguments))
+    if options.pop("docker"):
+        os.environ["NEWSROOM_DOCKER"] = "1"
+    name = options.pop("command")
+    if name is None:
+        parser.print_help()
+        return 0
     try:
-        app()
+        return COMMANDS[name].run(**options, **rest) or 0
     except StackError as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}")
-        sys.exit(1)
+        errors().print("[bold red]error:[/]", end=" ")
+        errors().print(str(error), markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader closed the pipe (`newsroom logs | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _without_options_of_a_tool(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Everything after `newsroom kafka` is for Kafka's tool: argparse would take its options for its own."""
+    place = next((number for number, word in enumerate(arguments, 1) if not word.startswith("-")), 0)
+    if place and arguments[place - 1] == "kafka":
+        return arguments[:place], {"arguments": arguments[place:]}
+    return arguments, {}
 
 
 def _on_sigterm(*_: object) -> None:
@@ -64,52 +147,45 @@ def _on_sigterm(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _print_version(value: bool) -> None:
-    if value:
-        console.print(f"newsroom {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def choose(
-    docker: Annotated[
-        bool, typer.Option("--docker", help="use containers and docker compose, as NEWSROOM_DOCKER=1 does")
-    ] = False,
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="show the version and exit")
-    ] = False,
-) -> None:
-    """Run and break a whole Kafka system on this machine."""
-    if docker:
-        os.environ["NEWSROOM_DOCKER"] = "1"
-
-
 def open_stack() -> Stack:
     """Return the stack that the settings choose."""
     settings = load_stack_settings()
     if settings.docker:
-        # Importing the engine's client takes a fifth of a second, which only containers need.
-        from newsroom_stack.containers.stack import ContainerStack  # noqa: PLC0415
+        from newsroom_stack.containers.stack import ContainerStack
 
         return ContainerStack(settings)
+    from newsroom_stack.processes.stack import ProcessStack
+
     return ProcessStack(settings)
+
+
+def download(settings: StackSettings) -> Artifacts:
+    """Download what is missing, and verify all of it."""
+    from newsroom_stack.jvm.artifacts import ensure_artifacts
+    from newsroom_stack.jvm.progress import make_progress
+
+    return ensure_artifacts(settings.cache, make_progress(console()))
 
 
 @contextlib.contextmanager
 def shown(stack: Stack) -> Iterator[Show]:
     """Download missing files, then show the start's progress: one live line, or plain lines in a pipe."""
     if not stack.settings.docker:
-        ensure_artifacts(stack.settings.cache, make_progress(console))
-    if not console.is_terminal:
-        yield lambda line: console.print(line, markup=False)
+        from newsroom_stack.environment import environment_notes
+
+        download(stack.settings)
+        for note in environment_notes():
+            console().print(note, markup=False)
+    if not console().is_terminal:
+        yield lambda line: console().print(line, markup=False)
         return
-    with console.status("starting") as status:
+    with console().status("starting") as status:
 
         def show(line: str) -> None:
             if ": ready in" in line:
-                console.print(f"[green]✓[/] {escape(line)}")
+                console().print(f"[green]✓[/] {_escaped(line)}")
             elif not line.startswith("error:"):
-                status.update(escape(line))
+                status.update(_escaped(line))
 
         yield show
 
@@ -126,11 +202,16 @@ def owned(owner: Owner) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print("stopping everything in order; a second Ctrl-C does not make it faster")
+        console().print("stopping everything in order; a second Ctrl-C does not make it faster")
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         code = owner.stop()
+    if code < 0:
+        raise StackError(
+            f"the supervisor was ended by {signal.Signals(-code).name}, and the stack with it: 'newsroom up' starts it "
+            "again with its data"
+        )
     if code:
         raise StackError(
             "the stack failed: 'newsroom logs supervisor' says why, unless the disk is full (newsroom doctor)"
@@ -143,73 +224,74 @@ def left_running() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print("the stack goes on running, as it did before")
+        console().print("the stack goes on running, as it did before")
 
 
-@app.command(rich_help_panel=RUN)
-def up(
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="return once everything is ready, and leave the stack running")
-    ] = False,
-    run_for: Annotated[
-        str | None, typer.Option("--for", help="stop automatically this long after startup (60s, 5m)")
-    ] = None,
-) -> None:
+@command(
+    RUN,
+    argument(
+        "--detach", "-d", action="store_true", help="return once everything is ready, and leave the stack running"
+    ),
+    argument("--for", dest="run_for", metavar="TIME", help="stop automatically this long after startup (60s, 5m)"),
+)
+def up(*, detach: bool, run_for: str | None) -> None:
     """Start the whole stack, and wait until every part is ready."""
     stack = open_stack()
     seconds = parse_duration(run_for) if run_for else None
+    if detach and seconds is None and not stack.settings.docker and stack.running():
+        console().print(f"a stack already runs from {stack.settings.home}")
+        show_addresses(stack)
+        return
     if detach:
         with shown(stack) as show:
             stack.up(run_for=seconds, show=show)
         show_addresses(stack)
         command = "newsroom --docker" if stack.settings.docker else "newsroom"
-        console.print(f"running in the background: '{command} ps' shows it, '{command} down' stops it")
+        console().print(f"running in the background: '{command} ps' shows it, '{command} down' stops it")
         return
     owner = start_stack(stack, seconds)
     with owned(owner):
         show_addresses(stack)
-        console.print("Ctrl-C stops everything" if seconds is None else f"stops by itself in {seconds:g} s")
+        console().print("Ctrl-C stops everything" if seconds is None else f"stops by itself in {seconds:g} s")
         for line in owner.news():
-            console.print(line, markup=False)
-    console.print("everything is stopped")
+            console().print(line, markup=False)
+    console().print("everything is stopped")
 
 
 def show_addresses(stack: Stack) -> None:
     """Print the addresses of the stack."""
     ports = stack.ports
-    console.print(f"brokers   {ports.bootstrap}")
-    console.print(f"registry  {ports.registry_url}")
-    console.print(f"connect   http://localhost:{ports.connect}")
-    console.print(f"page      {ports.status_url}")
+    console().print(f"brokers   {ports.bootstrap}")
+    console().print(f"registry  {ports.registry_url}")
+    console().print(f"connect   http://localhost:{ports.connect}")
+    console().print(f"page      {ports.status_url}")
     if stack.settings.docker:
-        console.print(f"kafka ui  http://localhost:{ports.ui}")
+        console().print(f"kafka ui  http://localhost:{ports.ui}")
     if ports.offset:
-        console.print("for services that you start yourself:")
-        console.print(
-            f"  export NEWSROOM_BOOTSTRAP_SERVERS={ports.bootstrap} NEWSROOM_REGISTRY_URL={ports.registry_url}"
-        )
+        console().print('for commands in another shell: eval "$(newsroom env)"')
 
 
-@app.command(rich_help_panel=RUN)
-def demo(
-    run_for: Annotated[
-        str | None, typer.Option("--for", help="end automatically this long after the story (60s, 5m)")
-    ] = None,
-) -> None:
+@command(
+    RUN, argument("--for", dest="run_for", metavar="TIME", help="end automatically this long after the story (60s, 5m)")
+)
+def demo(*, run_for: str | None) -> int:
     """Start the stack if necessary, send records through every stage, and show figures until Ctrl-C."""
+    from newsroom_stack.cli.display import Display
+
     started = time.monotonic()
     seconds = parse_duration(run_for) if run_for else None
     stack = open_stack()
     guest = stack.running()
     farewell = "Ctrl-C ends this view, the stack goes on running" if guest else "Ctrl-C stops everything"
     with left_running() if guest else owned(start_stack(stack)):
-        display = Display(console, stack.ports, farewell)
-        if not tell_story(stack, display, started, seconds):
-            raise typer.Exit(1)
+        display = Display(console(), stack.ports, farewell)
+        return 0 if tell_story(stack, display, started, seconds) else 1
 
 
 def tell_story(stack: Stack, display: Display, started: float, seconds: float | None) -> bool:
     """Tell the story and show figures until Ctrl-C or the time is over. Return whether every stage worked."""
+    from newsroom_stack.pipeline.story import Story
+
     with display:
         try:
             figures = Story(stack, display.say, started=started).tell()
@@ -226,116 +308,131 @@ def tell_story(stack: Stack, display: Display, started: float, seconds: float | 
     return True
 
 
-@app.command(rich_help_panel=RUN)
-def down(wipe: Annotated[bool, typer.Option("--wipe", help="delete data and logs too")] = False) -> None:
+@command(RUN, argument("--wipe", action="store_true", help="delete data and logs too"))
+def down(*, wipe: bool) -> None:
     """Stop the stack, or the leftovers of a crashed one."""
     _report(open_stack().down(wipe=wipe))
 
 
-@app.command(rich_help_panel=LOOK)
-def ps(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
+@command(LOOK, JSON)
+def ps(*, as_json: bool) -> None:
     """List every process with its state, memory and address."""
-    instances = open_stack().ps()
+    stack = open_stack()
+    instances = stack.ps()
     if as_json:
         print(json.dumps([asdict(instance) for instance in instances], indent=1))  # noqa: T201 - data
     elif not instances:
-        console.print("nothing runs; start it with 'newsroom up'")
-    elif console.is_terminal:
-        console.print(instances_table(instances))
+        print("nothing runs; start it with 'newsroom up'")  # noqa: T201 - rich would double the time
     else:
-        print("\n".join(plain_instances(instances)))  # noqa: T201 - plain lines
+        print("\n".join(instances_table(instances, colour=wants_colour())))  # noqa: T201 - likewise
+    if trouble := stack.trouble():
+        print(trouble, file=sys.stderr)  # noqa: T201 - likewise
 
 
-@app.command(rich_help_panel=LOOK)
-def logs(
-    name: Annotated[str | None, typer.Argument(help="an instance or a service (default: all)")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="wait for new lines")] = False,
-) -> None:
+@command(LOOK, JSON)
+def env(*, as_json: bool) -> None:
+    """Print the variables that point commands and services at this stack: eval "$(newsroom env)"."""
+    settings = load_stack_settings()
+    ports = Ports(settings.port_offset)
+    variables = {
+        "NEWSROOM_HOME": str(settings.home.absolute()),
+        "NEWSROOM_PORT_OFFSET": str(ports.offset),
+        "NEWSROOM_BOOTSTRAP_SERVERS": ports.bootstrap,
+        "NEWSROOM_REGISTRY_URL": ports.registry_url,
+    }
+    if as_json:
+        print(json.dumps(variables, indent=1))  # noqa: T201 - data
+    else:
+        for name, value in variables.items():
+            print(f"export {name}={shlex.quote(value)}")  # noqa: T201 - for a shell
+
+
+@command(
+    LOOK,
+    argument("name", metavar="NAME", nargs="?", help="an instance or a service (default: all)"),
+    argument("--follow", "-f", action="store_true", help="wait for new lines"),
+)
+def logs(*, name: str | None, follow: bool) -> None:
     """Print the output of the processes."""
     with contextlib.suppress(KeyboardInterrupt):
         for source, line in open_stack().logs(name, follow=follow):
             print(f"{source} | {line}" if source != name else line)  # noqa: T201 - as the process wrote it
 
 
-@app.command(rich_help_panel=RUN)
-def scale(
-    service: Annotated[str, typer.Argument(help="avro-consumer, wordcount-stream, …")],
-    replicas: Annotated[int, typer.Argument(min=0, help="number of replicas")],
-) -> None:
+@command(
+    RUN,
+    argument("service", metavar="SERVICE", help="avro-consumer, wordcount-stream, …"),
+    argument("replicas", metavar="REPLICAS", type=int, help="number of replicas"),
+)
+def scale(*, service: str, replicas: int) -> None:
     """Change the number of replicas of a service. Consumers redistribute the partitions."""
     _report(open_stack().scale(service, replicas))
 
 
-@app.command(rich_help_panel=BREAK)
-def kill(name: NameArgument) -> None:
+@command(BREAK, NAME)
+def kill(*, name: str) -> None:
     """Send SIGKILL: the process cannot clean up, and stays down until `restart`."""
     _report(open_stack().kill(name))
 
 
-@app.command(rich_help_panel=BREAK)
-def pause(name: NameArgument) -> None:
+@command(BREAK, NAME)
+def pause(*, name: str) -> None:
     """Send SIGSTOP: the process keeps its connections and does nothing."""
     _report(open_stack().pause(name))
 
 
-@app.command(rich_help_panel=BREAK)
-def resume(name: NameArgument) -> None:
+@command(BREAK, NAME)
+def resume(*, name: str) -> None:
     """Continue a paused process."""
     _report(open_stack().resume(name))
 
 
-@app.command(rich_help_panel=BREAK)
-def restart(name: NameArgument) -> None:
+@command(BREAK, NAME)
+def restart(*, name: str) -> None:
     """Stop the process if it runs, start it, and wait until it is ready."""
     _report(open_stack().restart(name))
 
 
-@app.command(rich_help_panel=LOOK)
-def doctor() -> None:
+@command(LOOK)
+def doctor() -> int:
     """Check whether this machine can run the stack, and advise what to do."""
+    from newsroom_stack.cli.doctor import Verdict, examine
+
     colours = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "red"}
     verdicts = set()
     for finding in examine(open_stack()):
         remedy = f" → {finding.remedy}" if finding.remedy else ""
         mark = f"[{colours[finding.verdict]}]{finding.verdict.value:<8}[/]"
-        console.print(f"{mark} {finding.subject}: {escape(finding.detail)}{remedy}")
+        console().print(f"{mark} {finding.subject}: {_escaped(finding.detail)}{remedy}")
         verdicts.add(finding.verdict)
-    if Verdict.PROBLEM in verdicts:
-        raise typer.Exit(1)
+    return 1 if Verdict.PROBLEM in verdicts else 0
 
 
-@app.command(
-    rich_help_panel=LOOK,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-)
-def kafka(context: typer.Context, tool: Annotated[str, typer.Argument(help="topics, consumer-groups, …")]) -> None:
+@command(LOOK)
+def kafka(*, arguments: Sequence[str]) -> int:
     """Run a command-line tool of Kafka's own, such as `newsroom kafka topics --list`. Java need not be installed."""
-    settings = load_stack_settings()
-    artifacts = ensure_artifacts(settings.cache, make_progress(console))
-    arguments = list(context.args)
-    if not any(argument.startswith("--bootstrap") for argument in arguments):
-        arguments = ["--bootstrap-server", Ports(settings.port_offset).bootstrap, *arguments]
-    launch = jvm.kafka_class(artifacts, KAFKA_TOOLS.get(tool, tool), arguments)
-    raise typer.Exit(subprocess.run(launch.argv, env=launch.env, check=False).returncode)
+    if not arguments or arguments[0] in {"--help", "-h"}:
+        print(TOOLS_HELP)  # noqa: T201 - as the other commands' help
+        return 0
+    from newsroom_stack.jvm.launch import kafka_class
+
+    (tool, *options), settings = arguments, load_stack_settings()
+    main_class = tool_class(tool)
+    options = with_brokers(tool, options, Ports(settings.port_offset).bootstrap)
+    launch = kafka_class(download(settings), main_class, options)
+    return subprocess.run(launch.argv, env=launch.env, check=False).returncode
 
 
-KAFKA_TOOLS = {
-    "topics": "org.apache.kafka.tools.TopicCommand",
-    "consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-    "configs": "kafka.admin.ConfigCommand",
-    "console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
-    "console-producer": "org.apache.kafka.tools.ConsoleProducer",
-    "get-offsets": "org.apache.kafka.tools.GetOffsetShell",
-    "metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
-    "transactions": "org.apache.kafka.tools.TransactionsCommand",
-}
-"""The names of Kafka's scripts. Any other name is a Java class."""
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
 
 
 def _report(lines: list[str]) -> None:
     for line in lines:
-        console.print(escape(line))
+        console().print(line, markup=False)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

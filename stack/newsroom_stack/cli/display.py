@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-import httpx
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from newsroom_stack.probes import PROBE_SECONDS
+from newsroom_stack.probes import HTTP_OK, http_get
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -78,11 +78,10 @@ class Display:
 def fetch_figures(ports: Ports) -> dict[str, Any] | None:
     """Ask the status API for the pipeline's figures; None if it does not answer."""
     try:
-        response = httpx.get(f"{ports.status_url}/api/v1/pipeline", timeout=PROBE_SECONDS, trust_env=False)
-        response.raise_for_status()
-    except httpx.HTTPError:
+        status, text = http_get(f"{ports.status_url}/api/v1/pipeline")
+    except OSError:
         return None
-    figures: dict[str, Any] = response.json()
+    figures: dict[str, Any] | None = json.loads(text) if status == HTTP_OK else None
     return figures
 
 

@@ -16,7 +16,7 @@ import psutil
 from newsroom_stack.jvm.artifacts import locked_files
 from newsroom_stack.layout import Layout
 from newsroom_stack.ports import LOOPBACK, SECOND_OFFSET, Ports, port_is_free
-from newsroom_stack.probes import broker_ready, http_ready
+from newsroom_stack.probes import broker_ready, connect_ready, http_ready
 from newsroom_stack.processes.runfile import living, read_run
 
 if TYPE_CHECKING:
@@ -109,10 +109,8 @@ def _processes(settings: StackSettings) -> Iterator[Finding]:
     yield _memory(running=bool(ours))
     yield _downloads(settings)
     yield from _ports({*ports.at_start().values()}, ours, ports.offset)
-    if run is not None and ours and not run.supervised():
-        yield Finding(
-            "stack", Verdict.PROBLEM, f"{len(ours)} processes of a crashed stack still run", "newsroom down stops them"
-        )
+    if run is not None and run.abandoned():
+        yield Finding("stack", Verdict.PROBLEM, run.epitaph())
     if run is not None and run.supervised():
         yield from _addresses(ports)
     yield _docker()
@@ -178,7 +176,7 @@ def _addresses(ports: Ports) -> Iterator[Finding]:
     brokers = {f"kafka-{node}": f"localhost:{port}" for node, port in enumerate(ports.brokers, 1)}
     answers = {f"{name} {address}": broker_ready(address) for name, address in brokers.items()}
     answers[f"registry {ports.registry_url}"] = http_ready(f"{ports.registry_url}/subjects")
-    answers[f"connect http://localhost:{ports.connect}"] = http_ready(f"http://{LOOPBACK}:{ports.connect}/health")
+    answers[f"connect http://localhost:{ports.connect}"] = connect_ready(f"http://localhost:{ports.connect}")
     answers[f"status {ports.status_url}"] = http_ready(f"http://{LOOPBACK}:{ports.status}/readyz")
     for address, problem in answers.items():
         if problem is None:

@@ -1,72 +1,75 @@
-"""The consoles and the table of `newsroom ps`: coloured on a terminal, plain in a pipe."""
+"""The consoles and the table of `newsroom ps`: coloured on a terminal, plain in a pipe.
+
+rich is imported at the first use of a console. `newsroom ps` and `--help` use none: the import takes longer than both.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+from functools import cache
 from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.table import Table
 
 from newsroom_stack.interface import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
 
     from newsroom_stack.interface import Instance
 
 MIB = 1024**2
 
-console = Console(highlight=False, soft_wrap=True)
-"""Standard output."""
-
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-"""Standard error."""
-
-STATE_STYLE = {
-    State.RUNNING: "green",
-    State.PAUSED: "yellow",
-    State.STARTING: "cyan",
-    State.STOPPING: "cyan",
-    State.EXITED: "red",
-    State.KILLED: "red",
-    State.FAILED: "bold red",
-    State.GONE: "bold red",
+STATE_COLOUR = {
+    State.RUNNING: 32,
+    State.PAUSED: 33,
+    State.STARTING: 36,
+    State.STOPPING: 36,
+    State.EXITED: 31,
+    State.KILLED: 31,
+    State.FAILED: 31,
+    State.GONE: 31,
 }
+"""Numbers of ANSI colours: green, yellow, cyan, red."""
 
 
-def instances_table(instances: Sequence[Instance]) -> Table:
-    """The table of `newsroom ps`, with the total memory in its last line."""
-    table = Table(box=None, pad_edge=False, show_footer=True)
-    total = sum(instance.memory_bytes for instance in instances)
-    table.add_column("NAME", footer="total")
-    for heading in ("ROLE", "PID", "STATE", "READY"):
-        table.add_column(heading)
-    table.add_column("RESTARTS", justify="right")
-    table.add_column("MEMORY", justify="right", footer=f"{total / MIB:.0f} MiB")
-    table.add_column("ADDRESS")
+@cache
+def console() -> Console:
+    """Standard output."""
+    return _console(stderr=False)
+
+
+@cache
+def errors() -> Console:
+    """Standard error."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - see above
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def wants_colour() -> bool:
+    """Whether standard output is a terminal whose user has not switched colours off (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def instances_table(instances: Sequence[Instance], *, colour: bool) -> Iterator[str]:
+    """The lines of `newsroom ps`: one per instance, the total memory, and why an instance is not ready."""
+    yield f"{'NAME':<20} {'ROLE':<9} {'PID':>7} {'STATE':<9} {'READY':<5} {'RESTARTS':>8} {'MEMORY':>10} ADDRESS"
     for instance in instances:
-        style = STATE_STYLE[instance.state]
-        table.add_row(
-            instance.name,
-            instance.role,
-            str(instance.pid or "-"),
-            f"[{style}]{instance.state.value}[/]",
-            "[green]yes[/]" if instance.ready else "no",
-            str(instance.restarts),
-            f"{instance.memory_bytes / MIB:.0f} MiB" if instance.memory_bytes else "-",
-            instance.address,
+        state = f"{instance.state.value:<9}"
+        if colour:
+            state = f"\x1b[{STATE_COLOUR[instance.state]}m{state}\x1b[0m"
+        yield (
+            f"{instance.name:<20} {instance.role:<9} {instance.pid or '-':>7} {state} "
+            f"{'yes' if instance.ready else 'no':<5} {instance.restarts:>8} "
+            f"{instance.memory_bytes / MIB:>6.0f} MiB {instance.address}"
         )
-    return table
-
-
-def plain_instances(instances: Sequence[Instance]) -> list[str]:
-    """The same table for a pipe, without colour and without cutting anything off."""
-    lines = [f"{'NAME':<20} {'ROLE':<9} {'PID':>7} {'STATE':<9} {'READY':<5} {'RESTARTS':>8} {'MEMORY':>10} ADDRESS"]
-    lines += [
-        f"{instance.name:<20} {instance.role:<9} {instance.pid or '-':>7} {instance.state.value:<9} "
-        f"{'yes' if instance.ready else 'no':<5} {instance.restarts:>8} "
-        f"{instance.memory_bytes / MIB:>6.0f} MiB {instance.address}"
-        for instance in instances
-    ]
-    lines.append(f"total memory {sum(instance.memory_bytes for instance in instances) / MIB:.0f} MiB")
-    return lines
+    yield f"total memory {sum(instance.memory_bytes for instance in instances) / MIB:.0f} MiB"
+    for instance in instances:
+        if instance.missing:
+            yield f"{instance.name} is not ready: {instance.missing}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from newsroom.errors import NotYet
 from newsroom.waiting import need
+from newsroom_stack.environment import services_environment
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY, SINK_FILE
 from newsroom_stack.pipeline.observe import Observer
@@ -143,13 +144,15 @@ class Story:
         command = [str(Path(sys.executable).parent / "news-producer"), "--format", "string", *options]
         try:
             result = subprocess.run(
-                [*command, "--bootstrap-servers", self._stack.ports.bootstrap],
+                command,
                 input=json.dumps(stdin) if stdin else None,
                 capture_output=True,
                 text=True,
                 timeout=STAGE_SECONDS,
                 check=False,
                 cwd=REPOSITORY,
+                # The user's rate is for the stack's own producer.
+                env=services_environment(self._stack.ports) | {"NEWSROOM_PRODUCER_RATE": "0"},
             )
         except subprocess.TimeoutExpired as error:
             lines = (error.output or b"").decode(errors="replace").strip().splitlines()

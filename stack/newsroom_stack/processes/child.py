@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from newsroom_stack.errors import StackError
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 LAST_LINES = 12
 LAST_BYTES = 16 * 1024
 
+_SPAWNER = ThreadPoolExecutor(1, thread_name_prefix="spawner")
+"""The one thread that starts processes. The kernel ends a process on a leash when the thread that started it ends, so
+a command's own thread must not start any."""
+
 
 class Child:
     """A process of the stack: its specification, and the operating system's process that runs it now."""
@@ -39,6 +45,8 @@ class Child:
         """How often in a row it has died by itself."""
         self.restart_at = 0.0
         """The time of its next start after a death."""
+        self.lock = threading.RLock()
+        """Held by the command that changes the child: others wait, and nobody restarts it meanwhile."""
         self.process: subprocess.Popen[bytes] | None = None
         self.mark = ""
         self.started_at = 0.0
@@ -122,7 +130,8 @@ def spawn(launch: Launch, log: Path, mode: str) -> subprocess.Popen[bytes]:
         OSError: the command or the log cannot be opened.
     """
     with log.open(mode) as output:
-        return subprocess.Popen(
+        return _SPAWNER.submit(
+            subprocess.Popen,
             leashed(launch.argv),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -131,7 +140,7 @@ def spawn(launch: Launch, log: Path, mode: str) -> subprocess.Popen[bytes]:
             cwd=launch.cwd,
             # A group of its own: Ctrl-C at the terminal reaches only the command line, which stops everything in order.
             start_new_session=True,
-        )
+        ).result()
 
 
 def leashed(argv: Sequence[str]) -> list[str]:

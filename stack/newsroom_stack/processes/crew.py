@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING
 
-from newsroom.waiting import Deadline, need
+from newsroom.waiting import Deadline, Stopped, need
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State, unknown_name
 from newsroom_stack.processes.child import Child
@@ -15,7 +18,7 @@ from newsroom_stack.processes.runfile import END_SECONDS
 from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from newsroom.waiting import StopFlag
     from newsroom_stack.layout import Layout
@@ -49,7 +52,10 @@ class Crew:
     """Every process of one stack.
 
     The crew calls `changed` whenever the state file must change, and `say` with lines for the reader. `stopping` ends
-    every wait.
+    every wait, and no process is started after it.
+
+    Several threads use a crew: the supervisor's own, which looks after all children, and one for each command. A
+    command holds the children that it changes.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Crew:
         self._stopping = stopping
         self._say = say
         self._changed = changed
+        self._adding = threading.Lock()
 
     def add(self, spec: ProcessSpec) -> Child:
         """Start a process and keep it.
@@ -68,10 +75,16 @@ class Crew:
             StackError: it cannot be started.
         """
         child = Child(spec, self._layout.log(spec.name))
-        child.start()
-        self.children.append(child)
+        with self._adding:
+            self._start(child)
+            self.children.append(child)
         self._changed()
         return child
+
+    def _start(self, child: Child) -> None:
+        if self._stopping:
+            raise Stopped(child.name)
+        child.start()
 
     def remove(self, children: Sequence[Child]) -> None:
         """Stop children and forget them."""
@@ -91,6 +104,18 @@ class Crew:
         if running and not alive:
             raise StackError(f"{name} does not run")
         return alive if running else children
+
+    @contextlib.contextmanager
+    def held(self, name: str, *, running: bool = False) -> Iterator[list[Child]]:
+        """The children of a name, which no other command changes meanwhile.
+
+        Raises:
+            StackError: there is none.
+        """
+        children = self.find(name)
+        with locked(children):
+            # The command that held them before may have removed one.
+            yield [child for child in self.find(name, running=running) if child in children]
 
     def wait_ready(self, children: Sequence[Child], *, tell: Callable[[str], None] = lambda _: None) -> None:
         """Wait until each of them is ready; `tell` gets the name of the current one.
@@ -137,16 +162,25 @@ class Crew:
         return child.exit_code() is not None and too_often and not awaits_restart
 
     def look_after(self) -> None:
-        """Notice deaths, start the dead again when it is time, and keep logs from filling the disk."""
+        """Notice deaths, start the dead again when it is time, and keep logs from filling the disk.
+
+        A child that a command of another thread holds is left to it.
+        """
         for child in self.children:
-            cut(child.log)
-            if child.state in (State.RUNNING, State.STARTING, State.PAUSED) and child.exit_code() is not None:
-                self._on_death(child)
-            elif child.state is State.EXITED and time.monotonic() >= child.restart_at:
-                child.restarts += 1
-                child.start()
-                child.state = State.RUNNING
-                self._changed()
+            if child.lock.acquire(blocking=False):
+                try:
+                    self._look_after(child)
+                finally:
+                    child.lock.release()
+
+    def _look_after(self, child: Child) -> None:
+        cut(child.log)
+        if child.state in (State.RUNNING, State.STARTING, State.PAUSED) and child.exit_code() is not None:
+            self._on_death(child)
+        elif child.state is State.EXITED and time.monotonic() >= child.restart_at:
+            child.restarts += 1
+            self._start(child)
+            self._changed()
 
     def _on_death(self, child: Child) -> None:
         self._say(f"{child.name} {child.describe_end()}; its last lines:\n{child.last_lines()}")
@@ -175,13 +209,17 @@ class Crew:
         for child in children:
             child.restarts += 1
             child.deaths = 0
-            child.start()
+            self._start(child)
         self.wait_ready(children)
 
     def stop_all(self) -> None:
-        """Stop every child, clients before their servers."""
+        """Stop every child, clients before their servers. `stopping` is set: no command adds or starts one."""
+        with self._adding:
+            everyone = list(self.children)
         for roles in STOP_ORDER:
-            self.stop([child for child in self.children if child.spec.role in roles])
+            children = [child for child in everyone if child.spec.role in roles]
+            with locked(children):
+                self.stop(children)
 
     def stop(self, children: Sequence[Child]) -> None:
         """Ask them to stop, side by side, and kill each that exceeds its role's time."""
@@ -193,7 +231,7 @@ class Crew:
                 self._say(f"{child.name} did not stop within {deadline.seconds:g} s and is killed")
             child.signal(signal.SIGKILL)
             child.wait(END_SECONDS)
-            child.state = State.EXITED
+            child.state, child.restart_at = State.EXITED, math.inf
 
     def _stops_in_time(self, child: Child, deadline: Deadline, stopping: Sequence[Child]) -> bool:
         # Not `wait_until`: the child's end ends the pause.
@@ -213,3 +251,12 @@ class Crew:
         if child.spec.role != "broker" or any(other.pid for other in stopping if other is not child):
             return False
         return (self._layout.data / child.name / "log" / ".kafka_cleanshutdown").exists()
+
+
+@contextlib.contextmanager
+def locked(children: Sequence[Child]) -> Iterator[None]:
+    """Hold these children. Every caller lists them in the crew's order, so that no two wait for each other."""
+    with contextlib.ExitStack() as locks:
+        for child in children:
+            locks.enter_context(child.lock)
+        yield

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newsroom_stack.catalogue import BROKERS, MAX_REPLICAS, service_kind
+from newsroom_stack.catalogue import MAX_REPLICAS, service_kind
+from newsroom_stack.environment import services_environment
 from newsroom_stack.errors import StackError
 from newsroom_stack.jvm import launch as jvm
 from newsroom_stack.layout import REPOSITORY, Layout
@@ -79,11 +79,11 @@ class Plan:
             sink=self.layout.sink_file,
         )
         address = f"http://localhost:{self.ports.connect}"
-        return ProcessSpec("connect", "connect", "connect", launch, address, Probe("http", f"{address}/health"))
+        return ProcessSpec("connect", "connect", "connect", launch, address, Probe("connect", address))
 
     def provision(self) -> jvm.Launch:
         """The job that creates topics and subjects."""
-        return jvm.Launch("provision", (self._command("provision"),), self._environment(), REPOSITORY)
+        return jvm.Launch("provision", (self._command("provision"),), services_environment(self.ports), REPOSITORY)
 
     def service(self, name: str, replica: int) -> ProcessSpec:
         """A replica (counted from 1) of one of our services.
@@ -95,41 +95,28 @@ class Plan:
         if not 1 <= replica <= (MAX_REPLICAS if kind.scalable else 1):
             raise StackError(f"{name} runs with {1 if not kind.scalable else f'1 to {MAX_REPLICAS}'} replicas here")
         port = self.ports.service(kind.first_port, replica)
-        environment = self._environment() | {
-            "NEWSROOM_HTTP_PORT": str(port),
-            "NEWSROOM_STATE_DIR": str(self.layout.state(name)),
-        }
-        launch = jvm.Launch(name, (self._command(name), *self._options(name)), environment, REPOSITORY)
+        environment = (
+            self._defaults()
+            | services_environment(self.ports)
+            | {
+                "NEWSROOM_HTTP_PORT": str(port),
+                "NEWSROOM_STATE_DIR": str(self.layout.state(name)),
+            }
+        )
+        launch = jvm.Launch(name, (self._command(name),), environment, REPOSITORY)
         probe = Probe("http", f"http://{LOOPBACK}:{port}/readyz")
         instance = f"{name}-{replica}" if kind.scalable else name
         return ProcessSpec(instance, name, "service", launch, f"http://localhost:{port}", probe)
 
-    def _options(self, service: str) -> tuple[str, ...]:
-        if service == "news-producer":
-            return ("--rate", str(self.settings.news_rate))
-        if service == "avro-consumer":
-            return ("--sink", str(self.layout.consumed))
-        return ()
+    def _defaults(self) -> dict[str, str]:
+        """Settings that only the stack gives its services, unless the user's environment sets them."""
+        return {
+            "NEWSROOM_PRODUCER_RATE": str(self.settings.news_rate),
+            "NEWSROOM_CONSUMER_SINK": str(self.layout.consumed),
+        }
 
     def _node(self, node: int) -> jvm.Node:
         return jvm.Node(node, self.ports.brokers[node - 1], self.ports.controllers, self.layout.broker(node))
 
     def _command(self, service: str) -> str:
         return str(Path(sys.executable).parent / service)
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "NEWSROOM_BOOTSTRAP_SERVERS": self.ports.bootstrap,
-            "NEWSROOM_REGISTRY_URL": self.ports.registry_url,
-            "NEWSROOM_PROVISION_BROKERS": str(BROKERS),
-            "PYTHONUNBUFFERED": "1",
-            **no_proxy_for_loopback(),
-        }
-
-
-def no_proxy_for_loopback() -> dict[str, str]:
-    """The variables that keep the user's proxy away from this machine's own addresses."""
-    own = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    value = ",".join([*([own] if own else []), "localhost", LOOPBACK])
-    return {"NO_PROXY": value, "no_proxy": value}

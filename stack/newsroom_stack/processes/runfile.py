@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from newsroom_stack.errors import StackError
 
@@ -36,6 +35,20 @@ class Run:
         """Whether the supervisor that wrote the file still runs."""
         return same_process(self.supervisor_pid, self.supervisor_mark)
 
+    def abandoned(self) -> bool:
+        """Whether the supervisor ended without stopping the stack: it was killed, or the machine was switched off."""
+        return self.phase not in {"stopped", "failed"} and not self.supervised()
+
+    def epitaph(self) -> str:
+        """The sentence about an abandoned stack: what is left of it, and what to do."""
+        left = ", ".join(f"{process['name']} (pid {process['pid']})" for process in living(self))
+        remedy = (
+            f"{left} still run: 'newsroom down' ends them"
+            if left
+            else "nothing of it runs any more: 'newsroom up' starts it again with its data"
+        )
+        return f"the supervisor (pid {self.supervisor_pid}) was killed and did not stop the stack; {remedy}"
+
 
 def mark_of(pid: int) -> str:
     """What distinguishes a running process from a later one with the same pid; empty for a zombie or an unused pid.
@@ -46,14 +59,47 @@ def mark_of(pid: int) -> str:
     """
     try:
         if sys.platform != "linux":
-            process = psutil.Process(pid)
-            return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+            return _mark_elsewhere(pid)
         # Field 2 is the program's name, which may contain anything; field 3 after it is the state.
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
         return "" if state in {"Z", "X"} else f"{boot} {fields[22 - 4]}"
-    except (OSError, psutil.NoSuchProcess):
+    except OSError:
         return ""
+
+
+def _mark_elsewhere(pid: int) -> str:
+    import psutil  # noqa: PLC0415 - it takes longer to import than all else that `newsroom ps` needs
+
+    try:
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def memory_of(pid: int) -> int:
+    """Resident bytes of a process and of its children, such as gunicorn's workers; 0 when it has ended."""
+    if sys.platform != "linux":
+        return _memory_elsewhere(pid)
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(memory_of(int(child)) for child in children)
+
+
+def _memory_elsewhere(pid: int) -> int:
+    import psutil  # noqa: PLC0415 - as above
+
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+    return total
 
 
 def same_process(pid: int | None, mark: str) -> bool:
@@ -90,6 +136,8 @@ def living(run: Run) -> list[dict[str, Any]]:
 
 def end_leftovers(run: Run) -> list[str]:
     """End the processes that a crashed supervisor left, and return their names."""
+    import psutil  # noqa: PLC0415 - as above
+
     leftovers = living(run)
     handles = []
     for process in leftovers:

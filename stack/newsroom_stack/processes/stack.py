@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from typing_extensions import override
 
 from newsroom.waiting import need
@@ -22,7 +21,16 @@ from newsroom_stack.layout import Layout
 from newsroom_stack.probes import Probe
 from newsroom_stack.processes import logfiles
 from newsroom_stack.processes.control import ask
-from newsroom_stack.processes.runfile import Run, already_runs, end_leftovers, living, read_run, same_process
+from newsroom_stack.processes.runfile import (
+    Run,
+    already_runs,
+    end_leftovers,
+    living,
+    memory_of,
+    read_run,
+    same_process,
+    write_run,
+)
 from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
@@ -104,7 +112,7 @@ class ProcessStack(Stack):
             if run.phase == "ready":
                 return
             if ended:
-                raise StackError(run.message if run.phase == "failed" else message)
+                raise StackError(run.message if run.phase == "failed" else _killed(supervisor) or message)
             need("it is not ready")
 
         late = StackError(f"the stack was not ready within {START_SECONDS:.0f} s; see {self.layout.logs}")
@@ -117,6 +125,10 @@ class ProcessStack(Stack):
         lines = [_stop(run)] if run is not None and run.supervised() else []
         if run is not None and living(run):
             lines.append(f"left by an earlier run and stopped now: {', '.join(end_leftovers(run))}")
+        elif run is not None and run.abandoned() and not lines:
+            lines.append(f"the supervisor (pid {run.supervisor_pid}) was killed earlier; nothing of it runs any more")
+        if run is not None and run.abandoned():
+            write_run(self.layout.run_file, Run(run.supervisor_pid, run.supervisor_mark, phase="stopped"))
         if wipe and self.layout.home.exists():
             self.layout.delete()
             lines.append(f"data and logs in {self.layout.home} are deleted")
@@ -131,6 +143,11 @@ class ProcessStack(Stack):
         # Side by side, so that processes that do not answer delay the table by one probe and not by one each.
         with ThreadPoolExecutor(max(1, len(run.processes))) as pool:
             return list(pool.map(lambda process: _instance(process, supervised=supervised), run.processes))
+
+    @override
+    def trouble(self) -> str | None:
+        run = read_run(self.layout.run_file)
+        return run.epitaph() if run is not None and run.abandoned() else None
 
     @override
     def logs(self, name: str | None = None, *, follow: bool = False) -> Iterator[tuple[str, str]]:
@@ -190,7 +207,7 @@ class ProcessStack(Stack):
     def _running(self) -> Run:
         run = self._run()
         if run is None:
-            raise StackError(f"no stack runs from {self.layout.home}: start it with 'newsroom up'")
+            raise StackError(self.trouble() or f"no stack runs from {self.layout.home}: start it with 'newsroom up'")
         return run
 
 
@@ -246,7 +263,8 @@ def _stop(run: Run) -> str:
             pause=POLL_SECONDS,
         )
     except StackError as error:
-        psutil.Process(run.supervisor_pid).kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(run.supervisor_pid, signal.SIGKILL)
         return str(error)
     return "everything is stopped"
 
@@ -256,24 +274,25 @@ def _instance(process: dict[str, Any], *, supervised: bool) -> Instance:
     state = State(process["state"])
     if not alive and state in (State.RUNNING, State.STARTING, State.PAUSED):
         state = State.EXITED if supervised else State.GONE
+    asked = alive and state in (State.RUNNING, State.STARTING)
+    missing = Probe(**process["probe"]).missing() if asked else None
+    if state is State.STARTING and asked and missing is None:
+        # Whoever waited for it may have given up.
+        state = State.RUNNING
     return Instance(
         **{field: process[field] for field in ("name", "service", "role", "address", "restarts")},
         pid=process["pid"] if alive else None,
         state=state,
-        ready=alive and state is State.RUNNING and Probe(**process["probe"]).missing() is None,
-        memory_bytes=_memory(process["pid"]) if alive else 0,
+        ready=asked and missing is None,
+        memory_bytes=memory_of(process["pid"]) if alive else 0,
+        missing=missing or "",
     )
 
 
-def _memory(pid: int) -> int:
-    """Resident bytes of a process and of its children, such as gunicorn's workers."""
-    total = 0
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        for process in (parent, *parent.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                total += process.memory_info().rss
-    return total
+def _killed(supervisor: subprocess.Popen[bytes]) -> str:
+    """The clause about a supervisor that a signal ended; empty for another end."""
+    code = supervisor.returncode
+    return f"the supervisor was ended by {signal.Signals(-code).name}" if code < 0 else ""
 
 
 def _is_replica(stem: str, service: str) -> bool:

@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import queue
 import signal
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -35,7 +34,7 @@ from newsroom_stack.processes.commands import Commands
 from newsroom_stack.processes.control import ControlServer
 from newsroom_stack.processes.crew import POLL_SECONDS, Crew
 from newsroom_stack.processes.plan import Plan
-from newsroom_stack.processes.runfile import Run, already_runs, end_leftovers, living, mark_of, read_run, write_run
+from newsroom_stack.processes.runfile import Run, already_runs, end_leftovers, mark_of, read_run, write_run
 from newsroom_stack.settings import load_stack_settings
 from newsroom_stack.waits import deadline_after
 
@@ -62,6 +61,8 @@ class Supervisor:
         self.commands = Commands(self.crew, plan)
         self._run_for = run_for
         self._lifeline = lifeline
+        self._serving = threading.Event()
+        self._saving = threading.Lock()
 
     # -- from start to stop ---------------------------------------------------------------------------------
 
@@ -72,20 +73,20 @@ class Supervisor:
             with self._lock():
                 self._clean_up_stale_run()
                 self._check_machine()
-                path = control_path(self.plan.layout.home)
-                with reserved((*ports.brokers, *ports.controllers)), contextlib.closing(ControlServer(path)) as control:
+                control = ControlServer(control_path(self.plan.layout.home), self._answer)
+                with reserved((*ports.brokers, *ports.controllers)), contextlib.closing(control):
                     self.run.control = str(control.path)
                     self._watch_lifeline()
-                    return self._run(control)
+                    return self._run()
         except StackError as error:
             say(f"error: {error}")
             return 1
 
-    def _run(self, control: ControlServer) -> int:
+    def _run(self) -> int:
         failure = ""
         try:
             self._start_everything()
-            self._serve(control)
+            self._serve()
         except Stopped:
             pass  # the stop came during the start
         except StackError as error:
@@ -105,9 +106,12 @@ class Supervisor:
 
     def _clean_up_stale_run(self) -> None:
         stale = read_run(self.plan.layout.run_file)
-        if stale is not None and living(stale):
-            say(f"an earlier run ended without stopping {', '.join(end_leftovers(stale))}: stopped now")
-        self._save()
+        if stale is None:
+            return
+        if left := end_leftovers(stale):
+            say(f"an earlier run ended without stopping {', '.join(left)}: stopped now")
+        elif stale.abandoned():
+            say(f"the supervisor of an earlier run (pid {stale.supervisor_pid}) was killed; nothing of it is left")
 
     def _check_machine(self) -> None:
         taken = [f"{port} ({name})" for name, port in self.plan.ports.at_start().items() if not port_is_free(port)]
@@ -122,6 +126,7 @@ class Supervisor:
                 f"the disk of {self.plan.layout.home} has {free / 1024**2:.0f} MiB free, brokers need 1 GiB: free some "
                 "space, delete old data with 'newsroom down --wipe', or set NEWSROOM_HOME to another disk"
             )
+        self._save()
 
     # -- start ----------------------------------------------------------------------------------------------
 
@@ -162,18 +167,24 @@ class Supervisor:
 
     # -- serve ----------------------------------------------------------------------------------------------
 
-    def _serve(self, control: ControlServer) -> None:
+    def _serve(self) -> None:
         deadline = deadline_after(self._run_for)
-        # Not `wait_until`: the queue of requests is the pause.
-        while not self.stopping:
+        self._serving.set()
+        # Not `wait_until`: the end of the time is no error.
+        while not self.stopping.wait(POLL_SECONDS):
             self.crew.look_after()
-            with contextlib.suppress(queue.Empty):
-                for line in self.commands.answer(control.requests.get(timeout=POLL_SECONDS)):
-                    say(line)
-                self._save()
             if deadline.passed():
                 say(f"ran for {self._run_for:.0f} s as asked")
                 return
+
+    def _answer(self, action: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Carry out a command, in its own thread; one that comes during the start waits for its end."""
+        self._serving.wait()
+        answer = self.commands.answer(action, arguments)
+        for line in answer.get("lines", ()):
+            say(line)
+        self._save()
+        return answer
 
     # -- stop -----------------------------------------------------------------------------------------------
 
@@ -181,6 +192,8 @@ class Supervisor:
         before, after = ("stopping", "stopping everything in order"), ("stopped", "everything is stopped")
         if failure:
             before = after = ("failed", failure)
+        self.stopping.set()
+        self._serving.set()
         self._phase(*before)
         self.crew.stop_all()
         self.crew.children = []
@@ -212,7 +225,8 @@ class Supervisor:
             }
             for child in self.crew.children
         ]
-        write_run(self.plan.layout.run_file, self.run)
+        with self._saving:
+            write_run(self.plan.layout.run_file, self.run)
 
     def _watch_lifeline(self) -> None:
         if self._lifeline is None:

@@ -1,77 +1,127 @@
-"""What a broker must have before it counts as ready: answers at the clients' boundary."""
+"""What a process must answer before it counts as ready: answers of small servers on the loopback."""
 
-from __future__ import annotations
-
-from concurrent.futures import Future
-from types import SimpleNamespace
-from typing import Any
+import json
+import socketserver
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from typing_extensions import override
 
-from newsroom.admin import quorum
-from newsroom.admin.quorum import Quorum
-from newsroom.errors import ClusterUnavailable
-from newsroom.settings import KafkaSettings
 from newsroom_stack import probes
-from newsroom_stack.processes.plan import no_proxy_for_loopback
-from support.futures import done
-from support.web import Web
+from newsroom_stack.environment import no_proxy_for_loopback
+from newsroom_stack.probes import METADATA_REQUEST, Probe
+from support.web import NOBODY, Web
 
-ADDRESS = "localhost:29092"
-
-
-class FakeCluster:
-    """A broker's metadata and the quorum; the metadata names a controller whatever happens, as KRaft's does."""
-
-    def __init__(self) -> None:
-        self.brokers = 3
-        self.silent = False
-        self.leaderless: str | None = None
-        self.asked: list[str] = []
-
-    def admin(self, config: dict[str, Any]) -> FakeCluster:
-        assert config["bootstrap.servers"] == ADDRESS
-        return self
-
-    def describe_cluster(self, **_: object) -> Future[Any]:
-        nodes = [SimpleNamespace(id=number) for number in range(1, self.brokers + 1)]
-        answer = SimpleNamespace(nodes=nodes, controller=nodes[0])
-        return done(KafkaException(KafkaError(KafkaError._TRANSPORT)) if self.silent else answer)
-
-    def describe_quorum(self, settings: KafkaSettings, seconds: float) -> Quorum:
-        assert 0 < seconds <= probes.PROBE_SECONDS
-        assert settings.security_protocol == "PLAINTEXT"
-        self.asked.append(settings.bootstrap_servers)
-        if self.leaderless is not None:
-            raise ClusterUnavailable(self.leaderless)
-        return Quorum(2, 1)
+STATUS_PATH = "/connectors?expand=status"
+TRACE = (
+    "org.apache.kafka.connect.errors.ConnectException: Exiting WorkerSinkTask due to unrecoverable exception.\n"
+    "\tat org.apache.kafka.connect.runtime.WorkerSinkTask\n"
+    "Caused by: java.nio.file.NoSuchFileException: test.sink.txt\n\t... 1 more\n"
+)
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    found = FakeCluster()
-    monkeypatch.setattr(probes, "AdminClient", found.admin)
-    monkeypatch.setattr(quorum, "describe_quorum", found.describe_quorum)
-    return found
+class Broker(socketserver.TCPServer):
+    """Answers one metadata request with the brokers of these ports, its own in place of a zero."""
+
+    def __init__(self, *listed: int) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        own = self.server_address[1]
+        brokers = b"".join(
+            struct.pack(">ih9sih", number, 9, b"localhost", port or own, -1) for number, port in enumerate(listed, 1)
+        )
+        body = struct.pack(">ii", 1, len(listed)) + brokers
+        self.answer = struct.pack(">i", len(body)) + body
+        self.own = f"localhost:{own}"
 
 
-def test_all_brokers_and_a_quorum_with_a_leader_are_ready(cluster: FakeCluster) -> None:
-    assert probes.Probe("broker", ADDRESS).missing() is None
-    assert cluster.asked == [ADDRESS]
+class Handler(socketserver.StreamRequestHandler):
+    server: Broker
+
+    @override
+    def handle(self) -> None:
+        assert self.rfile.read(len(METADATA_REQUEST)) == METADATA_REQUEST
+        self.wfile.write(self.server.answer)
 
 
-def test_a_quorum_without_a_leader_is_not_ready_whatever_the_metadata_says(cluster: FakeCluster) -> None:
-    cluster.leaderless = f"{ADDRESS} named no controller: no answer within 2 s"
-    assert probes.broker_ready(ADDRESS) == cluster.leaderless
+@contextmanager
+def broker(*listed: int) -> Iterator[Broker]:
+    with Broker(*listed) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
-def test_the_quorum_is_asked_only_once_all_brokers_are_there(cluster: FakeCluster) -> None:
-    cluster.brokers = 2
-    assert probes.broker_ready(ADDRESS) == f"{ADDRESS} sees 2 of 3 brokers"
-    cluster.silent = True
-    assert f"{ADDRESS} gives no metadata" in str(probes.broker_ready(ADDRESS))
-    assert cluster.asked == []
+def test_a_broker_that_lists_itself_is_ready_whatever_the_others_do() -> None:
+    with broker(0) as alone:
+        assert Probe("broker", alone.own).missing() is None
+    with broker(29092, 0, 49092) as among_others:
+        assert probes.broker_ready(among_others.own) is None
+
+
+def test_a_broker_that_does_not_list_itself_is_fenced() -> None:
+    with broker(29092, 39092) as fenced:
+        assert probes.broker_ready(fenced.own) == (
+            f"{fenced.own} is not among the brokers that it lists: the controller has fenced it"
+        )
+
+
+def test_what_is_no_broker_and_what_is_silent_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert probes.broker_ready(NOBODY) == f"{NOBODY} does not answer (Connection refused)"
+    with broker() as server:
+        server.answer = b"HTTP"
+        assert f"{server.own} does not answer as it should" in str(probes.broker_ready(server.own))
+    monkeypatch.setattr(probes, "PROBE_SECONDS", 0.05)
+    with Broker(0) as paused:  # listens, and nobody serves
+        assert probes.broker_ready(paused.own) == f"{paused.own} does not answer (timed out)"
+
+
+def test_a_url_is_ready_when_it_answers_200() -> None:
+    body = b'{"status": "unavailable", "missing": {"partitions": "waiting for partitions", "loop": "it hangs"}}'
+    with Web(lambda request: request.reply(503, body)) as server:
+        url = f"{server.url}/readyz"
+        assert probes.http_ready(url) == f"{url} answers 503: waiting for partitions; it hangs"
+        assert server.paths == ["/readyz"]
+    with Web(lambda request: request.reply(404, b"[1]\n")) as server:
+        assert probes.http_ready(server.url) == f"{server.url} answers 404: [1]"
+    assert probes.http_ready(f"http://{NOBODY}/") == f"http://{NOBODY}/ does not answer (Connection refused)"
+
+
+def status(connector: str, *tasks: str, trace: str = TRACE) -> bytes:
+    states = [{"id": number, "state": state, "trace": trace} for number, state in enumerate(tasks)]
+    return json.dumps({"sink": {"status": {"connector": {"state": connector}, "tasks": states}}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "missing"),
+    [
+        (status("RUNNING", "RUNNING"), None),
+        (
+            status("RUNNING", "RUNNING", "FAILED"),
+            f"task 1 of connector sink is FAILED: {TRACE.splitlines()[0]} {TRACE.splitlines()[2]}",
+        ),
+        (status("FAILED"), "connector sink is FAILED"),
+        (status("RUNNING", "UNASSIGNED", trace=""), "task 0 of connector sink is UNASSIGNED"),
+        (status("RUNNING"), "connector sink has no task yet"),
+        (b"{}", "URL has no connector yet"),
+        (b"<html>", f"URL{STATUS_PATH} does not answer as it should (Expecting value: line 1 column 1 (char 0))"),
+    ],
+)
+def test_connect_is_ready_when_its_connectors_and_their_tasks_run(answer: bytes, missing: str | None) -> None:
+    with Web(lambda request: request.reply(200, answer)) as server:
+        found = Probe("connect", server.url).missing()
+        assert server.paths == [STATUS_PATH]
+    assert found == (missing and missing.replace("URL", server.url))
+
+
+def test_connect_that_answers_an_error_is_not_ready() -> None:
+    with Web(lambda request: request.reply(500, b"herder")) as server:
+        assert probes.connect_ready(server.url) == f"{server.url}{STATUS_PATH} answers 500: herder"
+    assert "does not answer (Connection refused)" in str(probes.connect_ready(f"http://{NOBODY}"))
 
 
 def test_a_proxy_is_no_way_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,10 +134,3 @@ def test_a_proxy_is_no_way_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> N
     assert no_proxy_for_loopback() == {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
     monkeypatch.setenv("NO_PROXY", "example.org")
     assert no_proxy_for_loopback()["no_proxy"] == "example.org,localhost,127.0.0.1"
-
-
-def test_settings_of_another_cluster_do_not_matter(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEWSROOM_SASL_MECHANISM", "GSSAPI")
-    monkeypatch.setenv("NEWSROOM_SECURITY_PROTOCOL", "SASL_SSL")
-    assert probes.broker_ready(ADDRESS) is None
-    assert cluster.asked == [ADDRESS]

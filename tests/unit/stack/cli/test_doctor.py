@@ -9,13 +9,10 @@ from typing import cast
 
 import psutil
 import pytest
-from typer.testing import CliRunner
 
-from newsroom import __version__
 from newsroom_stack.cli import app as cli
 from newsroom_stack.cli import doctor
 from newsroom_stack.cli.doctor import Finding, Verdict, examine
-from newsroom_stack.cli.render import console
 from newsroom_stack.interface import Stack
 from newsroom_stack.layout import Layout
 from newsroom_stack.ports import SECOND_OFFSET, Ports
@@ -46,7 +43,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Answers:
     monkeypatch.setattr(doctor, "port_is_free", lambda port: port not in cast("set[int]", answers["taken"]))
     monkeypatch.setattr(doctor, "_owner", lambda _: None)
     monkeypatch.setattr(doctor, "broker_ready", lambda _: None)
-    monkeypatch.setattr(doctor, "http_ready", lambda url: f"{url} does not answer" if "8083" in url else None)
+    monkeypatch.setattr(doctor, "http_ready", lambda _: None)
+    monkeypatch.setattr(doctor, "connect_ready", lambda url: f"{url} does not answer")
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/docker")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=gib("disk")))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gib("memory")))
@@ -91,7 +89,7 @@ def test_a_port_of_a_worker_is_held_by_this_stack(
 ) -> None:
     layout, own = Layout(tmp_path), os.getpid()
     layout.make()
-    write_run(layout.run_file, Run(0, "", processes=[{"pid": own, "mark": mark_of(own)}]))
+    write_run(layout.run_file, Run(0, "", processes=[{"name": "status-api", "pid": own, "mark": mark_of(own)}]))
     machine["taken"] = {8000}
     monkeypatch.setattr(doctor, "_owner", lambda _: SimpleNamespace(pid=0, ppid=lambda: own))
     assert findings_on(tmp_path)["ports"].detail == "held by this stack (offset 0)"
@@ -131,12 +129,15 @@ def test_the_exit_code_tells_whether_there_is_a_problem(
     monkeypatch: pytest.MonkeyPatch, verdicts: str, code: int
 ) -> None:
     findings = [Finding("disk", Verdict(verdict), "1 GiB") for verdict in verdicts.split()]
-    monkeypatch.setattr(cli, "examine", lambda _: iter(findings))
-    assert CliRunner().invoke(cli.app, ["doctor"]).exit_code == code
+    monkeypatch.setattr(doctor, "examine", lambda _: iter(findings))
+    assert cli.main(["doctor"]) == code
 
 
-def test_the_version_needs_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[str] = []
-    monkeypatch.setattr(console, "print", lines.append)
-    assert CliRunner().invoke(cli.app, ["--version"]).exit_code == 0
-    assert lines == [f"newsroom {__version__}"]
+@pytest.mark.usefixtures("machine")
+def test_a_killed_supervisor_is_a_finding(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.make()
+    write_run(layout.run_file, Run(4711, "", phase="ready"))
+    finding = findings_on(tmp_path)["stack"]
+    assert finding.verdict is Verdict.PROBLEM
+    assert "the supervisor (pid 4711) was killed" in finding.detail

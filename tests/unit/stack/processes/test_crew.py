@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -24,7 +25,6 @@ from newsroom_stack.probes import Probe
 from newsroom_stack.processes import crew as crew_module
 from newsroom_stack.processes.child import Child
 from newsroom_stack.processes.commands import Commands
-from newsroom_stack.processes.control import Request
 from newsroom_stack.processes.crew import Crew
 from newsroom_stack.processes.plan import Plan, ProcessSpec
 from support.waiting import wait_for
@@ -199,9 +199,43 @@ def test_scale_adds_and_takes_away_the_last(ship: Ship, monkeypatch: pytest.Monk
 
 def test_an_unknown_name_is_answered_with_the_known_ones(ship: Ship) -> None:
     ship.add("a-1")
-    request = Request("kill", {"name": "b"})
-    assert ship.commands.answer(request) == []
-    assert request.answer.get_nowait() == {"error": "there is no 'b' in this stack: a-1"}
+    assert ship.commands.answer("kill", {"name": "b"}) == {"error": "there is no 'b' in this stack: a-1"}
+
+
+def test_commands_on_different_members_run_side_by_side_and_those_on_one_in_turn(ship: Ship) -> None:
+    mark = ship.folder / "may-start"
+    slow = f"import pathlib, time\nwhile not pathlib.Path({str(mark)!r}).exists(): time.sleep(0.01)\n"
+    first, _ = ship.crew.add(ship.spec("a-1", slow + SLEEPS)), ship.add("b-1")
+    with ThreadPoolExecutor(3) as pool:
+        waits = pool.submit(ship.commands.answer, "restart", {"name": "a-1"})
+        wait_for("the start of a-1", lambda: first.restarts == 1)
+        queued = pool.submit(ship.commands.answer, "pause", {"name": "a-1"})
+        assert ship.commands.answer("restart", {"name": "b-1"}) == {"lines": ["b-1: restarted and ready"]}
+        assert not waits.done()
+        assert not queued.done()
+        mark.touch()
+        assert waits.result(20) == {"lines": ["a-1: restarted and ready"]}
+        assert queued.result(20) == {"lines": ["a-1: paused"]}
+
+
+def test_a_member_outlives_the_thread_of_the_command_that_started_it(ship: Ship) -> None:
+    child = ship.add("a-1")
+    thread = threading.Thread(target=ship.commands.restart, args=("a-1",))
+    thread.start()
+    thread.join(20)
+    assert child.pid
+    assert not child.wait(0.5), "the kernel ends a process on a leash with the thread that started it"
+
+
+def test_a_command_starts_nothing_once_the_stack_stops(ship: Ship) -> None:
+    child = ship.add("a-1")
+    ship.stopping.set()
+    assert ship.commands.answer("restart", {"name": "a-1"}) == {"error": "the stack is being stopped"}
+    with pytest.raises(Stopped):
+        ship.crew.add(ship.spec("a-2", SLEEPS))
+    ship.crew.stop_all()
+    ship.crew.look_after()
+    assert child.pid is None
 
 
 def test_clients_stop_before_what_they_write_to(ship: Ship) -> None:

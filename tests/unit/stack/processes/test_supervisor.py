@@ -1,13 +1,15 @@
 """What the supervisor checks before it starts anything, and how commands reach it."""
 
+import ast
 import fcntl
 import socket
+import subprocess
 import sys
 import threading
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -22,6 +24,7 @@ from newsroom_stack.processes.runfile import Run, mark_of, write_run
 from newsroom_stack.processes.supervisor import Supervisor, control_path
 from newsroom_stack.settings import StackSettings
 from support.processes import sleeping
+from support.waiting import wait_for
 
 OFFSET = 15000
 
@@ -92,6 +95,24 @@ def test_what_a_crashed_run_left_is_ended_before_anything_starts(
     assert "an earlier run ended without stopping kafka-1: stopped now" in capsys.readouterr().out
 
 
+def test_a_supervisor_that_was_killed_is_mentioned_by_the_next_one(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end_here() -> None:
+        raise StackError("enough")
+
+    write_run(supervisor.plan.layout.run_file, Run(4711, "", phase="ready"))
+    monkeypatch.setattr(supervisor, "_start_everything", end_here)
+    assert supervisor.main() == 1
+    assert "the supervisor of an earlier run (pid 4711) was killed; nothing of it is left" in capsys.readouterr().out
+
+
+def test_the_supervisor_loads_no_client_of_kafka() -> None:
+    code = "import sys, newsroom_stack.processes.supervisor; print({name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert {"confluent_kafka", "kafka", "quixstreams", "httpx"} & ast.literal_eval(done.stdout) == set()
+
+
 def test_a_disk_that_fills_up_while_it_runs_stops_the_stack_with_a_sentence(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,23 +143,40 @@ def test_a_reserved_port_can_be_listened_on_and_is_given_to_no_connection() -> N
 
 
 def test_commands_are_answered_through_the_socket_and_refusals_are_errors(tmp_path: Path) -> None:
-    server = ControlServer(tmp_path / "control.sock")
+    answers: dict[str, dict[str, Any]] = {"a": {"lines": ["done"]}, "b": {"error": "no such member"}}
+    server = ControlServer(tmp_path / "control.sock", lambda _, arguments: answers[arguments["name"]])
     try:
-
-        def serve() -> None:
-            for answer in ({"lines": ["done"]}, {"error": "no such member"}):
-                server.requests.get(timeout=10).answer.put(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
         assert ask(server.path, "pause", name="a") == ["done"]
         with pytest.raises(StackError, match="no such member"):
             ask(server.path, "pause", name="b")
-        thread.join(10)
     finally:
         server.close()
     with pytest.raises(StackError, match="is the stack running"):
         ask(server.path, "pause", name="a")
+
+
+def test_a_command_that_its_user_ends_is_carried_out_and_leaves_no_trace(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    left, done = threading.Event(), threading.Event()
+
+    def answer(action: str, _: dict[str, object]) -> dict[str, object]:
+        left.wait(10)
+        done.set()
+        return {"lines": [action] * 100_000}
+
+    server = ControlServer(tmp_path / "control.sock", answer)
+    try:
+        for request in (b"", b'{"action": "restart", "arguments": {}}\n'):
+            with socket.socket(socket.AF_UNIX) as command:
+                command.connect(str(server.path))
+                command.sendall(request)
+        left.set()
+        assert done.wait(10)
+    finally:
+        server.close()
+    wait_for("the end of its thread", lambda: not any("request" in each.name for each in threading.enumerate()))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_two_homes_have_two_sockets_and_a_path_that_a_socket_may_have(tmp_path: Path) -> None:
