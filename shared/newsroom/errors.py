@@ -6,6 +6,7 @@ NewsroomError
 │   ├── NotYet               a wait is not over yet
 │   ├── ClusterUnavailable   no broker answered in time
 │   └── RegistryUnavailable  the schema registry did not answer in time
+├── LastingFailure       a right, a login, a certificate or an address is wrong: waiting does not change it
 ├── TopicMismatch        a topic does not exist, or is not as declared
 ├── SchemaRefused        the registry refused a schema as incompatible
 ├── DecodeError          a record's bytes are not in the format of its topic (poison record)
@@ -52,6 +53,13 @@ class ClusterUnavailable(TransientError):
 
 class RegistryUnavailable(TransientError):
     """The schema registry did not answer before the deadline."""
+
+
+class LastingFailure(NewsroomError):
+    """A right is missing, or a login, a certificate or an address is wrong. Neither waiting nor a restart mends it.
+
+    Its fields are address, principal, operation and resource.
+    """
 
 
 class TopicMismatch(NewsroomError):

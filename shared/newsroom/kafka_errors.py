@@ -57,11 +57,17 @@ LASTING = frozenset(
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
+        KafkaError.ILLEGAL_SASL_STATE,
+        KafkaError._AUTHENTICATION,
+        KafkaError._SSL,
         KafkaError.POLICY_VIOLATION,
         KafkaError.INVALID_CONFIG,
     }
 )
-"""A retry does not help: somebody must change a permission, a policy or a setting."""
+"""A retry does not help: somebody must change a permission, a policy or a setting. `newsroom.access` says which."""
 
 
 def kafka_error(exception: KafkaException) -> KafkaError:

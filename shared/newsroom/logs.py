@@ -27,20 +27,24 @@ _CONNECTION = re.compile(
     r"|request\(s\) timed out|Timed out .*(in flight|in-flight|in-queue)"
 )
 
+_HANDSHAKE = "SSL handshake failed"
+"""With librdkafka's hint: "connecting to a PLAINTEXT broker listener?"."""
+
 
 class ConnectionNoise(logging.Filter):
     """Makes librdkafka's lines about single connections debug lines.
 
     librdkafka logs each lost connection as an error, and connects again by itself. The services log the loss of the
-    cluster, once, from the errors of their calls and callbacks. A refused login or certificate, an address that does
-    not resolve, and all other lines keep their level.
+    cluster, once, from the errors of their calls and callbacks. A refused login or certificate, a failed TLS handshake,
+    an address that does not resolve, and all other lines keep their level.
     """
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
         """Make the record a debug record if it is such a line; return false if debug lines are off."""
         facility = record.args[0] if isinstance(record.args, tuple) and record.args else None
-        if facility not in _FACILITIES or not _CONNECTION.search(record.getMessage()):
+        text = record.getMessage()
+        if facility not in _FACILITIES or not _CONNECTION.search(text) or _HANDSHAKE in text:
             return True
         record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
         return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from concurrent.futures import Future
 
+    from newsroom.access import Access
+
 log = get_logger(__name__)
 
 COMMIT_SECONDS = 3.0
@@ -62,9 +64,10 @@ def classify(errors: Mapping[int, KafkaError]) -> CommitResult:
 class Committer:
     """Keeps the next offset of each partition until the cluster has accepted it."""
 
-    def __init__(self, client: Consumer, topic: str) -> None:
+    def __init__(self, client: Consumer, topic: str, access: Access) -> None:
         self._client = client
         self._topic = topic
+        self._access = access
         self._offsets: dict[int, int] = {}
         self._call: Future[list[TopicPartition]] | None = None
         self.unreachable = False
@@ -88,6 +91,7 @@ class Committer:
 
         Raises:
             CommitRefused: the cluster refuses the group's offsets.
+            LastingFailure: the user lacks a right.
             MemberFenced: another process has this member's identity.
         """
         chosen = self._offsets if only is None else {p: self._offsets[p] for p in only if p in self._offsets}
@@ -121,6 +125,8 @@ class Committer:
         if result is CommitResult.FENCED:
             raise MemberFenced(reason)
         if result is CommitResult.REFUSED:
+            for error in errors.values():
+                self._access.raise_lasting(error)
             raise CommitRefused(
                 f"the cluster refuses the offsets of {self._topic} partitions {partitions}: {reason}; check the "
                 "group's permissions and its other members, then start again"

@@ -11,7 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from avro_consumer import metrics
 from avro_consumer.records import dead_letter_headers
-from newsroom.errors import DeliveryFailed, SettingsError
+from newsroom.access import Access, Right
+from newsroom.errors import DeliveryFailed, LastingFailure, SettingsError
 from newsroom.kafka_errors import kafka_error, reason_of
 from newsroom.logs import get_logger
 from newsroom.topics import DEAD_LETTER_BYTES
@@ -53,8 +54,10 @@ class DeadLetters:
         stop: StopFlag,
         tick: Callable[[], None],
     ) -> None:
+        self._access = Access(config, Right("WRITE", "topic", topic))
         self._config = {
             **config,
+            "error_cb": self._access.note,
             "message.timeout.ms": int(seconds * 1000),
             "message.max.bytes": DEAD_LETTER_BYTES,
         }
@@ -66,6 +69,7 @@ class DeadLetters:
         # The first poison record creates the producer: most members never need the second connection.
         self._producer: Producer | None = None
         self._failure: str | None = None
+        self._refused: LastingFailure | None = None
         self._waiting = 0
 
     def put(self, record: Record, error: Exception) -> None:
@@ -121,6 +125,7 @@ class DeadLetters:
 
         Raises:
             DeliveryFailed: the brokers did not acknowledge at least one of them before the deadline.
+            LastingFailure: the cluster refuses this client.
         """
         if self._producer is None or not self._waiting:
             return
@@ -128,10 +133,13 @@ class DeadLetters:
         stopping: Deadline | None = None
         while self._producer.flush(SLICE_SECONDS) and not limit.passed():
             self._tick()
+            self._access.check()
             if self._stop:
                 stopping = stopping or Deadline(STOP_SECONDS)
                 if stopping.passed():
                     break
+        if self._refused is not None:
+            raise self._refused
         if self._failure is not None or self._waiting:
             period = "before the shutdown" if stopping else f"within {self._seconds:g} s"
             raise self._failed(self._failure or f"the brokers did not acknowledge {self._waiting} of them {period}")
@@ -151,6 +159,7 @@ class DeadLetters:
             metrics.DEAD_LETTERS.inc()
         else:
             self._failure = self._failure or error.str()
+            self._refused = self._refused or self._access.failure(error)
 
     def _failed(self, cause: str) -> DeliveryFailed:
         return DeliveryFailed(

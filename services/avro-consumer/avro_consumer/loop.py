@@ -33,6 +33,9 @@ turn may also wait 60 s for the registry and 30 s for dead letters, and must sta
 
 SILENCE = f"No new messages, waiting {SILENCE_SECONDS} seconds"
 
+JOIN_SECONDS = 15.0
+"""How long a member may take to join its group at least, however late in the start its topic appeared."""
+
 
 class Source(Protocol):
     """Gives records and commits their offsets: `avro_consumer.member.Member`."""
@@ -40,6 +43,10 @@ class Source(Protocol):
     @property
     def joined(self) -> bool:
         """Whether the member has joined its consumer group."""
+
+    @property
+    def without_records(self) -> str | None:
+        """Why no records can come now; None if they can."""
 
     def take(self, limit: int) -> list[Record]:
         """Return at most `limit` records."""
@@ -71,6 +78,7 @@ class Loop:
         self,
         settings: AvroConsumerSettings,
         *,
+        start: Deadline,
         source: Source,
         form: Format,
         poison: DeadLetterSink,
@@ -90,6 +98,7 @@ class Loop:
         self._processed = 0
         self._quiet_since = self._reported_at = time.monotonic()
         self._was_member = False
+        self._joining = Deadline(max(start.left(), JOIN_SECONDS))
 
     def run(self) -> None:
         """Run the loop to its end.
@@ -170,19 +179,17 @@ class Loop:
         now = time.monotonic()
         if now - self._reported_at >= SILENCE_SECONDS:
             self._reported_at = now
-            log.info(SILENCE)
+            why = self._source.without_records
+            log.info(SILENCE if why is None else f"Cannot receive messages: {why}")
 
     def _idle_for_long(self) -> bool:
         limit = self._settings.idle_exit
         return limit is not None and self._was_member and time.monotonic() - self._quiet_since >= limit
 
     def _check_joining(self) -> None:
-        limit = self._settings.idle_exit
-        if limit is None or self._was_member:
-            return
-        quiet = time.monotonic() - self._quiet_since
-        if quiet >= limit + self._settings.start_timeout:
+        if not self._was_member and self._joining.passed():
             raise ClusterUnavailable(
-                f"this member could not join the consumer group {self._settings.group_id} within {quiet:.0f} s: check "
-                "the group's other members"
+                f"this member could not join consumer group {self._settings.group_id} within "
+                f"{self._joining.seconds:.0f} s ({self._source.without_records}): check the brokers and the group's "
+                "other members"
             )

@@ -15,6 +15,7 @@ from newsroom.health import Health, HealthServer
 from newsroom.schemas.avro import AvroDecoder, read_schema
 from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.slots import Slot, take_slot
+from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from avro_consumer.settings import AvroConsumerSettings
@@ -47,10 +48,12 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         config = settings.member_config(slot.number if slot else None)
         member = resources.enter_context(Member(config, settings.source, health))
         form = _format(settings, patience)
-        member.wait_for_topic(settings.start_timeout, stop)
+        start = Deadline(settings.start_timeout)
+        member.wait_for_topic(start, stop)
         member.subscribe()
         Loop(
             settings,
+            start=start,
             source=member,
             form=form,
             poison=poison,

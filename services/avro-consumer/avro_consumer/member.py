@@ -13,19 +13,20 @@ from avro_consumer.brokers import BrokerWatch
 from avro_consumer.commits import Committer
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.records import Record
+from newsroom.access import Access, Right
 from newsroom.background import in_background
-from newsroom.errors import ClusterUnavailable, NotYet, SettingsError
+from newsroom.errors import ClusterUnavailable, LastingFailure, NotYet, SettingsError
 from newsroom.kafka_errors import reason_of
 from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
-from newsroom.waiting import Deadline, Wait, need
+from newsroom.waiting import Wait, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from newsroom.health import Health
-    from newsroom.waiting import StopFlag
+    from newsroom.waiting import Deadline, StopFlag
 
 log = get_logger(__name__)
 
@@ -59,7 +60,9 @@ class Member:
         self, config: Mapping[str, Any], topic: str, health: Health, client: Callable[..., Any] = Consumer
     ) -> None:
         self._topic = topic
+        self._group = str(config["group.id"])
         self._health = health
+        self._access = Access(config, Right("READ", "topic", topic), Right("READ", "group", self._group))
         self._kip_848 = config.get("group.protocol") == "consumer"
         self._owned: set[int] = set()
         self._held: list[Record] = []
@@ -75,7 +78,7 @@ class Member:
             self._consumer = client({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
         except KafkaException as error:
             raise SettingsError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
-        self._committer = Committer(self._consumer, topic)
+        self._committer = Committer(self._consumer, topic, self._access)
 
     def __enter__(self) -> Self:
         return self
@@ -94,11 +97,12 @@ class Member:
         else:
             log.info("left the group")
 
-    def wait_for_topic(self, seconds: float, stop: StopFlag) -> None:
+    def wait_for_topic(self, start: Deadline, stop: StopFlag) -> None:
         """Wait until a broker answers and the topic exists.
 
         Raises:
-            ClusterUnavailable: no broker answered within `seconds`, or the topic does not exist.
+            ClusterUnavailable: no broker answered before the start's deadline, or the topic does not exist.
+            LastingFailure: waiting does not help.
             Stopped: a signal arrived during the wait.
         """
 
@@ -108,18 +112,33 @@ class Member:
                 metadata = self._consumer.list_topics(self._topic, timeout=METADATA_SECONDS)
             except KafkaException as error:
                 self._consumer.poll(0)  # runs the error callback, which notes the cause
+                self._access.no_answer()
                 raise NotYet(f"no broker answers ({self._last_error or reason_of(error)})") from error
+            self._access.check_advertised(metadata)
             missing = metadata.topics[self._topic].error
+            if missing is not None:
+                self._access.raise_lasting(missing)
             need(None if missing is None else f"topic {self._topic} does not exist ({missing.str()})")
 
-        Wait(Deadline(seconds), stop, longest_pause=TAKE_SECONDS).until(
+        Wait(start, stop, longest_pause=TAKE_SECONDS).until(
             attempt,
             lambda missing: ClusterUnavailable(
-                f"{missing} after {seconds:g} s: start the cluster and run provision, or correct "
+                f"{missing} after {start.seconds:g} s: start the cluster and run provision, or correct "
                 "--bootstrap-servers or --topic",
                 topic=self._topic,
             ),
         )
+
+    @property
+    def without_records(self) -> str | None:
+        """Why this member can't receive records now; None if it can."""
+        if self._brokers.silent:
+            return "no broker answers"
+        if not self.joined:
+            return f"not a member of group {self._group}"
+        if not self._owned:
+            return f"this member of group {self._group} owns no partition of {self._topic}"
+        return None
 
     @property
     def owned(self) -> frozenset[int]:
@@ -137,6 +156,7 @@ class Member:
 
         Raises:
             MemberFenced: this member cannot continue.
+            LastingFailure: the cluster refuses this client.
         """
         # Always ask for at least one record: these calls keep the member in its group.
         room = max(1, limit - len(self._held))
@@ -149,6 +169,7 @@ class Member:
             # reads them, so this member drops them.
             elif message.partition() in self._owned:
                 self._held.append(_record(message))
+        self._access.check()
         if self._fatal is not None:
             raise MemberFenced(self._fatal)
         records, self._held = self._held[:limit], self._held[limit:]
@@ -167,6 +188,7 @@ class Member:
 
         Raises:
             CommitRefused: the cluster refuses the group's offsets.
+            LastingFailure: the user lacks a right.
             MemberFenced: another process has this member's identity.
         """
         # Without brokers every commit would wait for its timeout, and delay the end beyond SIGTERM's limit.
@@ -184,7 +206,7 @@ class Member:
         numbers = _numbers(partitions)
         try:
             self.commit(only=numbers)
-        except (CommitRefused, MemberFenced) as error:
+        except (CommitRefused, LastingFailure, MemberFenced) as error:
             # An exception here would only end the callback. The loop gets the error from the next commit.
             log_error(error)
         self._drop(numbers)
@@ -219,6 +241,7 @@ class Member:
 
     def _on_error(self, error: KafkaError) -> None:
         self._last_error = error.str()
+        self._access.note(error)
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
             self._fatal = error.str()
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001

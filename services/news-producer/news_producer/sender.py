@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from news_producer.errors import BadInput, TopicMissing
 from news_producer.ledger import Ledger
-from newsroom.errors import ClusterUnavailable, DeliveryFailed, NotYet, SettingsError
+from newsroom.access import Access, Right
+from newsroom.errors import ClusterUnavailable, DeliveryFailed, LastingFailure, NotYet, SettingsError
 from newsroom.kafka_errors import kafka_error, reason_of
 from newsroom.logs import get_logger
 from newsroom.waiting import Deadline, Wait, need
@@ -67,6 +68,8 @@ class Sender:
         self._timeout = message_timeout
         self._stop = stop
         self._health = health
+        self._access = Access(config, Right("WRITE", "topic", topic), Right("IDEMPOTENT_WRITE", "cluster", ""))
+        self._refused: LastingFailure | None = None
         self._fatal: str | None = None
         self._last_outage = float("-inf")
         self._start = self._last_progress = time.monotonic()
@@ -81,6 +84,7 @@ class Sender:
 
         Raises:
             ClusterUnavailable: no broker answered in time.
+            LastingFailure: waiting does not help.
             TopicMissing: the brokers answer, but the topic does not exist.
             Stopped: a signal came first.
         """
@@ -93,10 +97,16 @@ class Sender:
             self._producer.poll(0)
             try:
                 seconds = max(0.05, min(1.0, deadline.left()))
-                topic = self._producer.list_topics(self._topic, timeout=seconds).topics[self._topic]
+                metadata = self._producer.list_topics(self._topic, timeout=seconds)
             except KafkaException as error:
+                self._producer.poll(0)  # runs the error callback, which notes the cause
+                self._access.no_answer()
                 raise NotYet(f"no broker answers at {self.addresses} ({reason_of(error)})") from error
             reachable = True
+            self._access.check_advertised(metadata)
+            topic = metadata.topics[self._topic]
+            if topic.error is not None:
+                self._access.raise_lasting(topic.error)
             need(None if topic.error is None and topic.partitions else f"topic {self._topic} does not exist")
             return len(topic.partitions)
 
@@ -170,8 +180,12 @@ class Sender:
 
         Raises:
             DeliveryFailed: a record was not delivered, or the client cannot continue.
+            LastingFailure: the cluster refuses this client.
         """
         ledger = self.ledger
+        self._access.check()
+        if self._refused is not None:
+            raise self._refused
         if ledger.first_error is not None:
             raise DeliveryFailed(
                 f"{ledger.failed} of {ledger.sent} records to topic {self._topic} at {self.addresses} "
@@ -184,12 +198,21 @@ class Sender:
         """Wait for all delivery reports: at most the message timeout, or a few seconds once the service must stop."""
         limit = Deadline(self._timeout + REPORT_MARGIN_SECONDS)
         stop_limit: Deadline | None = None
-        while self._producer.flush(SLICE_SECONDS) and not limit.passed():
+        while self._flushed_some() and not limit.passed():
             self._health.tick()
             if self._stop:
                 stop_limit = stop_limit or Deadline(STOP_SECONDS)
                 if stop_limit.passed():
                     break
+
+    def _flushed_some(self) -> int:
+        """Wait a moment for delivery reports; return how many records still have none."""
+        try:
+            return int(self._producer.flush(SLICE_SECONDS))
+        except KafkaException as error:  # the client is in a fatal state: its records have their reports
+            self._fatal = self._fatal or reason_of(error)
+            self._refused = self._refused or self._access.failure(error)
+            return 0
 
     def close(self) -> None:
         """Flush, then count the records that are still unknown as failed."""
@@ -208,8 +231,10 @@ class Sender:
             self.ledger.delivered_to[message.partition()] += 1
         else:
             self.ledger.fail(f"{error.str()} ({error.name()})")
+            self._refused = self._refused or self._access.failure(error)
 
     def _on_error(self, error: KafkaError) -> None:
+        self._access.note(error)
         if error.fatal():
             self._fatal = error.str()
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own codes have this form

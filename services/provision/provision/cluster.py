@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, NewsroomError
 from newsroom.kafka_errors import is_unreachable, kafka_error, reason_of
 from newsroom.waiting import need
@@ -38,7 +39,9 @@ class Cluster:
     """The job's requests to the cluster. Every wait ends at the job's one deadline, or at a signal."""
 
     def __init__(self, config: Mapping[str, Any], wait: Wait) -> None:
-        self._admin = AdminClient(dict(config), logger=logging.getLogger("librdkafka"))
+        self._access = Access(config)
+        callback = {"error_cb": self._access.note}
+        self._admin = AdminClient({**config, **callback}, logger=logging.getLogger("librdkafka"))
         self._address = config["bootstrap.servers"]
         self._wait = wait
 
@@ -47,6 +50,7 @@ class Cluster:
 
         Raises:
             ClusterUnavailable: fewer brokers are up at the deadline.
+            LastingFailure: waiting does not help.
         """
 
         def attempt() -> None:
@@ -99,6 +103,9 @@ class Cluster:
             except TimeoutError:
                 missing = f"topic {name} is not created yet (no answer within {REQUEST_SECONDS:g} s)"
             except KafkaException as error:
+                rights = (Right("CREATE", "topic", name), Right("CREATE", "cluster", ""))
+                if kafka_error(error).code() != KafkaError.POLICY_VIOLATION:  # the sentence below names the topic
+                    self._access.raise_lasting(error, *rights)
                 if is_unreachable(kafka_error(error)):
                     missing = f"topic {name} is not created yet ({reason_of(error)})"
                 elif kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
@@ -127,6 +134,8 @@ class Cluster:
                 for resource, future in answers.items()
             }
         except (KafkaException, TimeoutError) as error:
+            if isinstance(error, KafkaException):
+                self._access.raise_lasting(error, *(Right("DESCRIBE_CONFIGS", "topic", name) for name in names))
             raise ClusterUnavailable(
                 f"the cluster does not return the topics' configuration ({reason_of(error)})"
             ) from error
@@ -153,9 +162,13 @@ class Cluster:
     def _metadata(self) -> Any:  # noqa: ANN401 - the client ships no types
         try:
             seconds = max(SHORTEST_SECONDS, min(METADATA_SECONDS, self._wait.deadline.left()))
-            return self._admin.list_topics(timeout=seconds)
+            metadata = self._admin.list_topics(timeout=seconds)
         except KafkaException as error:
+            self._admin.poll(0)  # runs the error callback, which notes the cause
+            self._access.no_answer()
             raise ClusterUnavailable(f"no broker answers ({reason_of(error)})") from error
+        self._access.check_advertised(metadata)
+        return metadata
 
     def _until(self, attempt: Callable[[], T]) -> T:
         return self._wait.until(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.error import KafkaError
 
+from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, NewsroomError, NotYet, StateLost, TopicMismatch
-from newsroom.kafka_errors import LASTING, kafka_error, raise_errors, reason_of
+from newsroom.kafka_errors import kafka_error, raise_errors, reason_of
 from newsroom.logs import get_logger
 from newsroom.topics import MIN_INSYNC_REPLICAS
 from newsroom.waiting import Deadline, Wait, need
@@ -29,6 +31,9 @@ log = get_logger(__name__)
 CLUSTER_WAIT_SECONDS = 60.0
 """A broker answers about ten seconds after its start. A whole cluster on a laptop takes up to a minute."""
 
+METADATA_SECONDS = 2.0
+"""The timeout of one metadata request, which a running broker answers in milliseconds."""
+
 ASK_SECONDS = 5.0
 """The timeout of one request to the cluster. A stop request may wait as long."""
 
@@ -43,30 +48,57 @@ def await_topics(settings: StreamSettings, names: Sequence[str], stop: StopFlag)
 
     Raises:
         ClusterUnavailable: no broker answers within a minute.
+        LastingFailure: waiting does not help.
         TopicMismatch: a topic does not exist after a minute.
         Stopped: a signal arrived.
     """
-    admin = AdminClient(settings.client_config(f"{settings.consumer_group}-setup"))
+    admin, access = _clients(settings)
     deadline = Deadline(CLUSTER_WAIT_SECONDS)
     error: type[NewsroomError] = ClusterUnavailable
 
     def attempt() -> dict[str, Any]:
         nonlocal error
         try:
-            topics: dict[str, Any] = admin.list_topics(timeout=ASK_SECONDS).topics
+            metadata = admin.list_topics(timeout=METADATA_SECONDS)
         except KafkaException as failure:
+            admin.poll(0)  # runs the error callback, which notes the cause
+            access.no_answer()
             error = ClusterUnavailable
             raise NotYet(
                 f"no broker at {settings.bootstrap_servers} answers ({reason_of(failure)}): is the cluster running?"
             ) from failure
         error = TopicMismatch
+        access.check_advertised(metadata)
+        topics: dict[str, Any] = metadata.topics
         # The metadata of a topic that is just being created has no partitions yet.
         missing = [name for name in names if name not in topics or not topics[name].partitions]
+        _check_describable(admin, access, missing)
         need(f"topics {', '.join(missing)} do not exist: run 'provision' first" if missing else None)
         return {name: topics[name] for name in names}
 
     wait = Wait(deadline, stop, longest_pause=RETRY_SECONDS)
     return wait.until(attempt, lambda missing: error(f"{missing} (waited {deadline.seconds:.0f} s)"))
+
+
+def _check_describable(admin: AdminClient, access: Access, names: Sequence[str]) -> None:
+    """Ask for each topic by its name: a broker leaves out what a user may not describe when it lists all topics.
+
+    Raises:
+        LastingFailure: the user may not describe one of them, which may exist or not.
+    """
+    for name in names:
+        try:
+            error = admin.list_topics(name, timeout=METADATA_SECONDS).topics[name].error
+        except KafkaException as failure:
+            raise NotYet(f"topic {name} could not be looked up ({reason_of(failure)})") from failure
+        if error is not None:
+            access.raise_lasting(error, Right("DESCRIBE", "topic", name))
+
+
+def _clients(settings: StreamSettings) -> tuple[AdminClient, Access]:
+    config = settings.client_config(f"{settings.consumer_group}-setup")
+    access = Access(config)
+    return AdminClient({**config, "error_cb": access.note}, logger=logging.getLogger("librdkafka")), access
 
 
 def prepare_changelog(settings: StreamSettings, changelog: Changelog, sources: dict[str, Any], stop: StopFlag) -> str:
@@ -76,6 +108,7 @@ def prepare_changelog(settings: StreamSettings, changelog: Changelog, sources: d
 
     Raises:
         ClusterUnavailable: the cluster did not answer, or did not create the changelog, within a minute.
+        LastingFailure: waiting does not help.
         StateLost: the changelog is missing, but the group has committed offsets on its inputs.
         Stopped: a signal arrived.
     """
@@ -114,7 +147,7 @@ class _Cluster:
     def __init__(self, settings: StreamSettings, stop: StopFlag) -> None:
         self._settings = settings
         self._name = f"{settings.consumer_group}-setup"
-        self._admin = AdminClient(settings.client_config(self._name))
+        self._admin, self._access = _clients(settings)
         self._wait = Wait(Deadline(CLUSTER_WAIT_SECONDS), stop, longest_pause=RETRY_SECONDS)
 
     def described(self, name: str) -> Any | None:  # noqa: ANN401 - confluent-kafka is untyped
@@ -128,7 +161,7 @@ class _Cluster:
                     return None
                 raise
 
-        return self._answered(ask, f"topic {name} could not be looked up")
+        return self._answered(ask, f"topic {name} could not be looked up", Right("DESCRIBE", "topic", name))
 
     def creates(self, new: NewTopic, *, only_ask: bool = False) -> bool:
         """Create the topic, or with `only_ask` check that the controller would; false if it exists."""
@@ -143,7 +176,8 @@ class _Cluster:
                 raise
             return True
 
-        return self._answered(ask, f"topic {new.topic} could not be created")
+        rights = (Right("CREATE", "topic", new.topic), Right("CREATE", "cluster", ""))
+        return self._answered(ask, f"topic {new.topic} could not be created", *rights)
 
     def has_commits(self, group: str, topics: dict[str, Any]) -> bool:
         """Whether the group has committed offsets on these topics; does not join the group."""
@@ -158,7 +192,8 @@ class _Cluster:
             return any(commit.offset > 0 for commit in commits)
 
         try:
-            return self._answered(ask, f"the committed offsets of group {group} could not be read")
+            rights = (Right("READ", "group", group), *(Right("READ", "topic", name) for name in topics))
+            return self._answered(ask, f"the committed offsets of group {group} could not be read", *rights)
         finally:
             consumer.close()
 
@@ -175,7 +210,7 @@ class _Cluster:
         seconds = self._wait.deadline.seconds
         return self._wait.until(attempt, lambda missing: ClusterUnavailable(f"{missing} (waited {seconds:.0f} s)"))
 
-    def _answered(self, ask: Callable[[], T], failure: str) -> T:
+    def _answered(self, ask: Callable[[], T], failure: str, *rights: Right) -> T:
         address = self._settings.bootstrap_servers
 
         def attempt() -> T:
@@ -184,8 +219,7 @@ class _Cluster:
             except TimeoutError as error:
                 raise NotYet(f"no answer within {ASK_SECONDS:g} s") from error
             except KafkaException as error:
-                if kafka_error(error).code() in LASTING:
-                    raise NewsroomError(f"{failure} at {address}: {reason_of(error)}", address=address) from error
+                self._access.raise_lasting(error, *rights)
                 raise NotYet(reason_of(error)) from error
 
         return self._wait.until(

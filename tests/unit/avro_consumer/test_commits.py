@@ -8,6 +8,8 @@ from confluent_kafka import Consumer, KafkaError
 from avro_consumer import commits
 from avro_consumer.commits import CommitResult, Committer, classify
 from avro_consumer.errors import CommitRefused, MemberFenced
+from newsroom.access import Access, Right
+from newsroom.errors import LastingFailure
 from support.waiting import wait_for
 from unit.avro_consumer.fakes import CommittingClient
 
@@ -46,7 +48,8 @@ def test_an_error_that_a_retry_may_cure_is_unreachable_only_when_every_error_is_
 
 
 def committer_of(client: CommittingClient) -> Committer:
-    return Committer(cast("Consumer", client), "news")
+    access = Access({"bootstrap.servers": "b:9092"}, Right("READ", "topic", "news"), Right("READ", "group", "g"))
+    return Committer(cast("Consumer", client), "news", access)
 
 
 @pytest.mark.parametrize("code", [KafkaError.ILLEGAL_GENERATION, KafkaError.STALE_MEMBER_EPOCH, KafkaError._WAIT_COORD])
@@ -83,10 +86,11 @@ def test_a_commit_that_hangs_does_not_hold_up_the_loop_and_no_other_passes_it(mo
     ("code", "error", "sentence"),
     [
         (
-            KafkaError.GROUP_AUTHORIZATION_FAILED,
+            KafkaError.OFFSET_METADATA_TOO_LARGE,
             CommitRefused,
             r"refuses the offsets of news partitions \[3\].*start again",
         ),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, LastingFailure, r"may not READ group g at b:9092 .*add an ACL"),
         (KafkaError.FENCED_INSTANCE_ID, MemberFenced, r"cannot continue: .*--state-dir"),
     ],
 )

@@ -9,16 +9,18 @@ from typing_extensions import override
 from avro_consumer.loop import Loop
 from avro_consumer.records import Reading, Record
 from avro_consumer.settings import AvroConsumerSettings
-from newsroom.errors import DecodeError, RegistryUnavailable
+from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
 from newsroom.health import Health
+from newsroom.logs import configure_logging
 from newsroom.schemas.registry import Patience
-from newsroom.waiting import StopFlag
+from newsroom.waiting import Deadline, StopFlag
 
 
 class FakeSource:
     """Gives records of one partition, those that were put back first."""
 
     joined = True
+    without_records: str | None = None
 
     def __init__(self, number: int) -> None:
         self.waiting = [Record("news", 0, offset, 0, None, b"%d" % offset) for offset in range(number)]
@@ -77,7 +79,13 @@ class CountingHealth(Health):
 
 
 class Bench:
-    def __init__(self, number: int, look: Callable[[Record], None], **settings: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        number: int,
+        look: Callable[[Record], None],
+        start_seconds: float = 60,
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
         self.stop = StopFlag()
         self.health = CountingHealth()
         self.source = FakeSource(number)
@@ -85,6 +93,7 @@ class Bench:
         self.poison = FakePoison()
         self.loop = Loop(
             AvroConsumerSettings(**settings),
+            start=Deadline(start_seconds),
             source=self.source,
             form=self.form,
             poison=self.poison,
@@ -155,3 +164,18 @@ def test_nothing_is_read_after_a_signal(*, stopped: bool) -> None:
         bench.stop.set()
     bench.loop.run()
     assert bench.form.seen == ([] if stopped else [0, 1])
+
+
+def test_a_member_that_never_joins_ends_and_does_not_speak_of_messages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("avro_consumer.loop.JOIN_SECONDS", 0.0)
+    monkeypatch.setattr("avro_consumer.loop.SILENCE_SECONDS", 0.0)
+    configure_logging("avro-consumer")
+    bench = Bench(0, lambda _: None, start_seconds=0.2)
+    bench.source.joined, bench.source.without_records = False, "not a member of group g"
+    with pytest.raises(ClusterUnavailable, match=r"could not join consumer group avro-consumer .*not a member of"):
+        bench.loop.run()
+    lines = capsys.readouterr().out
+    assert "Cannot receive messages: not a member of group g" in lines
+    assert "No new messages" not in lines

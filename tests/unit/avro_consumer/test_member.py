@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ from confluent_kafka import KafkaError, TopicPartition
 from avro_consumer import brokers, commits
 from avro_consumer.errors import MemberFenced
 from avro_consumer.member import MEMBERSHIP, TAKE_SECONDS, Member
-from newsroom.errors import SettingsError
+from newsroom.errors import LastingFailure, SettingsError
 from newsroom.health import Health
 from support.messages import message
 from unit.avro_consumer.fakes import CommittingClient
+
+CONFIG = {"bootstrap.servers": "b:9092", "group.id": "g"}
 
 
 class FakeClient(CommittingClient):
@@ -43,7 +46,7 @@ def member_of(client: FakeClient, health: Health | None = None) -> Member:
         client.callbacks |= config
         return client
 
-    member = Member({"group.id": "g"}, "news", health or Health(MEMBERSHIP), client=build)
+    member = Member(CONFIG, "news", health or Health(MEMBERSHIP), client=build)
     member.subscribe()
     return member
 
@@ -85,6 +88,28 @@ def test_a_fatal_error_ends_the_member_with_a_sentence(error: KafkaError) -> Non
     client.callbacks["error_cb"](error)
     with pytest.raises(MemberFenced, match=r"fenced by another; if another process"):
         member.take(1)
+
+
+def test_a_right_that_is_missing_ends_the_member_with_a_sentence() -> None:
+    client = FakeClient()
+    member = member_of(client)
+    denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "Fetch from broker 1 failed")
+    client.batches = [lambda: [SimpleNamespace(error=lambda: denied)] * 2]
+    with pytest.raises(LastingFailure, match=r"without login\) may not READ topic news at b:9092 .*add an ACL"):
+        member.take(1)
+
+
+def test_a_member_says_why_it_can_not_receive_records() -> None:
+    client = FakeClient()
+    member = member_of(client)
+    assert member.without_records == "not a member of group g"
+    reasons: list[str | None] = []
+    for event in ("on_assign", "on_revoke"):
+        client.rebalance(event, 0)
+        reasons.append(member.without_records)
+    client.callbacks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    reasons.append(member.without_records)
+    assert reasons == [None, "this member of group g owns no partition of news", "no broker answers"]
 
 
 def test_without_brokers_for_long_the_member_is_not_ready_and_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +169,6 @@ def test_records_that_are_put_back_come_first_while_their_partition_is_ours() ->
 
 
 def test_a_ca_file_that_is_missing_is_a_settings_error() -> None:
-    config = {"group.id": "g", "security.protocol": "SSL", "ssl.ca.location": "/none.pem", "log_level": 0}
+    config = CONFIG | {"security.protocol": "SSL", "ssl.ca.location": "/none.pem", "log_level": 0}
     with pytest.raises(SettingsError, match=r"refuses its settings: .*ssl\.ca\.location failed"):
         Member(config, "news", Health(MEMBERSHIP))

@@ -49,6 +49,7 @@ NOISE = [
 NEWS = [
     ("FAIL", "sasl_ssl://b1:9092/bootstrap: SASL authentication error: Authentication failed"),
     ("FAIL", "ssl://b1:9092/bootstrap: SSL handshake failed: certificate verify failed"),
+    ("FAIL", "ssl://b1:9092/bootstrap: SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?"),
     ("FAIL", "nohost:9092/bootstrap: Failed to resolve 'nohost:9092': Name or service not known"),
     ("FATAL", "Fatal error: Local: Fenced: this instance was fenced"),
     ("MAXPOLL", "Application maximum poll interval (300000ms) exceeded by 42ms"),

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaException, TopicPartition, Uuid
 from confluent_kafka.error import KafkaError
 
-from newsroom.errors import ClusterUnavailable, NewsroomError, StateLost
+from newsroom.errors import ClusterUnavailable, LastingFailure, StateLost
 from newsroom.streams import topics as stream_topics
 from newsroom.streams.changelog import Changelog
 from newsroom.streams.settings import StreamSettings
@@ -106,7 +106,7 @@ class FakeCluster:
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     cluster = FakeCluster(StreamSettings(consumer_group="g", state_dir=tmp_path))
     monkeypatch.setattr(stream_topics, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(stream_topics, "AdminClient", lambda _: cluster)
+    monkeypatch.setattr(stream_topics, "AdminClient", lambda _, **__: cluster)
     monkeypatch.setattr(stream_topics, "Consumer", cluster.consumer)
     return cluster
 
@@ -165,7 +165,7 @@ def test_it_waits_for_controllers_brokers_and_leaders(cluster: FakeCluster) -> N
 
 def test_what_waiting_does_not_change_is_said_at_once(cluster: FakeCluster) -> None:
     cluster.failures = [failed(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
-    with pytest.raises(NewsroomError, match="changelog__g--word-deltas--default could not be looked up"):
+    with pytest.raises(LastingFailure, match="may not DESCRIBE topic changelog__g--word-deltas--default"):
         cluster.prepared()
 
 
@@ -200,8 +200,26 @@ def test_a_stop_ends_the_waiting(cluster: FakeCluster, monkeypatch: pytest.Monke
 def test_an_input_that_is_just_being_created_is_waited_for(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = [SimpleNamespace(partitions={}), SimpleNamespace(partitions={0: object()})]
+    creating = SimpleNamespace(partitions={}, error=None)
+    answers = [creating, creating, SimpleNamespace(partitions={0: object()})]
     monkeypatch.setattr(
-        cluster, "list_topics", lambda **_: SimpleNamespace(topics={"news": answers.pop(0)}), raising=False
+        cluster,
+        "list_topics",
+        lambda *_, **__: SimpleNamespace(brokers={}, topics={"news": answers.pop(0)}),
+        raising=False,
     )
     assert await_topics(cluster.settings, ["news"], StopFlag())["news"].partitions
+
+
+def test_an_input_that_is_invisible_may_be_one_that_this_user_may_not_see(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = SimpleNamespace(partitions={}, error=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+    def list_topics(name: str | None = None, **_: object) -> object:
+        # A broker leaves out what the user may not describe, unless it is asked for by its name.
+        return SimpleNamespace(brokers={}, topics={name: denied} if name else {})
+
+    monkeypatch.setattr(cluster, "list_topics", list_topics, raising=False)
+    with pytest.raises(LastingFailure, match=r"may not DESCRIBE topic news .*add an ACL"):
+        await_topics(cluster.settings, ["news"], StopFlag())
