@@ -49,7 +49,7 @@ def end_process(why: str) -> None:
     limit = threading.Timer(END_SECONDS, os._exit, (1,))
     limit.daemon = True
     limit.start()
-    message = f"{why}: ended by force; the open transaction was not committed; start the service again"
+    message = f"{why}: ended by force; the open transaction was not committed"
     log.error(message)
     # The process leaves no other evidence.
     faulthandler.dump_traceback(file=STANDARD_ERROR)
@@ -73,6 +73,7 @@ class Watchdog:
         self._end = end
         self._close_seconds = close_seconds
         self._closing_since: float | None = None
+        self._reason = ""
         self._signalled = False
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -91,10 +92,14 @@ class Watchdog:
         self._thread.join(END_SECONDS)
         self._ear.close()
 
-    def closing(self) -> None:
-        """Stop requiring that the loop turns, and require that the clients close in time instead."""
+    def closing(self, reason: str = "") -> None:
+        """Stop requiring that the loop turns, and require that the clients close in time instead.
+
+        `reason` is why the service ends. If the clients hang, nobody else could say it.
+        """
         if self._closing_since is None:
             self._closing_since = time.monotonic()
+            self._reason = reason and f"{reason}; "
 
     def _watch(self) -> None:
         why = None
@@ -123,6 +128,9 @@ class Watchdog:
     def _wrong(self) -> str | None:
         if self._closing_since is not None:
             late = time.monotonic() - self._closing_since > self._close_seconds
-            return f"the Kafka clients did not close within {self._close_seconds:g} s" if late else None
+            text = f"{self._reason}the Kafka clients did not close within {self._close_seconds:g} s"
+            return text if late else None
         alive, details = self._health.alive()
-        return None if alive else f"the loop has not turned for {details['loop_age_seconds']} s"
+        return (
+            None if alive else f"the loop has not turned for {details['loop_age_seconds']} s; start the service again"
+        )

@@ -42,6 +42,15 @@ def test_a_close_that_hangs_is_ended_whatever_the_loop_does() -> None:
         assert reasons.get(timeout=SECONDS) == "the Kafka clients did not close within 0.05 s"
 
 
+def test_a_close_that_hangs_says_first_why_the_service_ends() -> None:
+    reasons: SimpleQueue[str] = SimpleQueue()
+    with Watchdog(Health(), reasons.put, close_seconds=0.05) as watchdog:
+        watchdog.closing("the changelog has lost records: delete the folder")
+        watchdog.closing()
+        said = reasons.get(timeout=SECONDS)
+    assert said == "the changelog has lost records: delete the folder; the Kafka clients did not close within 0.05 s"
+
+
 def test_a_close_in_time_is_left_alone_though_the_loop_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     reasons: SimpleQueue[str] = SimpleQueue()
     health = Health()
