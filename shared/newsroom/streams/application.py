@@ -1,29 +1,37 @@
 """Quix Streams as both stream services use it: exactly-once, an identity per replica, health, an end in time.
 
-Exactly-once here means that output records, state (its changelog) and input offsets are one Kafka transaction. A
-replica that cannot continue (it lost its partitions, or its transaction was aborted) ends with a clear error and exit
-code 1, without committing. After a restart it continues from the last commit. That is why this module does not repair
-a broken replica within the process.
+Exactly-once here means that output records, state (its changelog) and input offsets are one Kafka transaction. When the
+cluster interrupts a replica (a broker died, the group gave its partitions to others), the replica starts over from its
+last commit in the same process: docs/decisions/0008.
 """
 
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Any
+import time
+from collections import deque
+from functools import wraps
+from typing import TYPE_CHECKING, Any, cast
 
 from quixstreams import Application
+from quixstreams.internal_consumer.buffering import InternalConsumerBuffer
 from quixstreams.kafka import ConnectionConfig
 from quixstreams.state.rocksdb.options import RocksDBOptions
 from typing_extensions import override
 
-from newsroom.errors import ReplicaFenced
+from newsroom.errors import NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
-from newsroom.streams.consumer import PatientConsumer
+from newsroom.streams.consumer import PatientConsumer, is_changelog
+from newsroom.streams.errors import QUIX_ERRORS, interruption
+from newsroom.streams.producer import BoundedProducer
 from newsroom.streams.watchdog import Watchdog
-from newsroom.waiting import STOP_SIGNALS
+from newsroom.waiting import STOP_SIGNALS, Stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from quixstreams.internal_producer import InternalProducer
 
     from newsroom.health import Health
     from newsroom.slots import Slot
@@ -51,6 +59,13 @@ STATISTICS_INTERVAL_MS = 1000
 HEARTBEATS_PER_SESSION = 3
 """Two heartbeats may be lost before the group removes a member: Kafka's own ratio."""
 
+INTERRUPTIONS = 20
+INTERRUPTION_SECONDS = 120.0
+"""More interruptions than this within that time end the service: then something else is wrong."""
+
+PAUSE_SECONDS = 0.5
+"""The pause between two attempts to start over."""
+
 QUEUE_MESSAGES = 500_000
 """A checkpoint of a backlog produces tens of thousands of small records. It could exceed librdkafka's default of
 100,000, and a full queue stops the loop."""
@@ -59,6 +74,10 @@ FETCH_WAIT_MS = 50
 """How long a broker holds a fetch that finds no records; it answers at once when records arrive. On an assignment
 Quix requests the ends of each partition in turn, and each request waits behind a fetch on the same connection: with
 librdkafka's default (500 ms) 13 partitions took 6.5 s."""
+
+SOCKET_TIMEOUT_MS = 5000
+"""The client gives up on a broker that does not answer for this long, and asks for the new leader. The default is a
+minute."""
 
 RECONNECT_MAX_MS = 1000
 """The client finds a restarted broker within a second. librdkafka's default is ten seconds."""
@@ -74,8 +93,8 @@ limits twelve partitions fit in a container of 512 MiB, and the lab's state fits
 class StreamApplication(Application):
     """The Quix application of one replica, with its state in `folder`; it does not connect before it runs.
 
-    It reports partitions and state to `Health`, and ends when it loses its partitions. Quix has no hook for the three
-    rebalance callbacks, so they are overridden (a test checks that the names exist). A due commit and a stop request
+    It reports partitions and state to `Health`, and starts over from the last commit after an interruption. Quix has no
+    hook for the three rebalance callbacks, so they are overridden (a test checks that the names exist). A due commit and a stop request
     may be late by up to `poll_seconds`.
     """
 
@@ -111,6 +130,10 @@ class StreamApplication(Application):
             on_processing_error=_leave_to_caller,
             on_producer_error=_leave_to_caller,
         )
+        self._interruptions: deque[float] = deque(maxlen=INTERRUPTIONS)
+        context, state = self._processing_context, self._state_manager
+        for owner, name in ((self, "_process_message"), (context, "commit_checkpoint"), (state, "do_recovery")):
+            setattr(owner, name, self._continuing(getattr(owner, name)))
 
     def on_statistics(self, _: str) -> None:
         """Note that the loop turns; librdkafka calls this inside poll() once a second."""
@@ -119,12 +142,13 @@ class StreamApplication(Application):
         if self._stop_flag:  # the signal arrived before run() installed Quix's handlers
             self.stop()
 
-    def run_watched(self) -> None:
+    def run_watched(self, explain: Callable[[BaseException], BaseException]) -> None:
         """Run until a stop signal; end the process by force if the loop hangs or its clients do not close.
 
         Quix handles the signals while it runs; the earlier handlers are restored at the end. A second signal ends the
-        process at once.
+        process at once. `explain` translates the error of a failure, in case the clients then hang.
         """
+        self._explain = explain
         # Quix creates its own consumer at first use and has no hook for another.
         self._consumer._inner_consumer = PatientConsumer(self._consumer._consumer_config, self._stop_flag)  # noqa: SLF001
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
@@ -136,11 +160,86 @@ class StreamApplication(Application):
                 signal.signal(number, handler)
 
     @override
+    def _get_internal_producer(self, on_error: Any = None, transactional: bool | None = None) -> InternalProducer:
+        if transactional is False:
+            return super()._get_internal_producer(on_error, transactional)
+        return BoundedProducer(
+            broker_address=self._config.broker_address,
+            extra_config=self._config.producer_extra_config,
+            on_error=on_error,
+            transactional=True,
+        )
+
+    def _continuing(self, step: Callable[..., None]) -> Callable[..., None]:
+        """Return a step of Quix's loop after whose interruption by the cluster the replica continues."""
+
+        @wraps(step)
+        def run(*arguments: Any, **options: Any) -> None:  # noqa: ANN401 - Quix's own arguments
+            try:
+                step(*arguments, **options)
+            except (NewsroomError, *QUIX_ERRORS) as error:
+                # A rebalance callback lets the error pass: the step that polls continues after it.
+                if options.get("revoking"):
+                    raise
+                self._continue_after(error)
+
+        return run
+
+    def _continue_after(self, error: BaseException) -> None:
+        """Start over from the last commit, and again while that too is interrupted.
+
+        Raises:
+            BaseException: the error, if it is not an interruption, or if interruptions are too many.
+            Stopped: a signal arrived.
+        """
+        while (reason := interruption(error)) is not None and not self._too_many_interruptions():
+            if self._stop_flag:
+                raise Stopped(reason)
+            log.warning("the cluster interrupted this replica; it reads again from its last commit", why=reason)
+            try:
+                self._start_over()
+            except (NewsroomError, *QUIX_ERRORS) as further:
+                error = further
+                self._stop_flag.wait(PAUSE_SECONDS)
+            else:
+                return
+        raise error
+
+    def _too_many_interruptions(self) -> bool:
+        now = time.monotonic()
+        full = len(self._interruptions) == INTERRUPTIONS
+        too_many = full and now - self._interruptions[0] < INTERRUPTION_SECONDS
+        self._interruptions.append(now)
+        return too_many
+
+    def _start_over(self) -> None:
+        """Drop what is not committed, settle the open transaction, and take the assigned partitions anew."""
+        self._health.lost(NEED_STATE, "the replica reads again from its last commit")
+        self._health.tick()
+        for sink in self._sink_manager.sinks:
+            sink.on_paused()  # type: ignore[no-untyped-call]
+        consumer = self._consumer
+        partitions = consumer.assignment()
+        consumer._buffer = InternalConsumerBuffer(consumer._max_partition_buffer_size)  # noqa: SLF001
+        self._state_manager.stop_recovery()
+        self._revoke_state_partitions(partitions)
+        consumer.reset_backpressure()  # type: ignore[no-untyped-call]
+        cast("BoundedProducer", self._producer).start_over()
+        cast("PatientConsumer", consumer._inner_consumer).assign_again()  # noqa: SLF001
+        self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]
+
+    @override
     def stop(self, fail: bool = False) -> None:
         self._stop_flag.set()
         if self._watchdog is not None:
             self._watchdog.closing()
         super().stop(fail=fail)
+
+    @override
+    def _exception_handler(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> Any:
+        if exc_val is not None and self._watchdog is not None:
+            self._watchdog.closing(str(self._explain(exc_val)))
+        return super()._exception_handler(exc_type, exc_val, exc_tb)  # type: ignore[no-untyped-call]
 
     @override
     def _on_sigint(self, *_: Any) -> None:
@@ -180,7 +279,7 @@ class StreamApplication(Application):
 
 
 def _data_partitions(partitions: list[Any]) -> list[str]:
-    return sorted(f"{tp.topic}-{tp.partition}" for tp in partitions if not tp.topic.startswith("changelog__"))
+    return sorted(f"{tp.topic}-{tp.partition}" for tp in partitions if not is_changelog(tp.topic))
 
 
 def identity(settings: StreamSettings, slot: Slot) -> str:
@@ -197,6 +296,7 @@ def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
         "fetch.wait.max.ms": FETCH_WAIT_MS,
         "statistics.interval.ms": STATISTICS_INTERVAL_MS,
         "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
     }
     if settings.static_membership:
         config["group.instance.id"] = name
@@ -213,6 +313,7 @@ def _producer_extra(name: str) -> dict[str, Any]:
         "compression.type": "lz4",
         "queue.buffering.max.messages": QUEUE_MESSAGES,
         "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
     }
 
 

@@ -7,28 +7,36 @@ returns an error instead of asking the new broker, although it already looks for
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from typing_extensions import override
 
 from newsroom.errors import ClusterUnavailable, NotYet
 from newsroom.kafka_errors import UNREACHABLE, kafka_error, raise_errors, reason_of
-from newsroom.waiting import Deadline, StopFlag, Wait
+from newsroom.logs import get_logger
+from newsroom.waiting import Deadline, StopFlag, Wait, do_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from confluent_kafka import TopicPartition
-
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 15.0
+log = get_logger(__name__)
+
+PATIENCE_SECONDS = 20.0
 """The cluster elects a new leader within seconds of the old broker's session timeout (9 s). All requests of one
 assignment share this limit: there is one for each partition, and the loop may take 60 s."""
 
 PAUSE_SECONDS = 0.2
+
+MOVING = UNREACHABLE | {KafkaError._UNKNOWN_PARTITION}  # noqa: SLF001 - librdkafka's own codes begin so
+"""Errors while a leader or coordinator moves. A new client does not know a topic's partitions at once."""
+
+ATTEMPT_SECONDS = 2.0
+"""One request waits for the broker that it chose, also when that broker is gone. A repetition finds the new one."""
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]
@@ -36,8 +44,30 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
 
     def __init__(self, config: dict[str, object], stop: StopFlag) -> None:
         super().__init__(config)
+        self._config = config
         self._stop = stop
         self._deadline = Deadline(PATIENCE_SECONDS)
+        self._on_assign: Callable[[Consumer, list[TopicPartition]], None] | None = None
+
+    @override
+    def subscribe(self, topics: list[str], **callbacks: Any) -> None:
+        """As `confluent_kafka.Consumer.subscribe`; keeps what `assign_again` calls."""
+        self._on_assign = callbacks["on_assign"]
+        super().subscribe(topics, **callbacks)
+
+    def assign_again(self) -> None:
+        """Do what follows an assignment by the group once more, for the partitions that the group has assigned."""
+        partitions = [TopicPartition(place.topic, place.partition) for place in self.assignment()]
+        if self._on_assign is not None and partitions:
+            self._on_assign(self, partitions)
+
+    @override
+    def close(self) -> None:
+        """As `confluent_kafka.Consumer.close`, which loses the error of a callback that fails while it closes."""
+        try:
+            super().close()
+        except SystemError as error:
+            log.warning("the consumer did not hand over its partitions in order when it closed", error=str(error))
 
     @override
     def assign(self, partitions: list[TopicPartition]) -> None:
@@ -48,23 +78,69 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     @override
     def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
         """As `confluent_kafka.Consumer.committed`, with retries."""
-        ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=timeout)
+        ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=_shortened(timeout))
         return patiently(lambda: raise_errors(ask()), "committed offsets", self._deadline, self._stop)
 
     @override
     def get_watermark_offsets(
         self, partition: TopicPartition, timeout: float = -1, cached: bool = False
     ) -> tuple[int, int] | None:
-        """As `confluent_kafka.Consumer.get_watermark_offsets`, with retries."""
-        ask: Callable[[], tuple[int, int] | None] = partial(
-            super().get_watermark_offsets, partition, timeout=timeout, cached=cached
-        )
+        """As `confluent_kafka.Consumer.get_watermark_offsets`, with retries; of a changelog, its whole ends."""
+        if cached:
+            ends: tuple[int, int] | None = super().get_watermark_offsets(partition, cached=True)
+            return ends
+        seconds = _shortened(timeout)
         place = f"{partition.topic} partition {partition.partition}"
-        return patiently(ask, f"the ends of {place}", self._deadline, self._stop)
+        ask: Callable[[], tuple[int, int]] = partial(super().get_watermark_offsets, partition, timeout=seconds)
+        if not is_changelog(partition.topic):
+            return self._ends(ask, self, partition)
+        whole = partial(self._whole.get_watermark_offsets, partition, timeout=seconds)
+        _, end = self._ends(whole, self._whole, partition)
+        return self._ends(lambda: stable(ask(), end, place), self, partition)
+
+    def _ends(self, ask: Callable[[], tuple[int, int]], client: Consumer, partition: TopicPartition) -> tuple[int, int]:
+        def refresh() -> None:
+            # By itself a client that reads nothing of a topic keeps asking the leader that it knows.
+            client.list_topics(partition.topic, timeout=ATTEMPT_SECONDS)
+
+        place = f"{partition.topic} partition {partition.partition}"
+        return patiently(ask, f"the ends of {place}", self._deadline, self._stop, refresh)
+
+    @cached_property
+    def _whole(self) -> Consumer:
+        """A client that sees what is not committed yet, for the ends of changelogs alone."""
+        callbacks = {"error_cb", "stats_cb", "on_commit"}
+        config = {name: value for name, value in self._config.items() if name not in callbacks}
+        return Consumer(config | {"isolation.level": "read_uncommitted", "statistics.interval.ms": 0})
 
 
-def patiently(ask: Callable[[], T], what: str, deadline: Deadline, stop: StopFlag) -> T:
-    """Call `ask` until the right broker answers, and return its result.
+def _shortened(timeout: float) -> float:
+    return ATTEMPT_SECONDS if timeout < 0 else min(timeout, ATTEMPT_SECONDS)
+
+
+def is_changelog(topic: str) -> bool:
+    """Whether Quix keeps the state of a store in this topic."""
+    return topic.startswith("changelog__")
+
+
+def stable(ends: tuple[int, int], whole_end: int, place: str) -> tuple[int, int]:
+    """The ends that a read_committed client is told, once they contain all that stood before `whole_end`.
+
+    A transaction can be complete for its coordinator, and for the offsets that it commits, before its marker is
+    in the changelog. The state would be restored without that transaction (Kafka Streams: KAFKA-10167).
+
+    Raises:
+        NotYet: a transaction on this partition is not complete.
+    """
+    if ends[1] < whole_end:
+        raise NotYet(f"a transaction on {place} is not complete (stable end {ends[1]}, end {whole_end})")
+    return ends
+
+
+def patiently(
+    ask: Callable[[], T], what: str, deadline: Deadline, stop: StopFlag, refresh: Callable[[], object] = do_nothing
+) -> T:
+    """Call `ask` until the right broker answers, and return its result; `refresh` looks for that broker.
 
     Raises:
         KafkaException: another error occurred, or the right broker did not answer before the deadline.
@@ -75,7 +151,9 @@ def patiently(ask: Callable[[], T], what: str, deadline: Deadline, stop: StopFla
         try:
             return ask()
         except KafkaException as error:
-            if kafka_error(error).code() in UNREACHABLE and not deadline.passed():
+            if kafka_error(error).code() in MOVING and not deadline.passed():
+                with suppress(KafkaException):
+                    refresh()
                 raise NotYet(f"the broker for {what} is changing ({reason_of(error)})") from error
             raise
 

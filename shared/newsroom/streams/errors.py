@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from quixstreams.checkpointing.exceptions import CheckpointProducerTimeout
 from quixstreams.exceptions import PartitionAssignmentError
 from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
-from quixstreams.kafka.exceptions import BaseKafkaException, KafkaBrokerUnavailableError
+from quixstreams.kafka.exceptions import BaseKafkaException, KafkaBrokerUnavailableError, KafkaConsumerException
 from quixstreams.models.topics.exceptions import (
     TopicConfigurationMismatch,
     TopicNotFoundError,
@@ -19,7 +19,7 @@ from quixstreams.models.topics.exceptions import (
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
 from newsroom.errors import ClusterUnavailable, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
-from newsroom.kafka_errors import FENCED, REBALANCING, kafka_error, reason_of
+from newsroom.kafka_errors import FENCED, LASTING, REBALANCING, kafka_error, reason_of
 from newsroom.waiting import Stopped
 
 if TYPE_CHECKING:
@@ -59,14 +59,15 @@ def translated_errors(changelog: Changelog, folder: Path) -> Iterator[None]:
     try:
         yield
     except QUIX_ERRORS as error:
-        raise _translate(error, changelog, folder) from error
+        raise translation(error, changelog, folder) from error
 
 
-def _translate(error: BaseException, changelog: Changelog, folder: Path) -> BaseException:
+def translation(error: BaseException, changelog: Changelog, folder: Path) -> BaseException:
+    """The error that tells an operator what to do; one that says nothing about the cluster is returned unchanged."""
     if isinstance(error, PartitionAssignmentError) and error.__cause__ is not None:
         cause = error.__cause__  # the error of a rebalance callback
         known = isinstance(cause, (NewsroomError, Stopped, *QUIX_ERRORS))
-        return _translate(cause, changelog, folder) if known else error
+        return translation(cause, changelog, folder) if known else error
     if isinstance(error, (NewsroomError, Stopped)):
         return error
     if isinstance(error, InvalidStoreChangelogOffset):
@@ -79,6 +80,23 @@ def _translate(error: BaseException, changelog: Changelog, folder: Path) -> Base
     if isinstance(error, TOPIC_ERRORS):
         return TopicMismatch(f"{error}: run 'provision' first; the number of partitions must not change")
     return _of_the_cluster(error)
+
+
+def interruption(error: BaseException) -> str | None:
+    """The reason of an error after which a replica can continue from its last commit; None for another error."""
+    if isinstance(error, PartitionAssignmentError):
+        return interruption(error.__cause__) if error.__cause__ is not None else None
+    if isinstance(error, (ReplicaFenced, ClusterUnavailable)):
+        return str(error)
+    if isinstance(error, KafkaException):
+        return None if kafka_error(error).code() in LASTING else reason_of(error)
+    if isinstance(error, BaseKafkaException):
+        # A consumer with a fatal error cannot continue, but a producer is replaced.
+        dead = isinstance(error, KafkaConsumerException) and error.error.fatal()
+        return None if dead or error.code in LASTING else str(error.description)
+    if isinstance(error, (KafkaProducerTransactionCommitFailed, CheckpointProducerTimeout)):
+        return str(error)
+    return None
 
 
 def _unread(error: StateRecoveryOffsetOutOfRange, group: str) -> str:

@@ -9,7 +9,7 @@ from newsroom.logs import get_logger
 from newsroom.slots import take_slot
 from newsroom.streams.application import NEEDS, StreamApplication, identity
 from newsroom.streams.changelog import Changelog, state_folder
-from newsroom.streams.errors import translated_errors
+from newsroom.streams.errors import translated_errors, translation
 from newsroom.streams.topics import await_topics, prepare_changelog
 
 if TYPE_CHECKING:
@@ -50,4 +50,4 @@ def run_stream(
         with translated_errors(changelog, folder):
             build(app)
             if not stop:
-                app.run_watched()
+                app.run_watched(lambda error: translation(error, changelog, folder))

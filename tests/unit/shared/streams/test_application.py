@@ -120,7 +120,7 @@ def test_quix_still_calls_what_we_override() -> None:
 def test_it_runs_with_a_patient_consumer_that_a_stop_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     app = bench.application()
     monkeypatch.setattr(Application, "run", lambda app: app.stop())
-    app.run_watched()
+    app.run_watched(lambda error: error)
     consumer = app._consumer._consumer
     assert isinstance(consumer, PatientConsumer)
     assert bench.stop
@@ -176,7 +176,7 @@ def test_a_signal_stops_it_and_leaves_signals_as_they_were(
         assert signal.getsignal(number) not in {signal.default_int_handler, signal.SIG_DFL}
 
     monkeypatch.setattr(Application, "run", run)
-    app.run_watched()
+    app.run_watched(lambda error: error)
     app._consumer._consumer.close()
     assert [signal.getsignal(stop_signal) for stop_signal in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert signal.set_wakeup_fd(-1) == -1
@@ -203,7 +203,7 @@ Application.run = run
 root = Path(sys.argv[1])
 slot = take_slot(root)
 settings = StreamSettings(consumer_group="g", state_dir=root)
-StreamApplication(settings, slot, slot.folder, Health(), StopFlag(), poll_seconds=0.1).run_watched()
+StreamApplication(settings, slot, slot.folder, Health(), StopFlag(), poll_seconds=0.1).run_watched(lambda error: error)
 """
 
 

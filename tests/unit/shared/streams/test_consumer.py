@@ -5,7 +5,7 @@ from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.error import KafkaError
 
 from newsroom.streams import consumer as stream_consumer
@@ -50,7 +50,7 @@ def test_patience_ends() -> None:
 
 def test_the_questions_of_one_assignment_share_their_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines: list[Deadline] = []
-    monkeypatch.setattr(stream_consumer, "patiently", lambda _ask, _what, deadline, _stop: deadlines.append(deadline))
+    monkeypatch.setattr(stream_consumer, "patiently", lambda _ask, _what, deadline, *_: deadlines.append(deadline))
     consumer = PatientConsumer({"group.id": "g"}, StopFlag())
     for _ in range(2):
         consumer.assign([])
@@ -87,4 +87,4 @@ def test_an_error_of_one_partition_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     )
     with pytest.raises(KafkaException):
         consumer.committed([TopicPartition("t", 0)])
-    consumer.close()
+    Consumer.close(consumer)
