@@ -100,6 +100,10 @@ def node_properties(node: Node) -> str:
         "share.coordinator.state.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
         # After a restart the first broker leads every partition. The default waits five minutes to rebalance.
         "leader.imbalance.check.interval.seconds": LEADER_BALANCE_SECONDS,
+        # The partitions of a killed broker have new leaders after four seconds and not nine. It cannot register
+        # again before.
+        "broker.session.timeout.ms": 4000,
+        "broker.heartbeat.interval.ms": 1000,
         # Kafka's default delays a group's first member by three seconds.
         "group.initial.rebalance.delay.ms": 0,
         # Static members and tests use short sessions.
