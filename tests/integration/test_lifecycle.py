@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -159,10 +161,12 @@ def test_after_a_crash_of_the_supervisor_nothing_is_left_and_nothing_is_lost(hom
     if sys.platform == "linux":
         wait_for("the kernel ended every member", lambda: not home.processes(), 20)
     assert {each.state for each in home.pipeline.stack.ps()} == {"gone"}
-    refused = home.pipeline.command("newsroom", "kill", "kafka-1")
-    assert (refused.code, "no stack runs from" in refused.output) == (1, True), refused.output
+    for command in (("kill", "kafka-1"), ("ps",), ("doctor",)):
+        said = home.pipeline.command("newsroom", *command).output
+        assert f"the supervisor (pid {run['supervisor_pid']}) was killed and did not stop the stack" in said
 
     up = home.start("up", "--for", "20s")
+    up.wait_for_line("the supervisor of an earlier run")
     up.wait_for_line("stops by itself in 20 s")
     counts = home.pipeline.observer.counts()
     assert {counts.get(f"value{i}") for i in range(21)} == {2}
@@ -171,6 +175,34 @@ def test_after_a_crash_of_the_supervisor_nothing_is_left_and_nothing_is_lost(hom
     home.assert_nothing_is_left()
     wiped = home.pipeline.command("newsroom", "down", "--wipe")
     assert (wiped.code, home.settings.home.exists()) == (0, False), wiped.output
+
+
+def test_what_is_broken_is_named_and_can_be_healed(home: Home) -> None:
+    newsroom = partial(home.pipeline.command, "newsroom", seconds=START_SECONDS)
+    assert newsroom("up", "--detach").code == 0
+    again = newsroom("up", "--detach")
+    assert (again.code, "a stack already runs from" in again.output) == (0, True), again.output
+    healthy = newsroom("doctor")
+    assert (healthy.code, "held by this stack" in healthy.output) == (0, True), healthy.output
+
+    def unready() -> dict[str, str]:
+        return {each.name: each.missing for each in home.pipeline.stack.ps() if not each.ready}
+
+    for name in ("kafka-2", "kafka-3"):
+        assert newsroom("kill", name).code == 0
+    assert "kafka-1" not in unready()
+    both = [home.start("restart", name) for name in ("kafka-3", "kafka-2")]
+    assert [command.process.wait(START_SECONDS) for command in both] == [0, 0], [each.output() for each in both]
+    wait_for("everything is ready", home.pipeline.all_ready, START_SECONDS)
+
+    connector = f"http://localhost:{home.pipeline.ports.connect}/connectors/local-file-sink/config"
+    config = httpx.get(connector).json() | {"value.converter": "org.apache.kafka.connect.json.JsonConverter"}
+    assert httpx.put(connector, json=config, timeout=30).is_success
+    assert home.pipeline.rounds(1).code == 0
+    wait_for("the failed task", lambda: "task 0 of connector local-file-sink is FAILED: org" in unready()["connect"])
+    assert "connect is not ready: task 0 of connector local-file-sink is FAILED" in newsroom("ps").output
+    assert (newsroom("doctor").code, newsroom("restart", "connect").code) == (1, 0)
+    assert "connect" not in unready()
 
 
 def test_ctrl_c_while_it_starts_leaves_nothing(home: Home) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -11,12 +10,23 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from newsroom import __version__
 from newsroom.terminal import tolerate_any_terminal
 from newsroom_stack.cli.duration import parse_duration
+from newsroom_stack.cli.parser import (
+    BREAK,
+    COMMANDS,
+    JSON,
+    LOOK,
+    NAME,
+    RUN,
+    argument,
+    build_parser,
+    command,
+    without_options_of_a_tool,
+)
 from newsroom_stack.cli.render import console, errors, instances_table, wants_colour
 from newsroom_stack.cli.tools import TOOLS_HELP, tool_class, with_brokers
 from newsroom_stack.errors import StackError
@@ -25,7 +35,7 @@ from newsroom_stack.settings import load_stack_settings
 from newsroom_stack.waits import deadline_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from newsroom_stack.cli.display import Display
     from newsroom_stack.interface import Owner, Show, Stack
@@ -38,80 +48,12 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.5
 """Interval between two checks that the stack still runs while the demo shows figures."""
 
-RUN, LOOK, BREAK = "Run", "Look", "Break"
-"""Groups of commands in the help."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command: its group in the help, its function and the arguments that argparse reads for it."""
-
-    group: str
-    run: Callable[..., int | None]
-    arguments: tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
-
-    @property
-    def summary(self) -> str:
-        """The function's docstring, which is the command's help."""
-        return (self.run.__doc__ or "").strip()
-
-
-COMMANDS: dict[str, Command] = {}
-"""In the order of the help."""
-
-RunT = TypeVar("RunT", bound="Callable[..., int | None]")
-
-
-def command(group: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[RunT], RunT]:
-    """Make a function a command of its own name. It gets each argument by its name, and may return the exit code."""
-
-    def register(run: RunT) -> RunT:
-        COMMANDS[run.__name__] = Command(group, run, arguments)
-        return run
-
-    return register
-
-
-def argument(*names: str, **options: Any) -> tuple[tuple[str, ...], dict[str, Any]]:  # noqa: ANN401 - argparse's own
-    """An argument, as argparse's `add_argument` takes it."""
-    return names, options
-
-
-NAME = argument("name", metavar="NAME", help="an instance (avro-consumer-2) or a service (avro-consumer)")
-JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of every command."""
-    lines = []
-    for group in (RUN, LOOK, BREAK):
-        lines += ["", f"{group}:"]
-        lines += [f"  {name:<8} {each.summary}" for name, each in COMMANDS.items() if each.group == group]
-    parser = argparse.ArgumentParser(
-        prog="newsroom",
-        usage="newsroom [--docker] COMMAND [ARGUMENT…]",
-        description="Run and break a whole Kafka system on this machine.\n" + "\n".join(lines),
-        epilog="'newsroom COMMAND --help' shows the arguments of a command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--docker", action="store_true", help="use containers and docker compose, as NEWSROOM_DOCKER=1 does"
-    )
-    parser.add_argument("--version", action="version", version=f"newsroom {__version__}", help="show the version")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", help=argparse.SUPPRESS)
-    for name, each in COMMANDS.items():
-        subparser = subparsers.add_parser(name, prog=f"newsroom {name}", description=each.summary, allow_abbrev=False)
-        for names, options in each.arguments:
-            subparser.add_argument(*names, **options)
-    return parser
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. A `StackError` becomes one line on standard error and exit code 1."""
     tolerate_any_terminal()
     signal.signal(signal.SIGTERM, _on_sigterm)
-    arguments, rest = _without_options_of_a_tool(list(sys.argv[1:] if argv is None else argv))
+    arguments, rest = without_options_of_a_tool(list(sys.argv[1:] if argv is None else argv))
     parser = build_parser()
     options = vars(parser.parse_args(arguments))
     if options.pop("docker"):
@@ -132,14 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader closed the pipe (`newsroom logs | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-def _without_options_of_a_tool(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """Everything after `newsroom kafka` is for Kafka's tool: argparse would take its options for its own."""
-    place = next((number for number, word in enumerate(arguments, 1) if not word.startswith("-")), 0)
-    if place and arguments[place - 1] == "kafka":
-        return arguments[:place], {"arguments": arguments[place:]}
-    return arguments, {}
 
 
 def _on_sigterm(*_: object) -> None:

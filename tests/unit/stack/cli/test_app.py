@@ -12,6 +12,7 @@ import pytest
 
 from newsroom import __version__
 from newsroom_stack.cli import app as cli
+from newsroom_stack.cli.parser import COMMANDS
 from newsroom_stack.cli.render import instances_table
 from newsroom_stack.cli.tools import KAFKA_TOOLS, with_brokers
 from newsroom_stack.interface import Instance, State
@@ -75,7 +76,7 @@ def test_what_is_asked_often_loads_little(home: Path, arguments: list[str]) -> N
 def test_the_help_lists_every_command_in_its_group() -> None:
     text = newsroom("--help").stdout.decode()
     assert newsroom().stdout.decode() == text
-    for name in cli.COMMANDS:
+    for name in COMMANDS:
         assert f"\n  {name} " in text
     assert text.index("\nRun:\n") < text.index("  scale ") < text.index("\nLook:\n") < text.index("\nBreak:\n")
     assert newsroom("--version").stdout.decode() == f"newsroom {__version__}\n"
