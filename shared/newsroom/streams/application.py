@@ -94,8 +94,8 @@ class StreamApplication(Application):
     """The Quix application of one replica, with its state in `folder`; it does not connect before it runs.
 
     It reports partitions and state to `Health`, and starts over from the last commit after an interruption. Quix has no
-    hook for the three rebalance callbacks, so they are overridden (a test checks that the names exist). A due commit and a stop request
-    may be late by up to `poll_seconds`.
+    hook for the three rebalance callbacks, so they are overridden (a test checks that the names exist). A due commit
+    and a stop request may be late by up to `poll_seconds`.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ T = TypeVar("T")
 log = get_logger(__name__)
 
 PATIENCE_SECONDS = 20.0
-"""The cluster elects a new leader within seconds of the old broker's session timeout (9 s). All requests of one
+"""The cluster elects a new leader within seconds of the old broker's session timeout (4 s). All requests of one
 assignment share this limit: there is one for each partition, and the loop may take 60 s."""
 
 PAUSE_SECONDS = 0.2
