@@ -1,6 +1,7 @@
-"""A mock cluster for each test that wants one; what one test does to logging is not seen by the next."""
+"""A mock cluster for each test that wants one; what a test does to logging and signals is not seen by the next."""
 
 import logging
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -8,6 +9,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from newsroom.waiting import STOP_SIGNALS
 from support.cluster import MockCluster
 
 # The same examples in every run: a failure is never by chance, and a slow machine is not one.
@@ -23,6 +25,14 @@ def restored_logging() -> Iterator[None]:
     root.handlers = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def restored_signals() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

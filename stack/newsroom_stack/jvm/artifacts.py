@@ -109,7 +109,9 @@ def _fetch_all(cache: Path, missing: list[LockedDependency], progress: DownloadP
     try:
         list(pool.map(lambda dependency: _fetch(cache, dependency, progress, given_up), missing))
         complete = True
-    except KeyboardInterrupt:
+    except ArtifactsUnavailable:
+        raise  # the other downloads are kept
+    except BaseException:
         given_up.set()
         raise
     finally:

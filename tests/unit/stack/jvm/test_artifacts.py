@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jgo.maven import MavenContext
@@ -190,12 +191,22 @@ def test_no_network_and_no_cache_says_what_to_do(repository: Repository) -> None
     assert repository.url not in str(caught.value)
 
 
-def test_ctrl_c_does_not_wait_for_a_download(repository: Repository) -> None:
+def test_ctrl_c_does_not_wait_for_a_download(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     repository.endless.add(REGISTRY)
     recorder = Recorder()
+    all_started = threading.Event()
+
+    class Pool(ThreadPoolExecutor):
+        @override
+        def map(self, *arguments: Any, **options: Any) -> Iterator[Any]:
+            results = super().map(*arguments, **options)
+            all_started.set()
+            return results
+
+    monkeypatch.setattr(artifacts, "ThreadPoolExecutor", Pool)
 
     def interrupt() -> None:
-        wait_for("the first bytes", lambda: recorder.bytes)
+        wait_for("the first bytes", lambda: all_started.is_set() and recorder.bytes)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
