@@ -4,6 +4,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 import structlog
@@ -18,7 +19,14 @@ settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
+def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    configure = structlog.configure
+
+    def without_cache(**options: Any) -> None:  # noqa: ANN401 - structlog's own options
+        # A cached logger would keep the configuration of the test that used it first.
+        configure(**options | {"cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", without_cache)
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield
