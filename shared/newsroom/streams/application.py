@@ -132,8 +132,8 @@ class StreamApplication(Application):
         )
         self._interruptions: deque[float] = deque(maxlen=INTERRUPTIONS)
         context, state = self._processing_context, self._state_manager
-        for owner, name in ((self, "_process_message"), (context, "commit_checkpoint"), (state, "do_recovery")):
-            setattr(owner, name, self._continuing(getattr(owner, name)))
+        for owner, step in ((self, "_process_message"), (context, "commit_checkpoint"), (state, "do_recovery")):
+            setattr(owner, step, self._continuing(getattr(owner, step)))
 
     def on_statistics(self, _: str) -> None:
         """Note that the loop turns; librdkafka calls this inside poll() once a second."""
@@ -274,7 +274,7 @@ class StreamApplication(Application):
         # counted the same records.
         raise ReplicaFenced(
             "the group gave this replica's partitions to others (the replica was paused, or cut off, for longer than "
-            "its session timeout): the open transaction was not committed; start the service again"
+            "its session timeout): the open transaction was not committed"
         )
 
 
@@ -318,11 +318,11 @@ def _producer_extra(name: str) -> dict[str, Any]:
 
 
 def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa: ANN401 - Quix's row or message
-    """Log the record that the service stops at, if there is one; `translated_errors` explains why.
+    """Log the record that the service stops at, if it does stop at one; `translated_errors` explains why.
 
     Quix's default handler prints a stack trace instead.
     """
-    if record is not None:
+    if record is not None and interruption(error) is None:
         place = {name: _value(record, name) for name in ("topic", "partition", "offset")}
         log.error("the service stops at this record", **place, error=type(error).__name__)
     return False

@@ -68,6 +68,8 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
             super().close()
         except SystemError as error:
             log.warning("the consumer did not hand over its partitions in order when it closed", error=str(error))
+        if "_whole" in vars(self):
+            self._whole.close()
 
     @override
     def assign(self, partitions: list[TopicPartition]) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 import certifi
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 from quixstreams import Application
+from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 
 from newsroom.errors import RegistryUnavailable, ReplicaFenced
 from newsroom.health import Health
@@ -148,6 +149,9 @@ def test_the_record_it_stops_at_is_named(bench: Bench, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "partition=2" in out
     assert "offset=8" in out
+    late = KafkaProducerDeliveryError(KafkaError(KafkaError._TIMED_OUT))
+    assert not app._on_processing_error(late, row, None)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == "", "after an interruption the replica continues"
 
 
 def test_a_stop_from_before_the_run_is_noticed(bench: Bench) -> None:
