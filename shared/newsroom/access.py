@@ -29,6 +29,10 @@ LOOK_SECONDS = 3.0
 SETTLE_SECONDS = 5.0
 """A refused login or certificate ends the service at its second occurrence, or this long after the first one."""
 
+LOGIN, HANDSHAKE = "login", "TLS handshake"
+CONNECTING = frozenset({LOGIN, HANDSHAKE})
+"""The operations of a client that no broker has accepted yet."""
+
 PATIENT_LOOKS = 3
 """A container's name resolves only while it runs, so a name of the bootstrap list is looked up this often."""
 
@@ -110,13 +114,13 @@ class Access:
             return self._failed(
                 f"the login of {login} at {_at(inner.str()) or self.address} was refused ({text}): check "
                 "--sasl-username, --sasl-password, --sasl-mechanism and --security-protocol",
-                operation="login",
+                operation=LOGIN,
             )
         if code == KafkaError._SSL:  # noqa: SLF001
             return self._failed(
                 f"no TLS connection to {_at(inner.str()) or self.address} ({text}): check --ssl-ca-location, the name "
                 "in the broker's certificate, and --security-protocol",
-                operation="TLS handshake",
+                operation=HANDSHAKE,
             )
         return self._failed(f"the cluster at {self.address} refuses a request ({text}): its policy must change first")
 
@@ -150,6 +154,16 @@ class Access:
         """
         if len(self._refusals) > 1 or (self._settled is not None and self._settled.passed()):
             raise self._refusals[-1]
+
+    def answered(self) -> None:
+        """Note that a broker accepted the client: an earlier refusal came from one that was still starting.
+
+        A missing right stays: brokers answer then, too.
+        """
+        if not self._refusals:  # called for each record
+            return
+        self._refusals = [failure for failure in self._refusals if failure.fields["operation"] not in CONNECTING]
+        self._settled = self._settled if self._refusals else None
 
     def raise_lasting(self, error: KafkaError | KafkaException, *rights: Right) -> None:
         """Raise the lasting failure that an error means, if it means one.

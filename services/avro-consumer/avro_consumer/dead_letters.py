@@ -157,6 +157,7 @@ class DeadLetters:
         self._waiting -= 1
         if error is None:
             metrics.DEAD_LETTERS.inc()
+            self._access.answered()
         else:
             self._failure = self._failure or error.str()
             self._refused = self._refused or self._access.failure(error)

@@ -255,6 +255,7 @@ class Member:
         stats = json.loads(text)
         if any(broker["state"] in {"UP", "UPDATE"} for broker in stats["brokers"].values()):
             self._brokers.one_answers()
+            self._access.answered()
         else:
             self._brokers.none_answers(self._last_error)
         group = stats.get("cgrp", {})

@@ -103,6 +103,7 @@ class Sender:
                 self._access.no_answer()
                 raise NotYet(f"no broker answers at {self.addresses} ({reason_of(error)})") from error
             reachable = True
+            self._access.answered()
             self._access.check_advertised(metadata)
             topic = metadata.topics[self._topic]
             if topic.error is not None:
@@ -229,6 +230,7 @@ class Sender:
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self.ledger.delivered_to[message.partition()] += 1
+            self._access.answered()
         else:
             self.ledger.fail(f"{error.str()} ({error.name()})")
             self._refused = self._refused or self._access.failure(error)

@@ -73,6 +73,21 @@ def test_the_second_refusal_ends_the_service_and_the_first_one_after_a_while(mon
         access.check()
 
 
+@pytest.mark.parametrize("code", [KafkaError._SSL, KafkaError._AUTHENTICATION])
+def test_a_broker_that_refuses_while_it_starts_is_forgotten_once_one_accepts(code: int) -> None:
+    access = Access(LOGIN, READ_NEWS)
+    for _ in range(3):
+        access.note(KafkaError(code, f"{AT_B1}connection closed"))
+        access.answered()
+        access.check()
+    denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "denied")
+    access.note(denied)
+    access.answered()
+    access.note(denied)
+    with pytest.raises(LastingFailure):
+        access.check()
+
+
 @pytest.fixture
 def looking(monkeypatch: pytest.MonkeyPatch) -> dict[str, Listener | None]:
     """What each address speaks; an address that is not in it has a name that does not resolve."""
