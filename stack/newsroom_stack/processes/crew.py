@@ -67,6 +67,7 @@ class Crew:
         self._say = say
         self._changed = changed
         self._adding = threading.Lock()
+        """Held by whoever changes `children`."""
 
     def add(self, spec: ProcessSpec) -> Child:
         """Start a process and keep it.
@@ -89,7 +90,9 @@ class Crew:
     def remove(self, children: Sequence[Child]) -> None:
         """Stop children and forget them."""
         self.stop(children)
-        self.children = [child for child in self.children if child not in children]
+        # Another command may add a child just now.
+        with self._adding:
+            self.children = [child for child in self.children if child not in children]
 
     def find(self, name: str, *, running: bool = False) -> list[Child]:
         """The children of an instance's or a service's name; with `running` only those that run.
