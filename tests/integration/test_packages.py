@@ -38,6 +38,8 @@ def install(service: str, folder: Path) -> Path:
     done = subprocess.run(
         [
             *(UV, "pip", "install", "--python", environment / "bin" / "python"),
+            # uv builds a folder again only when its pyproject.toml is newer.
+            *("--refresh-package", "newsroom-kafka-shared", "--refresh-package", f"newsroom-kafka-{service}"),
             *("--constraint", LOCKS / "dev.lock", "--build-constraint", LOCKS / "build.lock"),
             REPOSITORY / "services" / service,
         ],
