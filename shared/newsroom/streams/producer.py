@@ -6,16 +6,21 @@ stops, they wait for a minute and more, although a new producer would continue w
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as ConfluentProducer
 from quixstreams.internal_producer import InternalProducer
 from quixstreams.kafka.producer import Producer
 from typing_extensions import override
 
+from newsroom.background import in_background
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from confluent_kafka import TopicPartition
 
 CHECKPOINT_SECONDS = 7.0
@@ -27,21 +32,43 @@ LEAST_SECONDS = 2.0
 """What is left of `CHECKPOINT_SECONDS` for the commit after a slow delivery, at least."""
 
 ABORT_SECONDS = 2.0
+GRACE_SECONDS = 0.5
+"""How much longer than its timeout a call may take until the client is given up."""
+
 INIT_SECONDS = 8.0
 """How long a new producer waits for its coordinator, which aborts the transaction that an earlier one left open."""
 
 
-class _InitializedProducer(Producer):
-    """Quix's producer, but `init_transactions` has a deadline."""
+class _PromptProducer(Producer):
+    """Quix's producer, but each call that settles a transaction returns in time.
+
+    librdkafka's own deadline does not suffice: with a dead group coordinator `send_offsets_to_transaction` returned
+    after 35 s instead of 7. So each call has a thread, bound to the client that it began with. The caller gives that
+    client up, and a successor with the same transactional id fences whatever the late call still sends.
+    """
 
     @property
     @override
     def _producer(self) -> ConfluentProducer:
         if self._inner_producer is None:
-            producer = ConfluentProducer(self._producer_config)
-            producer.init_transactions(INIT_SECONDS)
-            self._inner_producer = producer
+            client = ConfluentProducer(self._producer_config)
+            _promptly(client.init_transactions, INIT_SECONDS)
+            self._inner_producer = client
         return self._inner_producer
+
+    @override
+    def send_offsets_to_transaction(
+        self, positions: list[TopicPartition], group_metadata: Any, timeout: float | None = None
+    ) -> None:
+        _promptly(partial(self._producer.send_offsets_to_transaction, positions, group_metadata), timeout)
+
+    @override
+    def commit_transaction(self, timeout: float | None = None) -> None:
+        _promptly(self._producer.commit_transaction, timeout)
+
+    @override
+    def abort_transaction(self, timeout: float | None = None) -> None:
+        _promptly(self._producer.abort_transaction, timeout)
 
     def replace(self) -> None:
         """Drop the client without waiting for what it still has to send, and connect a new one."""
@@ -51,13 +78,27 @@ class _InitializedProducer(Producer):
         _ = self._producer
 
 
+def _promptly(call: Callable[[float], None], timeout: float | None) -> None:
+    """Make a call of librdkafka that takes its timeout, and wait a moment longer than that.
+
+    Raises:
+        KafkaException: the call failed, or did not return in time; no repetition with this client helps then.
+    """
+    seconds = CHECKPOINT_SECONDS if timeout is None else timeout
+    try:
+        in_background(partial(call, seconds)).result(seconds + GRACE_SECONDS)
+    except TimeoutError:
+        late = KafkaError(KafkaError._TIMED_OUT, f"the Kafka client did not return within {seconds:.1f} s")  # noqa: SLF001
+        raise KafkaException(late) from None
+
+
 class BoundedProducer(InternalProducer):
     """Quix's transactional producer with a deadline where Quix sets none."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - Quix's own options
         super().__init__(**options)
         options.pop("on_error")
-        self._producer = self._initialized = _InitializedProducer(**options)
+        self._producer = self._prompt = _PromptProducer(**options)
         self._deadline = Deadline(0)
 
     def start_over(self) -> None:
@@ -65,7 +106,7 @@ class BoundedProducer(InternalProducer):
         self._active_transaction = False
         self._error = None
         self._tp_offsets = {}
-        self._initialized.replace()
+        self._prompt.replace()
 
     @override
     def flush(self, timeout: float | None = None) -> int:

@@ -1,5 +1,6 @@
 """A replica that the cluster interrupts continues from its last commit, in the same process."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from newsroom.streams import application as module
 from newsroom.streams import producer as producer_module
 from newsroom.streams.application import NEEDS, StreamApplication
 from newsroom.streams.consumer import PatientConsumer, stable
+from newsroom.streams.errors import interruption
 from newsroom.streams.producer import ABORT_SECONDS, CHECKPOINT_SECONDS, INIT_SECONDS, LEAST_SECONDS, BoundedProducer
 from newsroom.streams.settings import StreamSettings
 from newsroom.waiting import StopFlag, Stopped
@@ -205,6 +207,24 @@ def test_every_transactional_call_has_a_deadline(clients: list[Client]) -> None:
     assert 0 < deadlines["commit_transaction"] <= CHECKPOINT_SECONDS
     assert 0 < deadlines["abort_transaction"] <= ABORT_SECONDS
     assert CHECKPOINT_SECONDS + LEAST_SECONDS + ABORT_SECONDS < module.TRANSACTION_TIMEOUT_MS / 1000
+
+
+def test_a_call_that_ignores_its_deadline_is_given_up_with_its_client(
+    clients: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer_module, "GRACE_SECONDS", 0.05)
+    hung = threading.Event()
+    producer = bounded()
+    producer.begin_transaction()  # type: ignore[no-untyped-call]
+    clients[0].send_offsets_to_transaction = lambda *_: hung.wait(20)  # type: ignore[attr-defined]
+    with pytest.raises(KafkaException, match=r"did not return within 0\.1 s") as raised:
+        producer.commit_transaction([TopicPartition("t", 0, 1)], object(), 0.1)
+    assert interruption(raised.value)
+    producer.start_over()
+    hung.set()  # the late call goes on with the client that it began with, not with its successor
+    producer.begin_transaction()  # type: ignore[no-untyped-call]
+    assert [name for name, _ in clients[0].calls] == ["init_transactions", "begin_transaction", "purge"]
+    assert [name for name, _ in clients[1].calls] == ["init_transactions", "begin_transaction"]
 
 
 def test_a_new_producer_replaces_the_interrupted_one(clients: list[Client]) -> None:
