@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -25,10 +26,12 @@ from newsroom_stack.cli.parser import (
     argument,
     build_parser,
     command,
+    instances,
+    services,
     without_options_of_a_tool,
 )
 from newsroom_stack.cli.render import console, errors, instances_table, wants_colour
-from newsroom_stack.cli.tools import TOOLS_HELP, tool_class, with_brokers
+from newsroom_stack.cli.tools import KAFKA_TOOLS, TOOLS_HELP, tool_class, with_brokers
 from newsroom_stack.errors import StackError
 from newsroom_stack.ports import Ports
 from newsroom_stack.settings import load_stack_settings
@@ -55,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _on_sigterm)
     arguments, rest = without_options_of_a_tool(list(sys.argv[1:] if argv is None else argv))
     parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     options = vars(parser.parse_args(arguments))
     if options.pop("docker"):
         os.environ["NEWSROOM_DOCKER"] = "1"
@@ -63,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return COMMANDS[name].run(**options, **rest) or 0
+        return COMMANDS[name].run(**options | rest) or 0
     except StackError as error:
         errors().print("[bold red]error:[/]", end=" ")
         errors().print(str(error), markup=False)
@@ -283,7 +290,7 @@ def env(*, as_json: bool) -> None:
 
 @command(
     LOOK,
-    argument("name", metavar="NAME", nargs="?", help="an instance or a service (default: all)"),
+    argument("name", metavar="NAME", nargs="?", help="an instance or a service (default: all)", completer=instances),
     argument("--follow", "-f", action="store_true", help="wait for new lines"),
 )
 def logs(*, name: str | None, follow: bool) -> None:
@@ -295,7 +302,7 @@ def logs(*, name: str | None, follow: bool) -> None:
 
 @command(
     RUN,
-    argument("service", metavar="SERVICE", help="avro-consumer, wordcount-stream, …"),
+    argument("service", metavar="SERVICE", help="avro-consumer, wordcount-stream, …", completer=services),
     argument("replicas", metavar="REPLICAS", type=int, help="number of replicas"),
 )
 def scale(*, service: str, replicas: int) -> None:
@@ -342,7 +349,24 @@ def doctor() -> int:
     return 1 if Verdict.PROBLEM in verdicts else 0
 
 
-@command(LOOK)
+@command(LOOK, argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish"))
+def completion(*, shell: str) -> None:
+    """Print what makes a shell complete commands and names: source <(newsroom completion bash)."""
+    import argcomplete
+
+    print(argcomplete.shellcode(["newsroom"], shell=shell))  # type: ignore[attr-defined]  # noqa: T201 - for a shell
+
+
+@command(
+    LOOK,
+    argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="TOOL",
+        help="the tool and its own options",
+        completer=lambda **_: KAFKA_TOOLS,
+    ),
+)
 def kafka(*, arguments: Sequence[str]) -> int:
     """Run a command-line tool of Kafka's own, such as `newsroom kafka topics --list`. Java need not be installed."""
     if not arguments or arguments[0] in {"--help", "-h"}:

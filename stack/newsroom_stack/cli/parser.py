@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from newsroom import __version__
+from newsroom_stack.catalogue import SERVICES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 RUN, LOOK, BREAK = "Run", "Look", "Break"
 """Groups of commands in the help."""
@@ -46,11 +47,25 @@ def command(group: str, *arguments: tuple[tuple[str, ...], dict[str, Any]]) -> C
 
 
 def argument(*names: str, **options: Any) -> tuple[tuple[str, ...], dict[str, Any]]:  # noqa: ANN401 - argparse's own
-    """An argument, as argparse's `add_argument` takes it."""
+    """An argument, as argparse's `add_argument` takes it; `completer` returns the words that a shell may complete."""
     return names, options
 
 
-NAME = argument("name", metavar="NAME", help="an instance (avro-consumer-2) or a service (avro-consumer)")
+def services(**_: object) -> Iterable[str]:
+    """The names of the services."""
+    return [kind.name for kind in SERVICES]
+
+
+def instances(**_: object) -> Iterable[str]:
+    """The names of what runs, and of the services."""
+    from newsroom_stack.cli.app import open_stack  # noqa: PLC0415 - a completion's need alone
+
+    return [*services(), *(instance.name for instance in open_stack().ps())]
+
+
+NAME = argument(
+    "name", metavar="NAME", help="an instance (avro-consumer-2) or a service (avro-consumer)", completer=instances
+)
 JSON = argument("--json", dest="as_json", action="store_true", help="print JSON")
 
 
@@ -59,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     lines = []
     for group in (RUN, LOOK, BREAK):
         lines += ["", f"{group}:"]
-        lines += [f"  {name:<8} {each.summary}" for name, each in COMMANDS.items() if each.group == group]
+        lines += [f"  {name:<10} {each.summary}" for name, each in COMMANDS.items() if each.group == group]
     parser = argparse.ArgumentParser(
         prog="newsroom",
         usage="newsroom [--docker] COMMAND [ARGUMENT…]",
@@ -76,7 +91,9 @@ def build_parser() -> argparse.ArgumentParser:
     for name, each in COMMANDS.items():
         subparser = subparsers.add_parser(name, prog=f"newsroom {name}", description=each.summary, allow_abbrev=False)
         for names, options in each.arguments:
-            subparser.add_argument(*names, **options)
+            completer = options.get("completer")
+            added = subparser.add_argument(*names, **{key: options[key] for key in options if key != "completer"})
+            added.completer = completer  # type: ignore[attr-defined]  # where argcomplete looks for it
     return parser
 
 

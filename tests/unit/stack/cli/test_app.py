@@ -185,3 +185,37 @@ def test_the_tools_are_listed_and_an_unknown_one_is_one_sentence(capsys: pytest.
             assert f"\n  {name}\n" in said
     assert cli.main(["kafka", "nix"]) == 1
     assert "there is no tool 'nix': acls, broker-api-versions" in capsys.readouterr().err
+
+
+ASK_BASH = """
+source <(newsroom completion bash)
+COMP_LINE=$1 COMP_POINT=${#1} COMP_TYPE=9
+_python_argcomplete newsroom
+echo "${COMPREPLY[@]}"
+"""
+"""Bash's own variables of a completion, and the function that our command registers."""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("newsroom re", {"resume", "restart"}),
+        ("newsroom scale avro", {"avro-consumer"}),
+        ("newsroom kill regi", {"registry"}),
+        ("newsroom up --d", {"--detach"}),
+        ("newsroom kafka log", {"log-dirs"}),
+    ],
+)
+def test_bash_completes_commands_options_tools_and_the_names_of_what_runs(
+    line: str, words: set[str], home: Path
+) -> None:
+    running(home)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    ended = subprocess.run(
+        ["bash", "-c", ASK_BASH, "bash", line],
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert set(ended.stdout.decode().split()) == words, ended.stderr.decode()
