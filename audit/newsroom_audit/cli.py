@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from threading import Event
 
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
     from newsroom_audit.history import Record
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -90,8 +92,8 @@ def judge_command(
         patience=patience,
     )
     settings = _settings(bootstrap_servers=bootstrap, registry_url=registry)
-    with ClusterReader(settings, _say) as reader:
-        report = judge(reader, case, news_decoder(settings))
+    with ClusterReader(settings, _say) as reader, registry_client(settings) as client:
+        report = judge(reader, case, news_decoder(client))
     for line in [json.dumps(report.as_json(), indent=2)] if as_json else report.lines():
         sys.stdout.write(f"{line}\n")
     raise typer.Exit(report.exit_code)
@@ -116,7 +118,8 @@ def load(
     settings = _settings(bootstrap_servers=bootstrap, registry_url=registry)
     with Load(settings, ledger, seed=seed, stop=stop) as sender:
         if topic == NEWS.name:
-            items = articles(sender.run, news_encoder(settings), number)
+            with registry_client(settings) as client:
+                items = articles(sender.run, news_encoder(client), number)
         elif vocabulary:
             items = common_words(sender.run, number, vocabulary=vocabulary, words=words, seed=seed, topic=topic)
         else:
@@ -162,9 +165,9 @@ def sample_until(stop: Event, reader: ClusterReader, path: Path, interval: float
             stop.wait(interval)
 
 
-def news_decoder(settings: KafkaSettings) -> Callable[[Record], dict[str, Any] | None]:
+def news_decoder(registry: SchemaRegistryClient) -> Callable[[Record], dict[str, Any] | None]:
     """Return a function that decodes a record of `news`, or gives None if it is poison."""
-    decoder = AvroDecoder(registry_client(settings))
+    decoder = AvroDecoder(registry)
     patience = Patience(REGISTRY_SECONDS, StopFlag())
 
     def decode(record: Record) -> dict[str, Any] | None:
@@ -176,10 +179,9 @@ def news_decoder(settings: KafkaSettings) -> Callable[[Record], dict[str, Any] |
     return decode
 
 
-def news_encoder(settings: KafkaSettings) -> Callable[[Mapping[str, Any]], bytes]:
+def news_encoder(registry: SchemaRegistryClient) -> Callable[[Mapping[str, Any]], bytes]:
     """Return a function that encodes an article as news-producer does; the schema is registered first."""
     schema = read_schema(packaged("schemas", "news.avsc"))
-    registry = registry_client(settings)
     patience = Patience(REGISTRY_SECONDS, StopFlag())
     number = patience.ask(lambda: register(registry, NEWS_SUBJECT, schema), NEWS_SUBJECT)
     return AvroEncoder(schema, number).encode

@@ -92,18 +92,21 @@ class Topic:
 
 @dataclass(frozen=True)
 class Sample:
-    """Committed offsets at one time, and the last stable offsets of the outputs shortly *after* it."""
+    """Committed offsets at one time, and the ends of the outputs shortly *after* it."""
 
     at: float
     committed: Mapping[tuple[str, str], Mapping[int, int]]
     """Offsets by consumer group and topic."""
     stable: Mapping[str, Mapping[int, int]]
-    """Offsets by topic."""
+    """Last stable offsets by topic: what readers saw."""
+    high: Mapping[str, Mapping[int, int]]
+    """High watermarks by topic: what was written. The marker that makes a committed transaction visible comes to each
+    partition at its own time, and not while its leader is away."""
 
     def as_json(self) -> str:
         """One line of a file of samples."""
         committed = [[group, topic, offsets] for (group, topic), offsets in self.committed.items()]
-        return json.dumps({"at": self.at, "committed": committed, "stable": self.stable})
+        return json.dumps({"at": self.at, "committed": committed, "stable": self.stable, "high": self.high})
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -117,7 +120,7 @@ def read_samples(path: Path) -> list[Sample]:
             Sample(
                 line["at"],
                 {(group, topic): _numbers(offsets) for group, topic, offsets in line["committed"]},
-                {topic: _numbers(offsets) for topic, offsets in line["stable"].items()},
+                *({topic: _numbers(ends) for topic, ends in line[kind].items()} for kind in ("stable", "high")),
             )
             for line in json_lines(path)
         ]

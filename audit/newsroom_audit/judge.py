@@ -52,7 +52,7 @@ class Reading(Protocol):
         """Return where each partition begins and ends."""
 
     def sample(self, groups: Mapping[str, Iterable[str]], outputs: Iterable[str]) -> Sample:
-        """Return committed offsets, and then the stable ends of the outputs."""
+        """Return committed offsets, and then the ends of the outputs."""
 
     def read(self, topic: str, *, committed: bool = True) -> Topic:
         """Return all records up to the end."""

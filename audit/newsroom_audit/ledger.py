@@ -46,13 +46,19 @@ class Entry:
     outcome: Outcome = Outcome.UNKNOWN
     partition: int = -1
     offset: int = -1
+    """-1: the delivery report names none."""
     settled: float = 0.0
     reason: str = ""
 
     @property
+    def has_offset(self) -> bool:
+        """Whether the delivery report says at which offset the record is."""
+        return self.offset >= 0
+
+    @property
     def place(self) -> str:
         """Where the delivery report says that the record is."""
-        return f"{self.topic} partition {self.partition} offset {self.offset}"
+        return f"{self.topic} partition {self.partition}" + (f" offset {self.offset}" if self.has_offset else "")
 
 
 @dataclass

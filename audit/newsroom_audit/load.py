@@ -172,7 +172,9 @@ class Load:
     def _reporter(self, entry: Entry) -> Callable[[KafkaError | None, Message], None]:
         def report(error: KafkaError | None, message: Message) -> None:
             if error is None:
-                entry.partition, entry.offset = message.partition(), message.offset()
+                # A repeated request that the broker knows already is acknowledged without an offset.
+                entry.partition, offset = message.partition(), message.offset()
+                entry.offset = -1 if offset is None else offset
                 self._settle(entry, Outcome.ACKNOWLEDGED)
             else:
                 outcome = Outcome.FAILED if error.code() in REFUSED else Outcome.UNKNOWN

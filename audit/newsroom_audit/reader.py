@@ -145,7 +145,7 @@ class ClusterReader:
         return self._ask(f"the offsets that group {group} committed of topic {topic}", attempt)
 
     def sample(self, groups: Mapping[str, Iterable[str]], outputs: Iterable[str]) -> Sample:
-        """Committed offsets of groups (each with its topics) now, and then the stable ends of the outputs.
+        """Committed offsets of groups (each with its topics) now, and then the ends of the outputs.
 
         Raises:
             AuditError: the cluster did not answer.
@@ -153,7 +153,10 @@ class ClusterReader:
         committed = {
             (group, topic): self.committed(group, topic) for group, topics in groups.items() for topic in topics
         }
-        return Sample(time.time(), committed, {topic: self.stable(topic) for topic in outputs})
+        ends = {topic: self.ends(topic) for topic in outputs}
+        stable = {topic: {number: end.stable for number, end in parts.items()} for topic, parts in ends.items()}
+        high = {topic: {number: end.high for number, end in parts.items()} for topic, parts in ends.items()}
+        return Sample(time.time(), committed, stable, high)
 
     def stable(self, topic: str) -> Offsets:
         """The last stable offset of each partition: where a read_committed reader stops.

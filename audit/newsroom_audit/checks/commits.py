@@ -1,7 +1,7 @@
 """Do committed offsets stay behind the effects of the records that they pass?
 
-A sample holds the committed offsets of one time, and the last stable offsets of the outputs from shortly after it.
-Every visible input below a committed offset must have its effect below those output offsets. An offset never falls.
+A sample holds the committed offsets of one time, and the high watermarks of the outputs from shortly after it. Every
+visible input below a committed offset must have its effect below those watermarks. An offset never falls.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def ahead(group: str, samples: Sequence[Sample], owed: Iterable[Effect], paid: I
     for sample in sorted(samples, key=lambda sample: sample.at):
         commits = {topic: offsets for (member, topic), offsets in sample.committed.items() if member == group}
         new = list(debts.below(commits))
-        for effect in payments.below(sample.stable):
+        for effect in payments.below(sample.high):
             balance[effect.name] += effect.amount
         for effect in new:
             balance[effect.name] -= effect.amount

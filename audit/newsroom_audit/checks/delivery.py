@@ -27,13 +27,18 @@ def delivery(ledgers: Sequence[Ledger], topic: Topic, *, exclusive: bool = False
 
 def verified(entries: Iterable[Entry], topic: Topic) -> int:
     """How many acknowledged records are where and as their delivery report says."""
-    places = {(record.partition, record.offset): record for record in topic.records}
-    pairs = ((entry, places.get((entry.partition, entry.offset))) for entry in entries)
-    return sum(
-        record is not None and record.id == entry.id and _same(entry, record)
-        for entry, record in pairs
-        if entry.outcome is Outcome.ACKNOWLEDGED
-    )
+    acknowledged = {entry.id: entry for entry in entries if entry.outcome is Outcome.ACKNOWLEDGED}
+    there = {
+        record.id
+        for record in topic.records
+        if (entry := acknowledged.get(record.id or "")) and _at(entry, record) and _same(entry, record)
+    }
+    return len(there)
+
+
+def _at(entry: Entry, record: Record) -> bool:
+    """Whether a record is where its delivery report says, as far as it says."""
+    return record.partition == entry.partition and (not entry.has_offset or record.offset == entry.offset)
 
 
 def lost(entries: Iterable[Entry], topic: Topic) -> Iterator[Finding]:
@@ -45,9 +50,9 @@ def lost(entries: Iterable[Entry], topic: Topic) -> Iterator[Finding]:
         ends = topic.ends.get(entry.partition)
         place = (entry.topic, entry.partition, entry.offset)
         text = f"{entry.place}: record {entry.id} was acknowledged"
-        if ends is not None and entry.offset < ends.begin:
+        if ends is not None and entry.has_offset and entry.offset < ends.begin:
             yield Finding(Kind.INCOMPLETE, f"{text}, but the records below {ends.begin} were deleted", *place)
-        elif ends is not None and entry.offset >= ends.stable:
+        elif ends is not None and entry.has_offset and entry.offset >= ends.stable:
             yield Finding(Kind.LOST, f"{text}, but readers see the partition only up to {ends.stable}", *place)
         else:
             yield Finding(Kind.LOST, f"{text}, but it is not there", *place)
@@ -83,26 +88,19 @@ def ghosts(ledgers: Sequence[Ledger], topic: Topic, *, exclusive: bool = False) 
 
 def disagreements(entries: dict[str, Entry], topic: Topic) -> Iterator[Finding]:
     """Records that differ from what was sent, or that are not where the delivery report says."""
-    places: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+    places: defaultdict[str, list[Record]] = defaultdict(list)
     for record in topic.records:
         entry = entries.get(record.id or "")
         if entry is None:
             continue
-        places[entry.id].add((record.partition, record.offset))
+        places[entry.id].append(record)
         if not _same(entry, record):
             yield found(Kind.DISAGREEMENT, record, f"key or value of record {entry.id} are not as sent")
-    for identity, seen in places.items():
+    for identity, records in places.items():
         entry = entries[identity]
-        if entry.outcome is Outcome.ACKNOWLEDGED and (entry.partition, entry.offset) not in seen:
-            partition, offset = min(seen)
-            yield Finding(
-                Kind.DISAGREEMENT,
-                f"record {identity} is at partition {partition} offset {offset} of {topic.name}, but was acknowledged "
-                f"at partition {entry.partition} offset {entry.offset}",
-                topic.name,
-                partition,
-                offset,
-            )
+        if entry.outcome is Outcome.ACKNOWLEDGED and not any(_at(entry, record) for record in records):
+            text = f"record {identity} is here, but was acknowledged at {entry.place}"
+            yield found(Kind.DISAGREEMENT, records[0], text)
 
 
 def order_breaks(entries: dict[str, Entry], topic: Topic) -> Iterator[Finding]:

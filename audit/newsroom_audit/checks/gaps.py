@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from newsroom_audit.ledger import Outcome
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -102,7 +104,7 @@ def _longest_during(fault: Fault, gaps: Iterable[Gap]) -> float:
 def acknowledgement_gaps(ledgers: Sequence[Ledger], faults: Sequence[Fault] = ()) -> Gaps:
     """The times in which no sent record was acknowledged."""
     entries = [entry for ledger in ledgers for entry in ledger.entries.values()]
-    acknowledged = [entry.settled for entry in entries if entry.offset >= 0]
+    acknowledged = [entry.settled for entry in entries if entry.outcome is Outcome.ACKNOWLEDGED]
     return find_gaps("acknowledgements", acknowledged, [entry.sent for entry in entries], faults=faults)
 
 

@@ -174,7 +174,8 @@ class Model:
 
     def sample(self) -> None:
         committed = {where: dict(offsets) for where, offsets in self.committed.items()}
-        self.samples.append(Sample(self._now / 1000, committed, {name: self.logs[name].offsets() for name in OUTPUTS}))
+        ends = {name: self.logs[name].offsets() for name in OUTPUTS}
+        self.samples.append(Sample(self._now / 1000, committed, ends, ends))
 
 
 def decode(record: Record) -> dict[str, Any] | None:
@@ -200,7 +201,8 @@ class FakeReader:
     def sample(self, groups: Mapping[str, Iterable[str]], outputs: Iterable[str]) -> Sample:
         last = self.history.samples[-1]
         committed = {(group, topic): last.committed[group, topic] for group in groups for topic in groups[group]}
-        return Sample(last.at + 1, committed, {name: last.stable[name] for name in outputs})
+        ends = {name: last.high[name] for name in outputs}
+        return Sample(last.at + 1, committed, ends, ends)
 
     def read(self, topic: str, *, committed: bool = True) -> Topic:
         return self.history.topics[topic] if committed else self.uncommitted.get(topic, self.history.topics[topic])

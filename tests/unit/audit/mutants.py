@@ -270,12 +270,12 @@ def sooner(history: History, rng: random.Random, topic: str) -> History | None:
     if pair is None:
         return None
     old, new = pair
-    early = Sample(new.at, new.committed, {**new.stable, topic: old.stable[topic]})
+    early = replace(new, high={**new.high, topic: old.high[topic]})
     return replace(history, samples=[early if each is new else each for each in history.samples])
 
 
 def _grew(topic: Topic, old: Sample, new: Sample) -> bool:
-    before, after = (sample.stable[topic.name] for sample in (old, new))
+    before, after = (sample.high[topic.name] for sample in (old, new))
     places = [(before.get(each.partition, 0), each.offset, after.get(each.partition, 0)) for each in topic.records]
     return any(start <= offset < end for start, offset, end in places)
 
@@ -301,5 +301,6 @@ def a_committed_offset_falls(history: History, rng: random.Random) -> History | 
     where = one(rng, [where for where, offsets in last.committed.items() if any(offsets.values())])
     if where is None:
         return None
-    lower = Sample(last.at + 0.5, {**last.committed, where: dict.fromkeys(last.committed[where], 0)}, last.stable)
+    fallen = {**last.committed, where: dict.fromkeys(last.committed[where], 0)}
+    lower = replace(last, at=last.at + 0.5, committed=fallen)
     return replace(history, samples=[*history.samples, lower, replace(last, at=last.at + 0.7)])

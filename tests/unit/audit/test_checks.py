@@ -146,11 +146,28 @@ def test_sink_lines_need_all_fields(tmp_path: Path) -> None:
 def test_the_finding_of_a_commit_names_group_partition_and_offset() -> None:
     history = Model(3).run()
     last = history.samples[-1]
-    early = replace(last, stable={})
+    early = replace(last, high={})
     inputs = read_inputs([history.topics["mytopic"]])
     found = list(commits.ahead("wordcount-stream", [early], commits.words_owed(inputs), []))
     assert found
     assert found[0].sentence.startswith("wordcount-stream had committed ")
+
+
+def test_an_acknowledged_record_without_an_offset_is_looked_for_in_its_partition() -> None:
+    record = Record("mytopic", 1, 4, 0, b"k", b"v", ((ID_HEADER, b"run-0"),))
+    entry = Entry("run-0", 0, "mytopic", b"k", b"v", outcome=Outcome.ACKNOWLEDGED, partition=1)
+    there, nowhere = (Topic("mytopic", records, {1: Ends(0, 5, 5)}) for records in ([record], []))
+    ledger = Ledger("run", entries={entry.id: entry})
+    assert (list(delivery.delivery([ledger], there)), delivery.verified([entry], there)) == ([], 1)
+    assert [finding.kind for finding in delivery.delivery([ledger], nowhere)] == [Kind.LOST]
+    entry.partition = 2
+    assert [finding.kind for finding in delivery.delivery([ledger], there)] == [Kind.DISAGREEMENT]
+
+
+def test_an_effect_that_is_written_and_whose_marker_is_under_way_is_not_missing() -> None:
+    history = Model(3).run()
+    hidden = [replace(sample, stable={topic: {} for topic in sample.stable}) for sample in history.samples]
+    assert judge(FakeReader(replace(history, samples=hidden)), Case(samples=hidden), decode).exit_code == 0
 
 
 def test_a_group_that_lags_and_a_transaction_that_stays_open_are_found() -> None:

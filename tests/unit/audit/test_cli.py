@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from newsroom.errors import DecodeError
+from newsroom.schemas.registry import registry_client
 from newsroom.settings import KafkaSettings
 from newsroom.topics import DeclaredTopic
 from newsroom.waiting import StopFlag
@@ -125,7 +126,7 @@ def test_news_are_decoded_and_poison_is_not(monkeypatch: pytest.MonkeyPatch) -> 
             return {"title": str(data)}
 
     monkeypatch.setattr(cli, "AvroDecoder", Decoder)
-    decode = cli.news_decoder(KafkaSettings(registry_url="mock://audit"))
+    decode = cli.news_decoder(registry_client(KafkaSettings(registry_url="mock://audit")))
     assert decode(Record("news", 0, 0, value=b"x")) == {"title": "b'x'"}
     assert decode(Record("news", 0, 1, value=b"bad")) is None
 

@@ -52,7 +52,7 @@ def test_acknowledgements_outputs_and_commits_have_gaps() -> None:
     ledger = Ledger("r", entries={each.id: each for each in entries})
     assert acknowledgement_gaps([ledger]).max == pytest.approx(5.0)
     totals = (0, 1, 1, 1, 4)
-    samples = [Sample(float(n), {("g", "t"): {0: total}}, {"out": {0: total}}) for n, total in enumerate(totals)]
+    samples = [Sample(float(n), {("g", "t"): {0: total}}, *[{"out": {0: total}}] * 2) for n, total in enumerate(totals)]
     inputs = [each.sent for each in entries]
     assert output_gaps("out", samples, inputs).max == 2.0
     assert commit_gaps("g", samples, inputs).max == 2.0

@@ -76,7 +76,7 @@ def test_a_ledger_is_never_overwritten_and_a_missing_one_is_said(tmp_path: Path)
 
 def test_samples_come_back_from_their_file(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
-    sample = Sample(12.5, {("group", "topic"): {0: 3, 1: 4}}, {"output": {0: 9}})
+    sample = Sample(12.5, {("group", "topic"): {0: 3, 1: 4}}, {"output": {0: 9}}, {"output": {0: 11}})
     path.write_text(sample.as_json() + "\n" + sample.as_json()[:20])
     assert read_samples(path) == [sample]
     path.write_text("[]\n")

@@ -99,7 +99,7 @@ def test_a_group_has_passed_what_it_committed(cluster: MockCluster, settings: Ka
             assert reader.passed("g", topic, {0: 3}) is passed
         sample = reader.sample({"g": [topic]}, [topic])
     assert sample.committed == {("g", topic): {0: 3}}
-    assert sample.stable == {topic: {0: 3} | dict.fromkeys(range(1, PARTITIONS), 0)}
+    assert sample.stable == sample.high == {topic: {0: 3} | dict.fromkeys(range(1, PARTITIONS), 0)}
 
 
 def test_headers_keys_and_times_are_read(cluster: MockCluster, settings: KafkaSettings) -> None:
