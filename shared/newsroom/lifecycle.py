@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import signal
 import sys
 import warnings
 from typing import TYPE_CHECKING, TypeVar
@@ -12,7 +13,7 @@ from newsroom.errors import NewsroomError
 from newsroom.help import help_text
 from newsroom.logs import configure_logging, get_logger
 from newsroom.settings import ServiceSettings, load_settings, unknown_variables
-from newsroom.terminal import tolerate_any_terminal
+from newsroom.terminal import give_up_output, tolerate_any_terminal, write_text
 from newsroom.waiting import StopFlag, Stopped
 
 if TYPE_CHECKING:
@@ -40,23 +41,27 @@ def run_service(
 
     Returns:
         The exit code: 0 after a clean end, `stopped_code` if a signal arrived during a wait, the error's own code after
-        a `NewsroomError`, and 70 after any other error, which is logged with its trace.
+        a `NewsroomError`, 70 after any other error, which is logged with its trace, and 1 if standard output failed.
     """
     tolerate_any_terminal()
     arguments = sys.argv[1:]
     if {"-h", "--help"}.intersection(arguments):
-        sys.stdout.write(help_text(settings_class, name))
-        return 0
+        return write_text(help_text(settings_class, name), name)
     try:
         settings = load_settings(settings_class, name, arguments)
     except NewsroomError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    configure_logging(name, log_format=settings.log_format, level=settings.log_level)
-    for sentence in unknown_variables(settings_class, os.environ):
-        log.warning(sentence)
     stop = StopFlag()
     stop.install()
+    output = _Output(name)
+    configure_logging(name, log_format=settings.log_format, level=settings.log_level, on_loss=output.lose)
+    for sentence in unknown_variables(settings_class, os.environ):
+        log.warning(sentence)
+    return _run(body, settings, stop, stopped_code) or output.code
+
+
+def _run(body: str, settings: SettingsT, stop: StopFlag, stopped_code: int) -> int:
     try:
         with warnings.catch_warnings(record=True):
             # A library below the registry's client warns of a rename that operators can do nothing about.
@@ -71,6 +76,21 @@ def run_service(
     except Exception:
         log.exception("an error that nobody foresaw ended the service")
         return UNFORESEEN
+
+
+class _Output:
+    """What the loss of standard output means: the service ends as after SIGTERM."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._process = os.getpid()
+        """The process to end: a child that it forked may be the first that writes."""
+        self.code = 0
+
+    def lose(self, error: OSError) -> None:
+        """End the service in order; with the reason on standard error unless the reader closed the pipe."""
+        self.code = give_up_output(error, self._service)
+        os.kill(self._process, signal.SIGTERM)
 
 
 def log_error(error: NewsroomError) -> None:

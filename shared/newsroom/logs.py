@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
 Logger = structlog.stdlib.BoundLogger
 
@@ -54,14 +54,45 @@ _CONNECTION_NOISE = ConnectionNoise()
 """One filter for all loggers: a logger ignores a filter that it already has."""
 
 
+class OutputHandler(logging.StreamHandler[TextIO]):
+    """Writes the log to standard output. The first error of the output goes to `on_loss`, and to nobody else."""
+
+    def __init__(self, on_loss: Callable[[OSError], None]) -> None:
+        super().__init__(sys.stdout)
+        self._on_loss = on_loss
+        self.lost = False
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self.lost:
+            self.lost = True
+            self._on_loss(error)
+
+
+def output_is_lost() -> bool:
+    """Whether a line could not be written: nobody has seen it."""
+    return any(isinstance(handler, OutputHandler) and handler.lost for handler in logging.getLogger().handlers)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def get_logger(name: str) -> Logger:
     """A logger that takes key-value pairs: `log.info("assigned", partitions=[0, 1])`."""
     logger: Logger = structlog.stdlib.get_logger(name)
     return logger
 
 
-def configure_logging(service: str, *, log_format: str = "auto", level: str = "info") -> None:
+def configure_logging(
+    service: str, *, log_format: str = "auto", level: str = "info", on_loss: Callable[[OSError], None] = _raise
+) -> None:
     """Set up logging of the whole process: readable lines, or JSON lines with `log_format="json"`.
+
+    `on_loss` is called once, with the first error of standard output.
 
     Standard output carries only the log. Console lines have colours only on a terminal. An event of several lines
     (the lab's `Reading :`) keeps its lines.
@@ -76,7 +107,7 @@ def configure_logging(service: str, *, log_format: str = "auto", level: str = "i
     renderer: Any = structlog.processors.JSONRenderer() if as_json else _console_renderer()
     final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     final += [_add_service(service), structlog.processors.dict_tracebacks] if as_json else [_name_first]
-    handler = logging.StreamHandler(sys.stdout)
+    handler = OutputHandler(on_loss)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, renderer]))
     root = logging.getLogger()
     root.handlers = [handler]

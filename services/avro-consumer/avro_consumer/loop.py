@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from avro_consumer import metrics
 from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
-from newsroom.logs import get_logger
+from newsroom.logs import get_logger, output_is_lost
 from newsroom.waiting import Deadline, Stopped
 
 if TYPE_CHECKING:
@@ -126,11 +126,14 @@ class Loop:
         if self._sink is not None and readings:
             self._sink.write(readings)
         self._poison.deliver()
+        self._show(readings)
+        if self._sink is None and output_is_lost():
+            # Nobody saw all of these records, so the next member reads them again. The stop signal is on its way.
+            return
         # Last, so that an error above leaves these offsets uncommitted.
         self._source.done({record.partition: record.offset + 1 for record in records[:read_count]})
         self._processed += read_count
         metrics.RECORDS.labels(self._settings.source).inc(read_count)
-        self._show(readings)
 
     def _read_in_time(self, records: Sequence[Record]) -> tuple[list[Reading], int]:
         """Return the readings, and how many records were read, including poison records.

@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from newsroom.terminal import tolerate_any_terminal
+from newsroom.terminal import give_up_output, tolerate_any_terminal
 from newsroom_stack.cli.duration import parse_duration
 from newsroom_stack.cli.parser import (
     BREAK,
@@ -77,10 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BrokenPipeError:
+    except BrokenPipeError as error:
         # The reader closed the pipe (`newsroom logs | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return give_up_output(error, "newsroom")
 
 
 def _on_sigterm(*_: object) -> None:

@@ -1,5 +1,7 @@
 """The loop over stand-ins of its source and its format: what a slow registry, a signal and poison do to a batch."""
 
+import io
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +15,7 @@ from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
 from newsroom.health import Health
 from newsroom.logs import configure_logging
 from newsroom.schemas.registry import Patience
-from newsroom.waiting import Deadline, StopFlag
+from newsroom.waiting import Deadline, StopFlag, do_nothing
 
 
 class FakeSource:
@@ -114,6 +116,32 @@ def test_the_loop_ticks_at_every_record_of_a_batch() -> None:
     assert bench.health.ticks >= 300
     assert len(bench.poison.put_offsets) == 300
     assert bench.source.progress[-1] == {0: 300}
+
+
+class ShortOutput(io.StringIO):
+    """Takes some lines; then its reader has closed the pipe."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self._left = lines
+
+    @override
+    def write(self, text: str, /) -> int:
+        self._left -= 1
+        if self._left < 0:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+@pytest.mark.parametrize(("lines", "progress"), [(3, []), (7, [{0: 5}])])
+def test_a_batch_that_nobody_saw_whole_is_not_committed(
+    monkeypatch: pytest.MonkeyPatch, lines: int, progress: list[dict[int, int]]
+) -> None:
+    bench = Bench(10, do_nothing, batch_size=5)
+    monkeypatch.setattr(sys, "stdout", ShortOutput(lines))
+    configure_logging("avro-consumer", on_loss=lambda _: bench.stop.set())
+    bench.loop.run()
+    assert bench.source.progress == progress
 
 
 def test_a_signal_within_a_batch_leaves_the_rest_uncommitted() -> None:
