@@ -16,7 +16,7 @@ REGISTRY = "io.apicurio:apicurio-registry-app:3.3.3:tar.gz:all"
 
 def main() -> None:
     """Resolve, download, hash, write."""
-    coordinates = tomllib.loads((JARS / "jgo.toml").read_text())["dependencies"]["coordinates"]
+    coordinates = tomllib.loads((JARS / "jgo.toml").read_text(encoding="utf-8"))["dependencies"]["coordinates"]
     with tempfile.TemporaryDirectory() as folder:
         context = MavenContext(repo_cache=Path(folder), resolver=PythonResolver(), timeout=60)
         inputs, transitive = context.resolver.resolve([context.create_dependency(each) for each in coordinates])

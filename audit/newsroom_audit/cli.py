@@ -151,7 +151,7 @@ def sample_until(stop: Event, reader: ClusterReader, path: Path, interval: float
     """
     with ExitStack() as resources:
         try:
-            file = resources.enter_context(path.open("a", buffering=1))
+            file = resources.enter_context(path.open("a", buffering=1, encoding="utf-8"))
         except OSError as error:
             raise AuditError(f"the samples {path} cannot be written: {error.strerror}") from error
         groups: dict[str, list[str]] = {}

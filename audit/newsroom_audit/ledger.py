@@ -94,7 +94,7 @@ class LedgerWriter:
     def __init__(self, path: Path, run: str, seed: int | None = None) -> None:
         try:
             # Line by line: a sender that is killed has told the file about each record that it handed over.
-            self._file: TextIO = path.open("x", buffering=1)
+            self._file: TextIO = path.open("x", buffering=1, encoding="utf-8")
         except OSError as error:
             raise AuditError(f"the ledger {path} cannot be written: {error.strerror}; name a new file") from error
         self._write({"ledger": VERSION, "run": run, "seed": seed})

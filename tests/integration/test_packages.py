@@ -68,7 +68,7 @@ def test_a_program_that_ends_finds_what_it_needs(
     )
     file = Path(done.stdout.strip())
     assert file.is_relative_to(tmp_path)
-    assert file.read_text() == REPOSITORY.joinpath(*sink).read_text()
+    assert file.read_text(encoding="utf-8") == REPOSITORY.joinpath(*sink).read_text()
 
 
 @pytest.mark.parametrize("service", ["avro-consumer", "wordcount-stream", "join-service", "status-api"])

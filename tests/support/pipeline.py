@@ -307,4 +307,4 @@ class ProcessPipeline(Pipeline):
 
     @override
     def read_file(self, path: str) -> str:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ def pins(name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
 def test_every_version_is_the_tested_one_with_hashes_and_no_address(lock: Path) -> None:
-    text = lock.read_text()
+    text = lock.read_text(encoding="utf-8")
     assert "://" not in text
     assert text.count("==") <= text.count("--hash=sha256:")
     tested = pins("dev")

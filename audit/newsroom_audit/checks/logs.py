@@ -106,6 +106,6 @@ def read_log(path: Path) -> list[str]:
         AuditError: the file cannot be read.
     """
     try:
-        return path.read_text(errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise AuditError(f"the log {path} cannot be read: {error.strerror}") from error

@@ -49,7 +49,7 @@ def read_schema(path: Path) -> dict[str, Any]:
         SettingsError: the file is missing, or is not a valid schema of a record.
     """
     try:
-        schema = json.loads(path.read_text())
+        schema = json.loads(path.read_text(encoding="utf-8-sig"))
         fastavro.parse_schema(schema)
     except OSError as error:
         raise SettingsError(f"schema file {path} cannot be read: {error.strerror}") from error

@@ -72,7 +72,10 @@ class Compose:
             StackError: it failed or took longer than `seconds`; the message ends with its last lines.
         """
         last_lines: deque[str] = deque(maxlen=LAST_LINES)
-        with tempfile.TemporaryFile("w+") as output, self._open(arguments, output, subprocess.PIPE) as process:
+        with (
+            tempfile.TemporaryFile("w+", encoding="utf-8") as output,
+            self._open(arguments, output, subprocess.PIPE) as process,
+        ):
             killer = threading.Timer(seconds, _end, (process,))
             killer.start()
             try:

@@ -207,7 +207,7 @@ def _listing(home: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(path: Path, progress: DownloadProgress) -> Iterator[None]:
-    with path.open("a") as lock:
+    with path.open("a", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -123,7 +123,7 @@ def node_properties(node: Node) -> str:
 def format_storage(artifacts: Artifacts, node: Node) -> Launch | None:
     """Write the node's configuration. Return the command that formats its storage, or None if it is formatted."""
     node.data.mkdir(parents=True, exist_ok=True)
-    node.properties_file.write_text(node_properties(node))
+    node.properties_file.write_text(node_properties(node), encoding="utf-8")
     if (node.data / "log" / "meta.properties").exists():
         return None
     arguments = ["format", "--cluster-id", CLUSTER_ID, "--config", str(node.properties_file)]

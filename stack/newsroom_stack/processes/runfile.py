@@ -61,8 +61,8 @@ def mark_of(pid: int) -> str:
         if sys.platform != "linux":
             return _mark_elsewhere(pid)
         # Field 2 is the program's name, which may contain anything; field 3 after it is the state.
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
+        state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        boot = BOOT_ID.read_text(encoding="utf-8").strip() if BOOT_ID.exists() else ""
         return "" if state in {"Z", "X"} else f"{boot} {fields[22 - 4]}"
     except OSError:
         return ""
@@ -83,8 +83,8 @@ def memory_of(pid: int) -> int:
     if sys.platform != "linux":
         return _memory_elsewhere(pid)
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
     except (OSError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE") + sum(memory_of(int(child)) for child in children)
@@ -115,7 +115,7 @@ def write_run(path: Path, run: Run) -> None:
     """
     temporary = path.with_suffix(".new")
     try:
-        temporary.write_text(json.dumps(run.__dict__, indent=1))
+        temporary.write_text(json.dumps(run.__dict__, indent=1), encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
         raise StackError(f"{path} cannot be written ({error.strerror}): free some space on that disk") from error
@@ -124,7 +124,7 @@ def write_run(path: Path, run: Run) -> None:
 def read_run(path: Path) -> Run | None:
     """The state file, or None without one. A crash of the machine may leave it empty, which is the same."""
     try:
-        return Run(**json.loads(path.read_text()))
+        return Run(**json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
 

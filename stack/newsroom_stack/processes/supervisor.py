@@ -160,7 +160,7 @@ class Supervisor:
             job.kill()
             job.wait()
             raise
-        text = log.read_text(errors="replace")
+        text = log.read_text(encoding="utf-8", errors="replace")
         if job.returncode != 0:
             raise StackError(f"{launch.name} ended with exit code {job.returncode}:\n{text.strip()[-2000:]}")
         return text

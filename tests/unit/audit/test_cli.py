@@ -89,7 +89,7 @@ def test_what_cannot_be_audited_is_one_sentence_and_exit_code_two(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("faults").write_text("[]\n")
+    Path("faults").write_text("[]\n", encoding="utf-8")
     assert run(monkeypatch, "judge", *arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("newsroom-audit: ")

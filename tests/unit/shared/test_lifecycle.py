@@ -99,5 +99,5 @@ def test_a_terminal_that_lacks_a_character_gets_its_escape() -> None:
 )
 def test_the_body_of_each_service_is_where_its_entry_point_says(body: str) -> None:
     entry = importlib.import_module(f"{body.partition('.')[0]}.__main__")
-    assert f'"{body}"' in Path(str(entry.__file__)).read_text()
+    assert f'"{body}"' in Path(str(entry.__file__)).read_text(encoding="utf-8")
     assert callable(pkgutil.resolve_name(body))

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +96,20 @@ def test_a_file_that_is_no_schema_is_named(tmp_path: Path, text: str) -> None:
         read_schema(path)
     with pytest.raises(SettingsError, match="cannot be read"):
         read_schema(tmp_path / "missing.avsc")
+
+
+def test_a_schema_file_is_utf_8_in_any_locale(tmp_path: Path) -> None:
+    path = tmp_path / "café.avsc"
+    path.write_text("\ufeff" + json.dumps(NEWS_SCHEMA | {"doc": "Überschrift"}, ensure_ascii=False), encoding="utf-8")
+    code = (
+        "import sys, pathlib; from newsroom.schemas.avro import read_schema\n"
+        "print(ascii(read_schema(next(pathlib.Path(sys.argv[1]).iterdir()))['doc']))"
+    )
+    locale = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, tmp_path], env=locale, capture_output=True, timeout=60, check=False
+    )
+    assert done.stdout == b"'\\xdcberschrift'\n", done.stderr
 
 
 @pytest.mark.parametrize("kind", ["JSON", "PROTOBUF"])

@@ -46,7 +46,7 @@ class LogProbe(Probe):
 
     @override
     def missing(self) -> str | None:
-        started = Path(self.target).exists() and "started" in Path(self.target).read_text()
+        started = Path(self.target).exists() and "started" in Path(self.target).read_text(encoding="utf-8")
         return None if started else "it has not started"
 
 
