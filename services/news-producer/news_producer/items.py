@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from news_producer.errors import BadInput
 from newsroom.errors import SettingsError
@@ -17,6 +17,26 @@ LAB_LAST_KEY = 20
 """The lab sends each of key0 to key20 twice, which makes 42 records per round."""
 
 
+SEEN = "seen"
+"""A feed showed the entry before."""
+REPEATED = "repeated"
+"""The entry stands twice in one document."""
+BLANK = "blank"
+"""A row of a table without any text."""
+UNTITLED = "untitled"
+"""An entry of a feed with neither a title nor a description."""
+INCOMPLETE = "incomplete"
+"""The last entry of a document that ends too early; the next poll may show all of it."""
+MALFORMED = "malformed"
+"""The entry is not in the form of its source: not valid JSON, CSV or UTF-8."""
+UNFIT = "unfit"
+"""The entry does not fit the schema, or lacks a field."""
+TOO_LARGE = "too_large"
+"""The record would exceed what its topic takes."""
+UNSENT = "unsent"
+"""The run ended before the entry could be sent."""
+
+
 class Item(NamedTuple):
     """One entry of a source: its own key and its fields (those of News, or `value` for strings)."""
 
@@ -26,10 +46,23 @@ class Item(NamedTuple):
     """The item's source or file, for error messages."""
     line: int = 0
     """The item's line in its file, from 1; 0 for other sources."""
+    lines: int = 0
+    """The number of lines that it takes there."""
 
     def place(self) -> str:
         """Return the origin and the line as error messages show them."""
         return f"{self.origin}, line {self.line}" if self.line else self.origin
+
+
+class Skip(NamedTuple):
+    """Entries of a source that become no records, and why."""
+
+    reason: str
+    problem: str = ""
+    """The sentence for the log; empty if nothing is wrong with the entries."""
+    entries: int = 1
+    lines: int = 0
+    """The lines of a file that are lost; 0 for other sources."""
 
 
 Encoded = tuple[bytes | None, bytes | None]
@@ -74,10 +107,10 @@ class AvroRecords:
             fields = {name: value for name, value in fields.items() if name in self._names}
         try:
             return self._key(item), self._encode(fields)
-        except (SettingsError, UnicodeEncodeError) as error:
+        except (SettingsError, UnicodeEncodeError, RecursionError) as error:
             missing = sorted(self._required - fields.keys())
             reason = f"the schema requires {', '.join(missing)}, which the record lacks" if missing else error
-            raise BadInput(f"{item.place()}: {reason}") from error
+            raise BadInput(str(reason), UNFIT) from error
 
 
 class StringRecords:
@@ -97,11 +130,41 @@ class StringRecords:
             value = fields["value"] if "value" in fields else fields["title"]
             return self._key(item), None if value is None else text(value).encode()
         except KeyError as error:
-            raise BadInput(f"{item.place()}: the field 'value' is missing") from error
+            raise BadInput("the field 'value' is missing", UNFIT) from error
         except UnicodeEncodeError as error:
-            raise BadInput(f"{item.place()}: the text cannot be encoded as UTF-8: {error.reason}") from error
+            raise BadInput(f"the text cannot be encoded as UTF-8: {error.reason}", UNFIT) from error
+
+
+class Number(float):
+    """A JSON number that keeps its own text: 1.10 is not 1.1, and -0 is not 0."""
+
+    def __new__(cls, text: str) -> Self:
+        """Read a number."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
 
 
 def text(value: object) -> str:
-    """Return a string as it is, and any other JSON value as JSON text."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """Return a string as it is, and any other JSON value as JSON text.
+
+    Raises:
+        BadInput: the value is nested too deeply.
+    """
+    try:
+        return value if isinstance(value, str) else _json(value)
+    except RecursionError as error:
+        raise BadInput("its value is nested too deeply") from error
+
+
+def _json(value: object) -> str:
+    if isinstance(value, Number):
+        return value.text
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(name, ensure_ascii=False)}: {_json(inner)}" for name, inner in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_json, value))}]"
+    return json.dumps(value, ensure_ascii=False)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
 
-from news_producer.inputs import BadLines
+from news_producer.inputs import STRINGS
 from news_producer.items import AvroRecords, Encoded, Item, StringRecords, key_policy
 from news_producer.ledger import Ledger, LedgerMetrics
+from news_producer.lines import Wanted
 from news_producer.registry import schema_id
 from news_producer.run import Run, log_account
 from news_producer.sender import NEED, Sender
@@ -21,7 +22,7 @@ from newsroom.schemas.registry import Patience, registry_client
 from newsroom.waiting import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from news_producer.settings import ProducerSettings
     from newsroom.waiting import StopFlag
@@ -32,28 +33,37 @@ NAME = "news-producer"
 def run(settings: ProducerSettings, stop: StopFlag) -> int:
     """Send the records that the settings describe; the exit code is 1 if a record failed."""
     health = Health(NEED)
-    bad = BadLines(skip=settings.skip_bad_lines)
+    ledger = Ledger(settings.topic_name)
+    schema = None if settings.format == "string" else read_schema(settings.schema_path)
     with ExitStack() as resources:
         resources.enter_context(HealthServer(health, settings.http_host, settings.http_port))
-        sources = [open_source(source, settings, stop, bad) for source in settings.sources]
+        wanted = STRINGS if schema is None else _fields(schema)
+        sources = [open_source(source, settings, stop, wanted) for source in settings.sources]
         try:
-            encode = _encoder(settings, Patience(settings.registry_timeout, stop, health.tick))
+            encode = _encoder(settings, schema, Patience(settings.registry_timeout, stop, health.tick))
         except Stopped:
-            log_account(Ledger(settings.topic_name), bad)
+            log_account(ledger)
             raise
         timeout = settings.message_timeout
-        sender = Sender(settings.client(NAME), settings.topic_name, message_timeout=timeout, stop=stop, health=health)
-        metrics = LedgerMetrics(sender.ledger)
+        sender = Sender(settings.client(NAME), ledger, message_timeout=timeout, stop=stop, health=health)
+        metrics = LedgerMetrics(ledger)
         REGISTRY.register(metrics)
         resources.callback(REGISTRY.unregister, metrics)
-        return Run(settings, sources, encode, sender, bad).send_all(stop)
+        return Run(settings, sources, encode, sender).send_all(stop)
 
 
-def _encoder(settings: ProducerSettings, patience: Patience) -> Callable[[Item], Encoded]:
+def _fields(schema: Mapping[str, Any]) -> Wanted:
+    """The fields of records of a schema; an article's id becomes the record's key."""
+    required = {field["name"] for field in schema["fields"] if "default" not in field}
+    return Wanted(frozenset(required), frozenset({"id", *(field["name"] for field in schema["fields"])}))
+
+
+def _encoder(
+    settings: ProducerSettings, schema: Mapping[str, Any] | None, patience: Patience
+) -> Callable[[Item], Encoded]:
     key = key_policy(settings.key, settings.fixed_key)
-    if settings.format == "string":
+    if schema is None:
         return StringRecords(key).encode
-    schema = read_schema(settings.schema_path)
     subject = settings.subject_name
     ask = partial(schema_id, registry_client(settings), subject, schema, may_register=settings.register_schema)
     number = patience.ask(ask, f"subject {subject}")

@@ -6,13 +6,14 @@ import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from news_producer.errors import BadInput
+from news_producer.items import UNSENT, Skip
 from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from news_producer.inputs import BadLines
     from news_producer.items import Encoded, Item
+    from news_producer.ledger import Ledger
     from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
@@ -94,46 +95,99 @@ def _is_due(pace: Pace, output: Output, stop: StopFlag) -> bool:
     return not stop
 
 
+class Entries:
+    """Takes what the sources give, and accounts for what becomes no record.
+
+    A bad entry of a feed costs itself. The user's own file ends the run, unless `skip_bad_lines` is set.
+    """
+
+    def __init__(self, ledger: Ledger, *, skip_bad_lines: bool) -> None:
+        self._ledger = ledger
+        self._skip_bad_lines = skip_bad_lines
+
+    def take(self) -> None:
+        """Count an item that a source gave."""
+        self._ledger.read += 1
+
+    def skip(self, skip: Skip) -> None:
+        """Count what a source gave and what is no item.
+
+        Raises:
+            BadInput: it is a bad line of a file.
+        """
+        self._ledger.read += skip.entries
+        self._skip(skip)
+
+    def refuse(self, item: Item, error: BadInput) -> None:
+        """Count an item that cannot be sent.
+
+        Raises:
+            BadInput: it is of a file.
+        """
+        self._skip(Skip(error.reason, f"{item.place()}: {error}", lines=item.lines))
+
+    def leave(self) -> None:
+        """Count the item that the end of the run left unsent, if there is one."""
+        ledger = self._ledger
+        ledger.skipped[UNSENT] += ledger.read - ledger.sent - ledger.skipped.total()
+
+    def _skip(self, skip: Skip) -> None:
+        self._ledger.skipped[skip.reason] += skip.entries
+        if not skip.problem:
+            return
+        self._ledger.lost_lines += skip.lines
+        if skip.lines and not self._skip_bad_lines:
+            raise BadInput(skip.problem, skip.reason)
+        log.warning("bad input line skipped" if skip.lines else "bad entry skipped", reason=skip.problem)
+
+
 def pump(
-    items: Iterator[Item | None],
+    items: Iterator[Item | Skip | None],
     encode: Callable[[Item], Encoded],
     output: Output,
+    entries: Entries,
     *,
     stop: StopFlag,
-    bad: BadLines,
     pace: Pace,
     limit: int = 0,
     flush_each: bool = False,
     announce: Callable[[Item], None] | None = None,
 ) -> int:
-    """Send items until they end, `limit` is reached (0: never) or the service must stop; return their number."""
+    """Send items until they end, `limit` is reached (0: never) or the service must stop; return their number.
+
+    Raises:
+        NewsroomError: a file is bad, or the output failed.
+    """
     sent = 0
-    while not stop and (not limit or sent < limit):
-        try:
-            item = next(items)
-        except StopIteration:
-            break
-        if item is None:
-            output.serve(IDLE_SECONDS)
-            continue
-        try:
-            key, value = encode(item)
-        except BadInput as error:
-            bad.report(error)
-            continue
-        if not _is_due(pace, output, stop):
-            break
-        if announce:
-            announce(item)
-        try:
-            if not output.send(key, value):
+    try:
+        while not stop and (not limit or sent < limit):
+            try:
+                item = next(items)
+            except StopIteration:
                 break
-        except BadInput as error:
-            bad.report(BadInput(f"{item.place()}: {error}"))
-            continue
-        sent += 1
-        pace.took_one()
-        if flush_each:
-            output.flush()
-            output.check()
+            if item is None:
+                output.serve(IDLE_SECONDS)
+                continue
+            if isinstance(item, Skip):
+                entries.skip(item)
+                continue
+            entries.take()
+            try:
+                key, value = encode(item)
+                if not _is_due(pace, output, stop):
+                    break
+                if announce:
+                    announce(item)
+                if not output.send(key, value):
+                    break
+            except BadInput as error:
+                entries.refuse(item, error)
+                continue
+            sent += 1
+            pace.took_one()
+            if flush_each:
+                output.flush()
+                output.check()
+    finally:
+        entries.leave()
     return sent

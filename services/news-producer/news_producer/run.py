@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from news_producer.errors import FeedUnavailable
 from news_producer.feeds import FeedSource
-from news_producer.pump import Pace, interleave, pump
+from news_producer.pump import Entries, Pace, interleave, pump
 from news_producer.settings import LAB
 from newsroom.errors import NewsroomError
 from newsroom.lifecycle import log_error
@@ -18,8 +18,7 @@ from newsroom.waiting import Stopped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from news_producer.inputs import BadLines
-    from news_producer.items import Encoded, Item
+    from news_producer.items import Encoded, Item, Skip
     from news_producer.ledger import Ledger
     from news_producer.sender import Sender
     from news_producer.settings import ProducerSettings
@@ -33,10 +32,9 @@ class Run:
     """Everything that a run needs, open and ready."""
 
     settings: ProducerSettings
-    sources: Sequence[Iterable[Item | None]]
+    sources: Sequence[Iterable[Item | Skip | None]]
     encode: Callable[[Item], Encoded]
     sender: Sender
-    bad: BadLines
 
     def send_all(self, stop: StopFlag) -> int:
         """Send every item and log the account; return the exit code, which is 1 if a record or a feed failed."""
@@ -48,8 +46,8 @@ class Run:
                     interleave(self.sources),
                     self.encode,
                     self.sender,
+                    Entries(self.sender.ledger, skip_bad_lines=settings.skip_bad_lines),
                     stop=stop,
-                    bad=self.bad,
                     pace=Pace(settings.rate),
                     limit=settings.count,
                     flush_each=settings.flush == "each",
@@ -63,7 +61,7 @@ class Run:
             code = error.exit_code
         except Stopped:
             log.info("the producer stopped before it sent a record")
-        log_account(self.sender.ledger, self.bad)
+        log_account(self.sender.ledger)
         return code
 
     def _check_feeds(self) -> None:
@@ -73,18 +71,9 @@ class Run:
             raise FeedUnavailable("; ".join(problems))
 
 
-def log_account(ledger: Ledger, bad: BadLines) -> None:
-    """Log how many records were sent, delivered and failed, and how many lines were skipped."""
-    skipped = {"skipped": bad.skipped} if bad.skipped else {}
-    log.info(
-        "finished",
-        topic=ledger.topic,
-        sent=ledger.sent,
-        delivered=ledger.delivered,
-        failed=ledger.failed,
-        partitions=ledger.partitions(),
-        **skipped,
-    )
+def log_account(ledger: Ledger) -> None:
+    """Log how many entries were read, new and skipped, and how many records were sent, delivered and failed."""
+    log.info("finished", **ledger.account())
 
 
 def _announce(item: Item) -> None:

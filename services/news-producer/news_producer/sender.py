@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from news_producer.errors import BadInput, TopicMissing
-from news_producer.ledger import Ledger
 from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, DeliveryFailed, LastingFailure, NotYet, SettingsError
 from newsroom.kafka_errors import kafka_error, reason_of
@@ -19,6 +18,7 @@ from newsroom.waiting import Deadline, Wait, need
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from news_producer.ledger import Ledger
     from newsroom.health import Health
     from newsroom.waiting import StopFlag
 
@@ -56,15 +56,15 @@ class Sender:
     def __init__(
         self,
         config: Mapping[str, Any],
-        topic: str,
+        ledger: Ledger,
         *,
         message_timeout: float,
         stop: StopFlag,
         health: Health,
     ) -> None:
-        self.ledger = Ledger(topic)
+        self.ledger = ledger
         self.addresses: str = config["bootstrap.servers"]
-        self._topic = topic
+        self._topic = topic = ledger.topic
         self._timeout = message_timeout
         self._stop = stop
         self._health = health

@@ -13,13 +13,15 @@ from news_producer.settings import FEED_SCHEMES, GENERATOR, LAB
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from news_producer.inputs import BadLines
-    from news_producer.items import Item
+    from news_producer.items import Item, Skip
+    from news_producer.lines import Wanted
     from news_producer.settings import ProducerSettings
     from newsroom.waiting import StopFlag
 
 
-def open_source(source: str, settings: ProducerSettings, stop: StopFlag, bad: BadLines) -> Iterable[Item | None]:
+def open_source(
+    source: str, settings: ProducerSettings, stop: StopFlag, wanted: Wanted
+) -> Iterable[Item | Skip | None]:
     """Return the items of a source. A file is opened at once, and a feed's thread starts with the first item.
 
     Raises:
@@ -29,6 +31,6 @@ def open_source(source: str, settings: ProducerSettings, stop: StopFlag, bad: Ba
         return lab_items(settings.rounds)
     if source == GENERATOR:
         return headlines(settings.seed)
-    if source.startswith(FEED_SCHEMES):
+    if source.lower().startswith(FEED_SCHEMES):
         return FeedSource(source, interval=settings.poll_interval, once=settings.once, stop=stop)
-    return read_file(source, settings.input_format, settings.format, bad)
+    return read_file(source, settings.input_format, settings.format, wanted)

@@ -5,9 +5,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
 from news_producer.main import run
@@ -48,6 +50,29 @@ def test_the_lab_round_arrives_and_the_last_line_accounts_for_it(cluster: MockCl
     assert account["event"] == "finished"
     assert (account["sent"], account["delivered"], account["failed"]) == (42, 42, 0)
     assert sum(account["partitions"].values()) == 42
+    assert (account["read"], account["new"], account["skipped"]) == (42, 42, 0)
+
+
+def test_metrics_and_the_last_line_tell_what_was_read_and_why_it_was_skipped(
+    cluster: MockCluster, lines: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text('title,media\nA,M\n,\nB\n"C\nd",M\n"E\n')
+    exposed: list[bytes] = []
+    registry = CollectorRegistry()
+    monkeypatch.setattr(registry, "unregister", lambda _: exposed.append(generate_latest(registry)))
+    monkeypatch.setattr("news_producer.main.REGISTRY", registry)
+    assert code_of(cluster, "--source", str(file), "--skip-bad-lines") == 0
+    account = lines[-1]
+    assert (account["read"], account["new"], account["sent"], account["skipped"]) == (5, 5, 2, 3)
+    assert (account["why"], account["lost_lines"]) == ({"blank": 1, "malformed": 2}, 2)
+    for metric in (
+        'entries_read_total{topic="news"} 5.0',
+        'entries_skipped_total{reason="malformed",topic="news"} 2.0',
+        'lines_lost_total{topic="news"} 2.0',
+        'records_sent_total{topic="news"} 2.0',
+    ):
+        assert f"newsroom_producer_{metric}".encode() in exposed[0]
 
 
 def test_avro_records_arrive_in_wire_format(cluster: MockCluster) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from news_producer.ledger import Ledger
 from news_producer.sender import NEED, Sender
 from newsroom.errors import DeliveryFailed, SettingsError
 from newsroom.health import Health
@@ -16,7 +17,7 @@ DEAD = {"bootstrap.servers": NOBODY, "log_level": 0}
 
 def dead_sender(stop: StopFlag, config: dict[str, Any], timeout: float = 60) -> Sender:
     """A sender whose brokers are not there."""
-    return Sender(DEAD | config, "t", message_timeout=timeout, stop=stop, health=Health(NEED))
+    return Sender(DEAD | config, Ledger("t"), message_timeout=timeout, stop=stop, health=Health(NEED))
 
 
 def test_a_record_that_is_not_delivered_stops_the_sender_with_the_reason() -> None:
