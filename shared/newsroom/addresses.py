@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from newsroom.errors import SettingsError
 
@@ -15,6 +16,32 @@ OFFSET_VARIABLE = "NEWSROOM_PORT_OFFSET"
 """Moves every port of a stack, so that two clones can run side by side."""
 
 LARGEST_OFFSET = 15000
+
+
+WEB_ADDRESS = re.compile(r"\b([A-Za-z][\w+.-]*://)([^\s/?#]*@)?(\S*[^\s:.,;)'\"])?")
+"""An address in a text: its scheme, the user and password, the rest."""
+
+PARAMETER = re.compile(r"([?&;]([^=&;#\s]*)=)([^&;#\s]+)")
+SECRET_NAME = re.compile(r"key|token|secret|pass|pwd|auth|sig|session|credential|hash|code|private", re.IGNORECASE)
+SECRET_VALUE = re.compile(r"[\w~.-]{20,}")
+"""What no person writes: a parameter of this form is an access token, whatever its name."""
+
+MASK = "***"
+
+
+def masked(text: str) -> str:
+    """Return a text with the secrets of its web addresses masked: user, password and parameters like `token=`."""
+    return WEB_ADDRESS.sub(_masked_address, text)
+
+
+def _masked_address(match: re.Match[str]) -> str:
+    user = f"{MASK}@" if match[2] else ""
+    return f"{match[1]}{user}{PARAMETER.sub(_masked_parameter, match[3] or '')}"
+
+
+def _masked_parameter(match: re.Match[str]) -> str:
+    is_secret = SECRET_NAME.search(match[2]) or SECRET_VALUE.fullmatch(match[3])
+    return f"{match[1]}{MASK if is_secret else match[3]}"
 
 
 def bootstrap_of(offset: int) -> str:

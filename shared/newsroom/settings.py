@@ -11,13 +11,12 @@ import re
 import ssl
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -310,10 +309,6 @@ def unknown_variables(cls: type[ServiceSettings], names: Iterable[str]) -> list[
 def _advice(cls: type[ServiceSettings], name: str) -> str:
     field = name.removeprefix(PREFIX).lower()
     return f": write {variable_of(cls, field)}" if field in cls.model_fields else ""
-
-
-CommaSeparated = Annotated[tuple[str, ...], NoDecode]
-"""A list written with commas in an environment variable."""
 
 
 def load_settings(cls: type[SettingsT], program: str, argv: list[str]) -> SettingsT:

@@ -1,39 +1,63 @@
-"""RSS and Atom feeds as sources. Each feed has its own thread, so a slow server does not delay the others."""
+"""RSS and Atom feeds: fetches a document, and says which of its entries are new."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+import io
+from collections import defaultdict
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import feedparser
 import httpx
 
+from news_producer.documents import read_document
 from news_producer.errors import FeedUnavailable
+from news_producer.hypertext import text_of, text_of_html
 from news_producer.inputs import article_id
-from news_producer.items import Item
-from newsroom.logs import get_logger
+from news_producer.items import INCOMPLETE, MALFORMED, REPEATED, SEEN, UNTITLED, Item, Skip
+from newsroom.addresses import masked
+from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from newsroom.waiting import StopFlag
+    from news_producer.documents import Document
 
-log = get_logger(__name__)
-
-FETCH_SECONDS = 10.0
-"""How long a feed's server may stay silent; then the poll fails, and the thread tries again at the next one."""
+ANSWER_SECONDS = 60.0
+"""How long a whole answer may take. A server that sends a byte a second would keep a feed waiting for ever."""
 
 MAX_FEED_BYTES = 32 << 20
 """A feed has a few hundred kilobytes, so a far larger answer is not a feed."""
 
-WAITING_ITEMS = 1000
-"""Entries that a thread may read ahead of the producer: as many as a few feeds have."""
-
 REMEMBERED_IDS = 20_000
 """Ids to remember per feed. A feed shows some hundred entries at a time, so older entries do not come back."""
+
+LONGEST_RETRY_SECONDS = 86_400.0
+"""A server that wants no request for longer than a day is asked again after a day."""
+
+CODINGS = ("gzip", "deflate", "identity")
+"""Codings of an answer that are undone."""
+
+GZIP = b"\x1f\x8b"
+"""The first bytes of a gzip file."""
+
+VALIDATORS = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
+"""Headers of an answer, and the header of the next request that each is sent with."""
+
+
+class _Article(NamedTuple):
+    """What an entry of a feed says."""
+
+    identity: str
+    """Its own id or address; empty if it has none."""
+    title: str
+    media: str
+
+    @property
+    def digest(self) -> str:
+        return article_id(self.media, self.title)
 
 
 class FeedReader:
@@ -41,124 +65,163 @@ class FeedReader:
 
     def __init__(self, url: str, client: httpx.Client) -> None:
         self._url = url
+        self.name = f"feed {masked(url)}"
         self._client = client
-        self._known_ids: dict[str | None, None] = {}
+        self._known: dict[str, str] = {}
+        """The keys of the articles that were returned, and the digest of each one."""
+        self._shared: dict[str, None] = {}
+        """Ids that several articles of one document have: they tell nothing apart."""
         self._validators: dict[str, str] = {}
 
-    def new_items(self) -> list[Item]:
-        """Return the entries that are new since the last call, oldest first.
+    def new_entries(self) -> list[Item | Skip]:
+        """Return the articles that are new since the last call, oldest first, and what else the feed shows.
 
         Raises:
             FeedUnavailable: the server does not answer, or its answer is not a feed.
         """
         try:
             answer = self._fetch()
+            if answer is None:
+                return []
+            body, charset, validators = answer
+            document = read_document(body, charset)
+            feed = _parse(document)
+        except FeedUnavailable as error:
+            raise FeedUnavailable(f"{self.name} cannot be read: {error}", error.retry_after) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise FeedUnavailable(f"feed {self._url} cannot be read: {str(error) or type(error).__name__}") from error
-        if answer is None:
-            return []
-        body, validators = answer
-        feed = feedparser.parse(body)
-        if not feed.version and not feed.entries:
-            raise FeedUnavailable(f"feed {self._url} is neither RSS nor Atom")
-        media = str(feed.feed.get("title") or urlsplit(self._url).hostname)
-        items: dict[str | None, Item] = {}
-        # A feed shows its newest entry first.
-        for entry in reversed(feed.entries):
-            item = _item(entry, media, self._url)
-            if item.fields["title"] and item.key not in self._known_ids:
-                items.setdefault(item.key, item)
+            # An error may name the address, or the one that it was redirected to.
+            reason = masked(str(error).replace(self._url, masked(self._url))) or type(error).__name__
+            raise FeedUnavailable(f"{self.name} cannot be read: {reason}") from error
+        known, shared = dict(self._known), dict(self._shared)
+        entries = list(self._entries(feed, document, known, shared))
         # Only after every entry is parsed: if one fails above, the next poll must return all of them.
-        self._known_ids |= dict.fromkeys(items)
-        self._validators = validators
-        while len(self._known_ids) > max(REMEMBERED_IDS, 2 * len(feed.entries)):
-            del self._known_ids[next(iter(self._known_ids))]
-        return list(items.values())
+        size = max(REMEMBERED_IDS, 2 * len(feed.entries))
+        self._known, self._shared = _last(known, size), _last(shared, size)
+        self._validators = validators if document.is_whole else {}
+        return entries
 
-    def _fetch(self) -> tuple[bytes, dict[str, str]] | None:
-        """Return the feed and the validators for the next request; None if the feed has not changed."""
+    def _fetch(self) -> tuple[bytes, str | None, dict[str, str]] | None:
+        """Return the body, its charset and the validators for the next request; None if the feed has not changed."""
+        limit = Deadline(ANSWER_SECONDS)
         with self._client.stream("GET", self._url, headers=self._validators) as response:
             if response.status_code == httpx.codes.NOT_MODIFIED:
                 return None
-            response.raise_for_status()
+            status = f"{response.status_code} {response.reason_phrase}".strip()
+            if not response.is_success:
+                raise FeedUnavailable(
+                    f"the server answers {status}", retry_seconds(response.headers.get("Retry-After"))
+                )
+            if (coding := response.headers.get("Content-Encoding", "identity").lower()) not in CODINGS:
+                raise FeedUnavailable(f"the answer is coded as {coding}, which was not asked for")
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_FEED_BYTES:
-                    raise FeedUnavailable(f"{self._url} is not a feed: it exceeds {MAX_FEED_BYTES >> 20} MiB")
-            names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
-            return bytes(body), {key: response.headers[tag] for tag, key in names.items() if tag in response.headers}
+                    raise FeedUnavailable(f"it is not a feed: it exceeds {MAX_FEED_BYTES >> 20} MiB")
+                if limit.passed():
+                    raise FeedUnavailable(f"the answer is not complete after {limit.seconds:g} s")
+            if not body.strip():
+                raise FeedUnavailable(f"the answer is empty ({status})")
+            if body.startswith(GZIP):
+                raise FeedUnavailable("the answer is a gzip file")
+            headers = response.headers
+            validators = {name: headers[tag] for tag, name in VALIDATORS.items() if tag in headers}
+            return bytes(body), response.charset_encoding, validators
 
-
-def _item(entry: Any, media: str, url: str) -> Item:  # noqa: ANN401 - feedparser's own dictionary
-    title = str(entry.get("title") or "").strip()
-    source = entry.get("source") or {}
-    media = str(source.get("title") or media)
-    identity = str(entry.get("id") or entry.get("link") or article_id(media, title))
-    return Item(identity, {"title": title, "media": media}, url)
-
-
-class FeedSource:
-    """Polls a feed every `interval` seconds, or once. Each iterator over it starts a thread that polls."""
-
-    def __init__(self, url: str, *, interval: float, once: bool, stop: StopFlag) -> None:
-        self._url = url
-        self._interval = interval
-        self._once = once
-        self._stop = stop
-        self._queue: queue.Queue[Item] = queue.Queue(WAITING_ITEMS)
-        self._end = threading.Event()
-        self._reader: FeedReader | None = None
-        self.problem: str | None = None
-        """Why the last poll failed; None if it did not fail."""
-
-    def __iter__(self) -> Iterator[Item | None]:
-        """Yield new entries as they come, and None while there are none. With `once`, end after one poll."""
-        # A daemon thread, because a server that never ends its answer must not keep the process alive.
-        threading.Thread(target=self._run, name=f"feed {self._url}", daemon=True).start()
-        while True:
-            at_end = self._end.is_set()  # read before the queue, which then holds all entries that are left
+    def _entries(
+        self,
+        feed: Any,  # noqa: ANN401 - feedparser's own dictionary
+        document: Document,
+        known: dict[str, str],
+        shared: dict[str, None],
+    ) -> Iterator[Item | Skip]:
+        entries = list(feed.entries)
+        if document.cuts_entry and entries:
+            yield Skip(INCOMPLETE, f"{self.name}: the document ends within its last entry")
+            del entries[-1]
+        articles: list[_Article] = []
+        # A feed shows its newest entry first.
+        for entry in reversed(entries):
             try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                if at_end:
-                    return
-                yield None
+                articles.append(_article(entry, feed, self._url))
+            except Exception as error:  # noqa: BLE001 - whatever is odd about an entry costs this entry
+                yield Skip(MALFORMED, f"{self.name}: an entry cannot be read: {type(error).__name__}: {error}")
+        shared |= dict.fromkeys(_shared_ids(articles))
+        repeated = seen = 0
+        now: set[str] = set()
+        for article in articles:
+            identity = article.identity
+            key = article.digest if not identity or identity in shared else identity
+            if key in now:
+                repeated += 1
+            elif key in known or known.get(identity) == article.digest:
+                seen += 1
+            elif article.title:
+                yield Item(key, {"title": article.title, "media": article.media}, self.name)
             else:
-                yield item
+                yield Skip(UNTITLED, f"{self.name}: entry {identity or '?'} has neither a title nor a description")
+            now.add(key)
+            known.setdefault(key, article.digest)
+        yield from (Skip(reason, entries=count) for reason, count in ((REPEATED, repeated), (SEEN, seen)) if count)
 
-    def _run(self) -> None:
-        try:
-            with ExitStack() as resources:
-                while not self._stop:
-                    self._poll(resources)
-                    if self._once or self._stop.wait(self._interval):
-                        return
-        finally:
-            self._end.set()
 
-    def _poll(self, resources: ExitStack) -> None:
-        try:
-            if self._reader is None:
-                client = resources.enter_context(httpx.Client(timeout=FETCH_SECONDS, follow_redirects=True))
-                self._reader = FeedReader(self._url, client)
-            items = self._reader.new_items()
-        except FeedUnavailable as error:
-            self.problem = str(error)
-        except Exception as error:  # noqa: BLE001 - a dead thread would look like a feed without news
-            self.problem = f"feed {self._url} cannot be read: {type(error).__name__}: {error}"
-        else:
-            self.problem = None
-            log.info("feed read", feed=self._url, new=len(items))
-            for item in items:
-                self._put(item)
-            return
-        log.warning(self.problem if self._once else f"{self.problem}; the next try is in {self._interval:g} s")
+def _parse(document: Document) -> Any:  # noqa: ANN401 - feedparser's own dictionary
+    # A stream, because feedparser takes bytes for the name of a file first.
+    feed = feedparser.parse(
+        io.BytesIO(document.text.encode()),
+        response_headers={"content-type": "application/xml; charset=utf-8"},
+        resolve_relative_uris=False,
+        sanitize_html=False,
+    )
+    if not feed.get("version") and not feed.get("entries"):
+        raise FeedUnavailable(f"it is neither RSS nor Atom{_hint(document.text, feed)}")
+    return feed
 
-    def _put(self, item: Item) -> None:
-        while not self._stop:
-            try:
-                return self._queue.put(item, timeout=0.2)  # short, so that the loop checks the stop flag
-            except queue.Full:
-                continue
-        return None
+
+def _hint(text: str, feed: Any) -> str:  # noqa: ANN401 - feedparser's own dictionary
+    links = [link.get("href") for link in feed.get("feed", {}).get("links", ()) if "xml" in str(link.get("type"))]
+    if links:
+        return f", but a page that names the feed {masked(links[0])}"
+    if text.lstrip().startswith(("{", "[")):
+        return ", but JSON"
+    return ", but an HTML page" if "<html" in text[:1000].lower() else ""
+
+
+def _article(entry: Any, feed: Any, url: str) -> _Article:  # noqa: ANN401 - feedparser's own dictionaries
+    guess = not str(feed.get("version")).startswith("atom")
+    title = _text(entry, "title", guess=guess) or text_of_html(str(entry.get("summary") or ""))
+    source = entry.get("source") or {}
+    media = (
+        _text(source, "title", guess=True)
+        or _text(feed.get("feed", {}), "title", guess=guess)
+        or str(urlsplit(url).hostname)
+    )
+    return _Article(str(entry.get("id") or entry.get("link") or ""), title, media)
+
+
+def _text(element: Any, name: str, *, guess: bool) -> str:  # noqa: ANN401 - feedparser's own dictionary
+    detail = element.get(f"{name}_detail") or {}
+    return text_of(str(element.get(name) or ""), detail.get("type"), guess=guess)
+
+
+def _shared_ids(articles: Sequence[_Article]) -> Iterable[str]:
+    """The ids that articles of different titles have."""
+    titles: dict[str, set[str]] = defaultdict(set)
+    for article in articles:
+        if article.identity and article.title:
+            titles[article.identity].add(article.title)
+    return (identity for identity, different in titles.items() if len(different) > 1)
+
+
+def _last(entries: dict[str, Any], size: int) -> dict[str, Any]:
+    return dict(list(entries.items())[-size:])
+
+
+def retry_seconds(header: str | None) -> float:
+    """Return the seconds that a Retry-After header asks for, as a number or a date; 0 if it says nothing."""
+    text = (header or "").strip()
+    try:
+        seconds = float(text) if text.isdigit() else (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0
+    return min(max(0.0, seconds), LONGEST_RETRY_SECONDS)

@@ -14,6 +14,7 @@ from news_producer.json_lines import json_parser
 from news_producer.lines import Entry, Wanted, parsed, read_lines
 from news_producer.settings import STDIN, InputFormat
 from news_producer.tables import read_table
+from newsroom.addresses import masked
 from newsroom.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def read_file(source: str, input_format: InputFormat, kind: str, wanted: Wanted)
         SettingsError: the file cannot be read.
         BadFile: the whole file is not what it should be; the iterator raises this.
     """
-    name = "standard input" if source == STDIN else source
+    name = "standard input" if source == STDIN else masked(source)
     descriptor = _open(source, name)
     path = Path(source)
     file_format = ENDINGS.get(path.suffix.lower(), "lines") if input_format == "auto" else input_format
@@ -68,6 +69,7 @@ def _open(source: str, name: str) -> int:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         hint = "; for several sources repeat --source" if "," in source else ""
+        hint = "; a feed's address begins with http:// or https://" if "://" in source else hint
         raise SettingsError(f"source {name} cannot be read: {reason}{hint}") from error
     return descriptor
 

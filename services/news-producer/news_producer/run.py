@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from news_producer.errors import FeedUnavailable
-from news_producer.feeds import FeedSource
+from news_producer.polling import FeedSource
 from news_producer.pump import Entries, Pace, interleave, pump
 from news_producer.settings import LAB
 from newsroom.errors import NewsroomError

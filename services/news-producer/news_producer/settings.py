@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from newsroom.places import packaged
-from newsroom.settings import CommaSeparated, ServiceSettings
+from newsroom.settings import ServiceSettings
 from newsroom.topics import MYTOPIC, NEWS
 
 GENERATOR = "generator"
@@ -39,10 +39,11 @@ class ProducerSettings(ServiceSettings):
         default="avro", description="avro sends News records; string sends text (without --source the lab's rounds)"
     )
     topic: str = Field(default="", description="topic to write to; the default is news (avro) or mytopic (string)")
-    source: CommaSeparated = Field(
+    source: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="source of records: generator, an RSS or Atom feed's address, a file, or - for standard input; "
-        "repeat the option or use commas; the default is generator (avro) or the lab's rounds (string)",
+        "repeat the option for several (in the variable one a line); the default is generator (avro) or the lab's "
+        "rounds (string)",
     )
     input_format: InputFormat = Field(
         default="auto", description="format of files and standard input; auto chooses by the file's ending, else lines"
@@ -92,13 +93,17 @@ class ProducerSettings(ServiceSettings):
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic's own signature
         argv = values.get("_cli_parse_args")
         if isinstance(argv, list):
-            values["_cli_parse_args"] = _join_repeated(argv, "--source")
+            # pydantic keeps only the last value of an option, and splits it at commas.
+            sources, values["_cli_parse_args"] = _values_of(argv, "--source")
+            values |= {"source": tuple(sources)} if sources else {}
         super().__init__(**values)
 
     @field_validator("source", mode="before")
     @classmethod
-    def _split_commas(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    def _split_lines(cls, value: str | tuple[str, ...]) -> tuple[str, ...]:
+        # A comma may be part of an address or of a file's name.
+        lines = value.splitlines() if isinstance(value, str) else value
+        return tuple(line.strip() for line in lines if line.strip())
 
     @model_validator(mode="after")
     def _idempotence_needs_all_acks(self) -> Self:
@@ -140,8 +145,8 @@ class ProducerSettings(ServiceSettings):
         )
 
 
-def _join_repeated(argv: list[str], option: str) -> list[str]:
-    """Turn `--source a --source b` into `--source=a,b`, because pydantic keeps only the last value."""
+def _values_of(argv: list[str], option: str) -> tuple[list[str], list[str]]:
+    """Return the values of an option, and the other arguments."""
     values: list[str] = []
     rest: list[str] = []
     words = iter(argv)
@@ -152,4 +157,4 @@ def _join_repeated(argv: list[str], option: str) -> list[str]:
             values.append(word.partition("=")[2])
         else:
             rest.append(word)
-    return [*rest, f"{option}={','.join(values)}"] if values else rest
+    return values, rest

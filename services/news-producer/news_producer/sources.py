@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from news_producer.feeds import FeedSource
 from news_producer.headlines import headlines
 from news_producer.inputs import read_file
 from news_producer.items import lab_items
+from news_producer.polling import FeedSource
 from news_producer.settings import FEED_SCHEMES, GENERATOR, LAB
 
 if TYPE_CHECKING:

@@ -11,10 +11,16 @@ def parse(*argv: str) -> ProducerSettings:
     return load_settings(ProducerSettings, "news-producer", list(argv))
 
 
-def test_sources_repeat_and_split_at_commas() -> None:
-    assert parse("--source", "a", "--source=b,-", "--rate", "3").sources == ("a", "b", "-")
-    assert parse().sources == ("generator",)
+def test_sources_repeat_and_a_comma_is_part_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "HTTPS://host/feed?tags=a,b"
+    assert parse("--source", address, "--source=b,c.csv", "--rate", "3", "--source", "-").sources == (
+        *(address, "b,c.csv"),
+        "-",
+    )
+    assert parse().sources == parse("--source", "").sources == ("generator",)
     assert parse("--format", "string").sources == ("lab",)
+    monkeypatch.setenv("NEWSROOM_PRODUCER_SOURCE", f" {address}\n\nb,c.csv\n")
+    assert parse().sources == (address, "b,c.csv")
 
 
 def test_topic_subject_and_registration() -> None:
