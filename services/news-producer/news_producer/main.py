@@ -44,8 +44,14 @@ def run(settings: ProducerSettings, stop: StopFlag) -> int:
         except Stopped:
             log_account(ledger)
             raise
-        timeout = settings.message_timeout
-        sender = Sender(settings.client(NAME), ledger, message_timeout=timeout, stop=stop, health=health)
+        sender = Sender(
+            settings.client(NAME),
+            ledger,
+            message_timeout=settings.message_timeout,
+            stop=stop,
+            health=health,
+            max_message_bytes=settings.max_message_bytes,
+        )
         metrics = LedgerMetrics(ledger)
         REGISTRY.register(metrics)
         resources.callback(REGISTRY.unregister, metrics)

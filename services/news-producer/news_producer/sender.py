@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from news_producer.errors import BadInput, TopicMissing
+from news_producer.items import TOO_LARGE
+from news_producer.limits import batch_of_one, topic_limit, with_limit
 from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, DeliveryFailed, LastingFailure, NotYet, SettingsError
 from newsroom.kafka_errors import kafka_error, reason_of
 from newsroom.logs import get_logger
+from newsroom.topics import MAX_RECORD_BYTES
 from newsroom.waiting import Deadline, Wait, need
 
 if TYPE_CHECKING:
@@ -42,12 +45,15 @@ REPORT_MARGIN_SECONDS = 5.0
 PROGRESS_SECONDS = 10.0
 """Seconds between two progress lines, and between two warnings that all brokers are down."""
 
+LARGEST_FRAME = 100
+"""More than what a batch and a record have besides key and value, so that most records need no closer look."""
+
 NEED = "cluster metadata"
 """The name of the readiness condition: a broker described the topic."""
 
 
 class Sender:
-    """The producer of one topic, with its ledger.
+    """The producer of one topic, with its ledger. `max_message_bytes` is the topic's limit; 0 asks the cluster for it.
 
     Raises:
         SettingsError: librdkafka refuses the configuration.
@@ -61,6 +67,7 @@ class Sender:
         message_timeout: float,
         stop: StopFlag,
         health: Health,
+        max_message_bytes: int = 0,
     ) -> None:
         self.ledger = ledger
         self.addresses: str = config["bootstrap.servers"]
@@ -68,14 +75,25 @@ class Sender:
         self._timeout = message_timeout
         self._stop = stop
         self._health = health
+        self._config = dict(config)
+        self._limit = 0
+        self._limit_unknown = ""
         self._access = Access(config, Right("WRITE", "topic", topic), Right("IDEMPOTENT_WRITE", "cluster", ""))
         self._refused: LastingFailure | None = None
         self._fatal: str | None = None
         self._last_outage = float("-inf")
         self._start = self._last_progress = time.monotonic()
-        callbacks = {"on_delivery": self._on_delivery, "error_cb": self._on_error}
+        self._use(max_message_bytes or MAX_RECORD_BYTES)
+        self._asks = not max_message_bytes
+
+    def _use(self, limit: int) -> None:
+        """Make the client, whose batches are not larger than the limit in bytes."""
+        if limit == self._limit:
+            return
+        self._limit = limit
+        config = with_limit(self._config, limit) | {"on_delivery": self._on_delivery, "error_cb": self._on_error}
         try:
-            self._producer = Producer({**config, **callbacks}, logger=logging.getLogger("librdkafka"))
+            self._producer = Producer(config, logger=logging.getLogger("librdkafka"))
         except KafkaException as error:
             raise SettingsError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
 
@@ -91,7 +109,7 @@ class Sender:
         deadline = Deadline(min(START_SECONDS, self._timeout))
         reachable = False
 
-        def attempt() -> int:
+        def attempt() -> Any:  # noqa: ANN401 - confluent-kafka is untyped
             nonlocal reachable
             self._health.tick()
             self._producer.poll(0)
@@ -109,12 +127,26 @@ class Sender:
             if topic.error is not None:
                 self._access.raise_lasting(topic.error)
             need(None if topic.error is None and topic.partitions else f"topic {self._topic} does not exist")
-            return len(topic.partitions)
+            return metadata
 
         wait = Wait(deadline, self._stop, longest_pause=SLICE_SECONDS)
-        partitions = wait.until(attempt, lambda _: self._start_error(deadline.seconds, reachable=reachable))
+        metadata = wait.until(attempt, lambda _: self._start_error(deadline.seconds, reachable=reachable))
+        self._keep_limit(metadata)
         self._health.reached(NEED)
-        log.info("producing", topic=self._topic, partitions=partitions)
+        partitions = len(metadata.topics[self._topic].partitions)
+        log.info("producing", topic=self._topic, partitions=partitions, max_message_bytes=self._limit)
+
+    def _keep_limit(self, metadata: Any) -> None:  # noqa: ANN401 - confluent-kafka is untyped
+        """Ask for the topic's limit, and keep it."""
+        if not self._asks:
+            return
+        try:
+            # Without a controller the client would wait for one.
+            need(None if metadata.controller_id in metadata.brokers else "the cluster has no controller")
+            self._use(topic_limit(self._config, self._topic))
+        except NotYet as error:
+            self._limit_unknown = str(error)
+            log.info("the topic's limit cannot be read", topic=self._topic, reason=str(error), assumed=self._limit)
 
     def _start_error(self, seconds: float, *, reachable: bool) -> TopicMissing | ClusterUnavailable:
         if reachable:
@@ -131,10 +163,11 @@ class Sender:
         """Hand over one record, and wait while the queue is full. Return False if the service must stop first.
 
         Raises:
-            BadInput: the record exceeds the client's size limit.
+            BadInput: the record is larger than its topic takes.
             DeliveryFailed: an earlier record failed, or the queue stayed full.
         """
         deadline: Deadline | None = None
+        self._check_size(key, value)
         while True:
             try:
                 self._producer.produce(self._topic, value, key)
@@ -149,7 +182,9 @@ class Sender:
                     ) from None
                 self.serve(SLICE_SECONDS)
             except KafkaException as error:
-                raise self._refusal(kafka_error(error), len(value or b"")) from error
+                raise DeliveryFailed(
+                    f"the client refuses records for topic {self._topic}: {self._fatal or kafka_error(error).str()}"
+                ) from error
             else:
                 break
         self.ledger.sent += 1
@@ -157,10 +192,15 @@ class Sender:
             self.serve(0)
         return True
 
-    def _refusal(self, error: KafkaError, size: int) -> BadInput | DeliveryFailed:
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            return BadInput(f"a record of {size} bytes exceeds the size limit of a record (message.max.bytes)")
-        return DeliveryFailed(f"the client refuses records for topic {self._topic}: {self._fatal or error.str()}")
+    def _check_size(self, key: bytes | None, value: bytes | None) -> None:
+        if len(key or b"") + len(value or b"") < self._limit - LARGEST_FRAME:
+            return
+        size = batch_of_one(key, value)
+        if size > self._limit:
+            raise BadInput(
+                f"a record of {size} bytes is larger than topic {self._topic} takes (max.message.bytes={self._limit})",
+                TOO_LARGE,
+            )
 
     def serve(self, seconds: float) -> None:
         """Process delivery reports, and wait at most `seconds` for one.
@@ -232,8 +272,21 @@ class Sender:
             self.ledger.delivered_to[message.partition()] += 1
             self._access.answered()
         else:
-            self.ledger.fail(f"{error.str()} ({error.name()})")
+            self.ledger.fail(f"{error.str()} ({error.name()}){self._remedy(error)}")
             self._refused = self._refused or self._access.failure(error)
+
+    def _remedy(self, error: KafkaError) -> str:
+        if error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
+            return ""
+        problem = f": a batch of at most {self._limit} bytes is larger than topic {self._topic} takes"
+        if not self._asks:
+            return f"{problem}: correct --max-message-bytes"
+        if not self._limit_unknown:
+            return f"{problem} now: its max.message.bytes has become less, so start again"
+        return (
+            f"{problem}, and its max.message.bytes cannot be read ({self._limit_unknown}): allow "
+            f"{self._access.principal} DESCRIBE_CONFIGS on the topic, or set --max-message-bytes"
+        )
 
     def _on_error(self, error: KafkaError) -> None:
         self._access.note(error)

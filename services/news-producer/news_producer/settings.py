@@ -68,6 +68,12 @@ class ProducerSettings(ServiceSettings):
     )
     linger_ms: float = Field(default=5.0, ge=0, le=900_000, description="milliseconds to wait for a fuller batch")
     batch_size: int = Field(default=1_000_000, ge=1, le=2_147_483_647, description="largest batch in bytes")
+    max_message_bytes: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000_000,
+        description="largest batch that the topic takes, in bytes (max.message.bytes); 0 asks the cluster",
+    )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         default="none", description="codec that compresses batches"
     )

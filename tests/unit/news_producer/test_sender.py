@@ -4,20 +4,37 @@ import threading
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
+from news_producer.errors import BadInput
 from news_producer.ledger import Ledger
+from news_producer.limits import batch_of_one, with_limit
 from news_producer.sender import NEED, Sender
-from newsroom.errors import DeliveryFailed, SettingsError
+from newsroom.errors import DeliveryFailed, NotYet, SettingsError
 from newsroom.health import Health
-from newsroom.waiting import StopFlag
+from newsroom.waiting import StopFlag, do_nothing
+from support.cluster import MockCluster
 from support.web import NOBODY
 
 DEAD = {"bootstrap.servers": NOBODY, "log_level": 0}
 
 
-def dead_sender(stop: StopFlag, config: dict[str, Any], timeout: float = 60) -> Sender:
-    """A sender whose brokers are not there."""
-    return Sender(DEAD | config, Ledger("t"), message_timeout=timeout, stop=stop, health=Health(NEED))
+def dead_sender(
+    stop: StopFlag,
+    config: dict[str, Any],
+    timeout: float = 60,
+    ledger: Ledger | None = None,
+    max_message_bytes: int = 0,
+) -> Sender:
+    """A sender whose brokers are not there, unless the configuration names others."""
+    return Sender(
+        DEAD | config,
+        ledger or Ledger("t"),
+        message_timeout=timeout,
+        stop=stop,
+        health=Health(NEED),
+        max_message_bytes=max_message_bytes,
+    )
 
 
 def test_a_record_that_is_not_delivered_stops_the_sender_with_the_reason() -> None:
@@ -42,3 +59,62 @@ def test_a_full_queue_waits_and_looks_at_the_stop_flag() -> None:
     threading.Timer(0.2, stop.set).start()
     assert not sender.send(None, b"2")
     assert sender.ledger.sent == 1
+
+
+def test_a_record_larger_than_its_topic_takes_is_bad_input_and_its_neighbours_are_not() -> None:
+    sender = dead_sender(StopFlag(), {}, max_message_bytes=2000)
+    assert sender.send(b"key", b"v" * 1927)  # 61 of the batch, 2 of the record's size, 10 of the record besides
+    with pytest.raises(BadInput, match=r"2001 bytes is larger than topic t takes \(max.message.bytes=2000\)") as raised:
+        sender.send(b"key", b"v" * 1928)
+    assert raised.value.reason == "too_large"
+    assert sender.send(None, None)
+    assert sender.ledger.sent == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "size"),
+    [(None, None, 68), (b"", b"", 68), (b"k" * 63, None, 132), (b"k" * 64, b"", 134), (b"k", b"v" * 8192, 8265)],
+)
+def test_the_size_of_a_batch_is_that_of_kafkas_format(key: bytes | None, value: bytes | None, size: int) -> None:
+    assert batch_of_one(key, value) == size
+
+
+def test_batches_are_as_large_as_the_topic_and_the_setting_allow() -> None:
+    assert with_limit({"batch.size": 1_000_000}, 2000) == {"batch.size": 2000, "message.max.bytes": 2000}
+    assert with_limit({"batch.size": 500}, 10_000_000) == {"batch.size": 500, "message.max.bytes": 10_000_000}
+    assert with_limit({}, 100) == {"batch.size": 100, "message.max.bytes": 1000}
+
+
+TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("limit", "answer", "remedy"),
+    [
+        (500_000, None, "a batch of at most 500000 bytes is larger than topic .* takes: correct --max-message-bytes"),
+        (0, None, r"cannot be read \(no right\): allow .* DESCRIBE_CONFIGS on the topic, or set --max-message-bytes"),
+        (
+            0,
+            300_000,
+            "a batch of at most 300000 bytes is larger .* now: its max.message.bytes has become less",
+        ),
+    ],
+)
+def test_a_batch_that_the_topic_refuses_is_said_with_its_remedy(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch, limit: int, answer: int | None, remedy: str
+) -> None:
+    def ask(*_: object) -> int:
+        if answer is None:
+            raise NotYet("no right")
+        return answer
+
+    monkeypatch.setattr("news_producer.sender.need", do_nothing)  # the mock cluster has no controller
+    monkeypatch.setattr("news_producer.sender.topic_limit", ask)
+    config = {"bootstrap.servers": cluster.address}
+    sender = dead_sender(StopFlag(), config, ledger=Ledger(cluster.topic()), max_message_bytes=limit)
+    sender.wait_for_topic()
+    cluster.fail_next_write(TOO_LARGE)
+    assert sender.send(None, b"x")
+    sender.close()
+    with pytest.raises(DeliveryFailed, match=remedy):
+        sender.check()
