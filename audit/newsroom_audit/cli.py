@@ -17,6 +17,7 @@ from newsroom.errors import DecodeError, NewsroomError
 from newsroom.kafka_errors import reason_of
 from newsroom.places import packaged
 from newsroom.settings import KafkaSettings
+from newsroom.terminal import tolerate_any_terminal
 from newsroom.topics import MYTOPIC, NEWS, NEWS_SUBJECT
 from newsroom.waiting import StopFlag
 from newsroom_audit.checks.gaps import Fault
@@ -51,6 +52,7 @@ Registry = Annotated[str | None, typer.Option("--registry-url", help="schema reg
 
 def main() -> None:
     """Run a command: exit code 1 if the audit found something wrong, 2 if it could not be made."""
+    tolerate_any_terminal()
     try:
         app()
     except NewsroomError as error:

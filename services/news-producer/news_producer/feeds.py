@@ -37,8 +37,8 @@ REMEMBERED_IDS = 20_000
 LONGEST_RETRY_SECONDS = 86_400.0
 """A server that wants no request for longer than a day is asked again after a day."""
 
-CODINGS = ("gzip", "deflate", "identity")
-"""Codings of an answer that are undone."""
+UNKNOWN_CODINGS = frozenset({"br", "zstd", "compress"})
+"""Codings that the client does not undo. Other words in that header mean nothing: servers write charsets there."""
 
 GZIP = b"\x1f\x8b"
 """The first bytes of a gzip file."""
@@ -111,7 +111,7 @@ class FeedReader:
                 raise FeedUnavailable(
                     f"the server answers {status}", retry_seconds(response.headers.get("Retry-After"))
                 )
-            if (coding := response.headers.get("Content-Encoding", "identity").lower()) not in CODINGS:
+            if (coding := response.headers.get("Content-Encoding", "").lower()) in UNKNOWN_CODINGS:
                 raise FeedUnavailable(f"the answer is coded as {coding}, which was not asked for")
             body = bytearray()
             for chunk in response.iter_bytes():

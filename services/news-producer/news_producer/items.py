@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from newsroom.schemas.avro import AvroEncoder
 
+LONGEST_REASON = 1000
+"""Characters of a sentence about a record, which may quote all of it."""
+
 LAB_LAST_KEY = 20
 """The lab sends each of key0 to key20 twice, which makes 42 records per round."""
 
@@ -23,6 +26,8 @@ REPEATED = "repeated"
 """The entry stands twice in one document."""
 BLANK = "blank"
 """A row of a table without any text."""
+HEADER = "header"
+"""A row of a table that repeats the header, as in joined files."""
 UNTITLED = "untitled"
 """An entry of a feed with neither a title nor a description."""
 INCOMPLETE = "incomplete"
@@ -110,7 +115,7 @@ class AvroRecords:
         except (SettingsError, UnicodeEncodeError, RecursionError) as error:
             missing = sorted(self._required - fields.keys())
             reason = f"the schema requires {', '.join(missing)}, which the record lacks" if missing else error
-            raise BadInput(str(reason), UNFIT) from error
+            raise BadInput(str(reason)[:LONGEST_REASON], UNFIT) from error
 
 
 class StringRecords:

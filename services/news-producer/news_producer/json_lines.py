@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from news_producer.lines import Fields
 
+RECORD_SEPARATOR = "\x1e"
+"""The first character of each line in JSON text sequences (RFC 7464)."""
+
 ARRAY, OBJECT = "a JSON array", "a JSON object of several lines"
 
 LONGEST_INTEGER = 4300
@@ -39,7 +42,7 @@ def json_parser(name: str, *, finite: bool) -> Callable[[str], Fields]:
         nonlocal first
         is_first, first = first, False
         try:
-            value = decoder.decode(line)
+            value = decoder.decode(line.removeprefix(RECORD_SEPARATOR))
         except (ValueError, RecursionError) as error:
             if is_first:
                 _refuse_pretty_print(line, name)

@@ -134,7 +134,7 @@ def _decoded(raw: bytes, number: int, name: str, *, whole: bool) -> Line | Skip:
         problem = f"{name}, line {number}: the line is longer than {MAX_LINE_BYTES >> 20} MiB"
         return Skip(TOO_LARGE, problem, lines=1)
     try:
-        line = raw.decode()
+        line = raw.decode("utf-8-sig")  # joined files have a mark in their midst
     except UnicodeDecodeError as error:
         problem = f"not valid UTF-8: {error.reason} {raw[error.start]:#04x} at byte {error.start + 1}"
         return Skip(MALFORMED, f"{name}, line {number}: {problem}", lines=1)

@@ -9,10 +9,10 @@ import csv
 import re
 from collections import deque
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from news_producer.errors import BadFile, BadInput
-from news_producer.items import BLANK, MALFORMED, Skip
+from news_producer.items import BLANK, HEADER, MALFORMED, Skip
 from news_producer.lines import MAX_LINE_BYTES, Entry, Line
 from newsroom.logs import get_logger
 
@@ -71,24 +71,22 @@ INSIDE = re.compile(r'[^"]*(?:""[^"]*)*')
 """What stands between the quotes of a field."""
 
 
-class _Row(tuple[Line, ...]):
-    """The lines of one row."""
-
-    __slots__ = ()
-
-    @property
-    def text(self) -> str:
-        return "\n".join(line.text for line in self).removesuffix("\r")
+class _Row(NamedTuple):
+    line: int
+    lines: int
+    text: str
 
 
 def _entry(row: _Row, delimiter: str, header: Sequence[str], name: str) -> Entry | Skip:
-    number, lines = row[0].number, len(row)
+    number, lines, text = row
     try:
-        columns = _columns(row.text, delimiter)
+        columns = _columns(text, delimiter)
     except BadInput as error:
         return Skip(MALFORMED, f"{name}, line {number}: {error}", lines=lines)
     if not any(map(str.strip, columns)):
         return Skip(BLANK, lines=lines)
+    if columns[0] == header[0] and [column.strip() for column in columns] == header:
+        return Skip(HEADER, lines=lines)
     if len(columns) != len(header):
         problem = f"{len(columns)} columns, but the header has {len(header)} ({', '.join(header)})"
         return Skip(MALFORMED, f"{name}, line {number}: {problem}", lines=lines)
@@ -107,7 +105,7 @@ def _columns(row: str, delimiter: str) -> list[str]:
 
 
 def _header(row: _Row, delimiter: str, name: str, wanted: Wanted) -> list[str]:
-    place = f"{name}, line {row[0].number}"
+    place = f"{name}, line {row.line}"
     try:
         header = [column.strip() for column in _columns(row.text, delimiter)]
     except BadInput as error:
@@ -150,6 +148,10 @@ class _Rows:
         self._again: deque[Line | Skip | None] = deque()
         """What is read again, because the row that had taken it is bad."""
         self.delimiter = delimiter
+        end = re.escape(delimiter)
+        field = f'(?:"[^"]*+(?:""[^"]*+)*+"|(?!")[^{end}]*+)'
+        self._whole = re.compile(f"(?:{field}{end})*+{field}")
+        """A row of one line: fields in quotes or without, and the delimiters between them."""
 
     def __iter__(self) -> Iterator[_Row | Skip | None]:
         row: list[Line] = []
@@ -169,7 +171,8 @@ class _Rows:
                 else:
                     row.append(line)
                     if not is_open:
-                        yield _Row(row)
+                        text = line.text if len(row) == 1 else "\n".join([each.text for each in row])
+                        yield _Row(row[0].number, len(row), text.removesuffix("\r"))
                         row = []
                     continue
             if row:
@@ -194,6 +197,8 @@ class _Rows:
         if size > MAX_LINE_BYTES:
             raise BadInput(f"a quote opens and does not close within {MAX_LINE_BYTES >> 20} MiB")
         text, place = line.text.removesuffix("\r"), 0
+        if not inside and self._whole.fullmatch(text):  # most rows
+            return False
         while True:
             if not inside:
                 if text.startswith('"', place):

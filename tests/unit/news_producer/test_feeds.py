@@ -229,6 +229,12 @@ def test_secrets_of_an_address_are_in_no_error_and_in_no_item(answer: httpx.Resp
     assert entry.origin == "feed http://***@host/feed?token=***&tags=a,b"
 
 
+@pytest.mark.parametrize("coding", ["utf-8", "none", "identity"])
+def test_a_charset_in_the_header_of_codings_means_nothing(coding: str) -> None:
+    with reader_of(httpx.Response(200, text=rss(item("A")), headers={"Content-Encoding": coding})) as reader:
+        assert poll(reader) == (["A"], {})
+
+
 def test_an_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("news_producer.feeds.ANSWER_SECONDS", 0.0)
     with reader_of(rss(item("A"))) as reader, pytest.raises(FeedUnavailable, match="not complete after 0 s"):

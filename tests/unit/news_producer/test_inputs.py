@@ -9,7 +9,7 @@ import pytest
 
 from news_producer.errors import BadFile, BadInput
 from news_producer.inputs import STRINGS, read_file
-from news_producer.items import BLANK, MALFORMED, TOO_LARGE, Item, Skip
+from news_producer.items import BLANK, HEADER, MALFORMED, TOO_LARGE, Item, Skip
 from news_producer.lines import MAX_LINE_BYTES, Line, Wanted, read_lines
 from newsroom.errors import SettingsError
 from unit.news_producer.account import account_of
@@ -176,6 +176,28 @@ def test_a_row_without_text_is_no_record_and_is_counted(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "title,media\nA,M\n,\n ,\nB,M\n\n")
     records, ledger = account_of(entries_of(path), "avro", skip=False)
     assert (len(records), ledger.read, ledger.skipped[BLANK], ledger.lost_lines) == (2, 4, 2, 0)
+
+
+def test_joined_files_have_marks_and_headers_in_their_midst(tmp_path: Path) -> None:
+    one = "\ufeffid,title,media\r\n1,A,M\r\n"
+    records, ledger = account_of(entries_of(written(tmp_path / "a.csv", 3 * one)), "avro", skip=False)
+    assert [key for key, _ in records] == [b"1", b"1", b"1"]
+    assert (+ledger.skipped, ledger.lost_lines) == ({HEADER: 2}, 0)
+    lines = written(tmp_path / "a.jsonl", 2 * '\ufeff{"title": "A", "media": "M"}\n')
+    assert titles(lines) == ["A", "A"]
+    assert account_of(entries_of(written(tmp_path / "empty.csv", "\ufeff")), "avro", skip=False)[1].read == 0
+
+
+def test_json_text_sequences_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", '\x1e{"title": "A", "media": "M"}\n\x1e{"title": "B", "media": "M"}\n')
+    assert titles(path) == ["A", "B"]
+
+
+def test_the_sentence_about_a_record_does_not_quote_all_of_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", f'{{"title": ["{"x" * 100_000}"], "media": "M"}}\n')
+    with pytest.raises(BadInput, match=r"line 1: record \{'title': ") as raised:
+        account_of(entries_of(path), "avro", skip=False)
+    assert len(str(raised.value)) < 2000
 
 
 def test_a_row_of_many_lines_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,3 +142,17 @@ def test_a_producer_whose_feed_cannot_be_read_does_not_end_well(cluster: MockClu
     with Web(lambda request: request.reply(404)) as web:
         assert code_of(cluster, "--source", web.url, "--once") == 1
     assert "404" in lines[-2]["event"]
+
+
+def test_an_entry_of_a_feed_that_is_too_large_costs_itself(cluster: MockCluster, lines: list[Any]) -> None:
+    titles = ("after", "L" * 1_200_000, "before")
+    items = "".join(f"<item><title>{title}</title><guid>{title[:6]}</guid></item>" for title in titles)
+    body = f"<rss version='2.0'><channel><title>Wire</title>{items}</channel></rss>".encode()
+    with Web(lambda request: request.reply(200, body)) as web:
+        assert code_of(cluster, "--source", web.url.replace("http", "HTTP"), "--once") == 0
+    assert sorted(record.key() for record in cluster.read("news")) == [b"after", b"before"]
+    account = lines[-1]
+    assert (account["read"], account["sent"], account["delivered"], account["why"]) == (3, 2, 2, {"too_large": 1})
+    (warning,) = [line["reason"] for line in lines if line["log_level"] == "warning"]
+    assert "a record of 12000" in warning
+    assert "is larger than topic news takes (max.message.bytes=1048588)" in warning
