@@ -46,7 +46,7 @@ def give_up_output(error: OSError, program: str) -> int:
 
     A reader that closed the pipe (`| head`) has what it wants. Anything else is said once, on standard error.
     """
-    # Python flushes what is left at its end, and would report the same error again.
+    # What writes later, Python's flush at its end included, must not meet the same error again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), OUTPUT)
     if isinstance(error, BrokenPipeError):
         return 0

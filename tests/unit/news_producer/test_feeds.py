@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import feedparser
@@ -197,7 +198,7 @@ HTML = "<html><head><title>Blog</title><link rel=alternate type='application/rss
         (httpx.Response(200, text='{"version": "https://jsonfeed.org"}'), "it is neither RSS nor Atom, but JSON"),
         (httpx.Response(200, text=HTML), "neither RSS nor Atom, but a page that names the feed /feed.xml"),
         (httpx.Response(200, text="<!doctype html><html>x</html>"), "neither RSS nor Atom, but an HTML page"),
-        (httpx.Response(200, text="/etc/hostname"), "it is neither RSS nor Atom$"),
+        (httpx.Response(200, text="no feed"), "it is neither RSS nor Atom$"),
         (httpx.Response(200, content=b"\x1f\x8b\x08"), "the answer is a gzip file"),
         (
             httpx.Response(200, stream=httpx.ByteStream(b"\x0b"), headers={"Content-Encoding": "br"}),
@@ -227,6 +228,13 @@ def test_secrets_of_an_address_are_in_no_error_and_in_no_item(answer: httpx.Resp
     assert "pw" not in str(raised.value)
     assert isinstance(entry, Item)
     assert entry.origin == "feed http://***@host/feed?token=***&tags=a,b"
+
+
+def test_an_answer_is_not_the_name_of_a_file_here(tmp_path: Path) -> None:
+    file = tmp_path / "secret.xml"
+    file.write_text(rss(item("A")))
+    with reader_of(str(file)) as reader, pytest.raises(FeedUnavailable, match="neither RSS nor Atom"):
+        reader.new_entries()
 
 
 @pytest.mark.parametrize("coding", ["utf-8", "none", "identity"])

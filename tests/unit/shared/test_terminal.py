@@ -18,6 +18,7 @@ def run(settings, stop):
         log.info(f"line {number} caf\\u00e9 \\ud83d")
         if stop.wait(0.0001):
             break
+    print("what a library writes later does not fail", flush=True)
     Path("result").write_text(f"{bool(stop)} {output_is_lost()} {sys.stdin is None}")
 """
 
