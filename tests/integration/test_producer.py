@@ -62,12 +62,14 @@ def test_a_line_that_is_too_large_ends_the_run_with_its_place(pipeline: ProcessP
     [
         ("news-producer --format string --rounds 100", "health and metrics"),
         ("avro-consumer --format string --topic small --group piped", "health and metrics"),
+        ("wordcount-stream --consumer-group piped-words --state-dir {folder}", "health and metrics"),
+        ("status-api --http-port 0", ""),
     ],
 )
 def test_a_reader_that_has_enough_ends_the_service(
-    pipeline: ProcessPipeline, small: str, command: str, line: str
+    pipeline: ProcessPipeline, small: str, tmp_path: Path, command: str, line: str
 ) -> None:
-    program = Path(sys.executable).parent / command
+    program = Path(sys.executable).parent / command.format(folder=tmp_path)
     script = f"{program} | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", script], env=pipeline.environment(), capture_output=True, text=True, timeout=60, check=False
