@@ -25,7 +25,7 @@ log = get_logger(__name__)
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
-SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+SEPARATOR = re.compile(r'"?sep=([^"\w ])"?', re.IGNORECASE)
 """The line that tells spreadsheets the delimiter."""
 
 
