@@ -72,7 +72,7 @@ lint: $(INSTALLED) ## Check style, types, imports, dependencies, Dockerfile, scr
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy --explicit-package-bases tests scripts/*.py docker/*.py
+	@$(BIN)/mypy --explicit-package-bases tests scripts/*.py benchmarks/*.py docker/*.py
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@for member in $(PACKAGES); do \
 	said=$$($(BIN)/deptry --config "$$member/pyproject.toml" "$$member" 2>&1) || { echo "$$said"; exit 1; }; done

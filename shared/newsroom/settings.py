@@ -193,6 +193,8 @@ class KafkaSettings(BaseSettings):
             "partitioner": PARTITIONER,
             "enable.idempotence": True,
             "acks": "all",
+            # With more, a broker's death can write a record twice (decision 9).
+            "max.in.flight.requests.per.connection": 1,
         }
         return _with_overrides(config, overrides)
 

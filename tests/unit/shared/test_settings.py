@@ -116,6 +116,7 @@ def test_producers_are_safe_and_hash_keys_as_java_does() -> None:
     config = KafkaSettings().producer_config("me", linger_ms=20, acks=None)
     assert config["partitioner"] == "murmur2_random"
     assert config["enable.idempotence"] is True
+    assert config["max.in.flight.requests.per.connection"] == 1, "decision 9"
     assert config["linger.ms"] == 20
     assert "acks" not in config
 
