@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.
 UNIT := $(BIN)/pytest -n 4 --dist worksteal tests/unit
 
-.PHONY: help install demo up down logs ps test test-unit coverage test-integration test-e2e lint format lock clean \
+.PHONY: help install demo up down logs ps test test-unit coverage test-integration test-faults test-e2e lint format lock clean \
 	docker-build docker-up docker-down docker-logs
 
 help: ## Show this list
@@ -50,9 +50,10 @@ docker-down: ## Stop the containers; volumes stay (docker compose down -v delete
 docker-logs: ## Follow the containers' logs
 	@docker compose logs --follow
 
-test: $(INSTALLED) ## All tests: unit, integration on a real cluster, end-to-end when a Docker engine answers
+test: $(INSTALLED) ## All tests: unit, integration, faults, end-to-end when a Docker engine answers
 	@$(UNIT)
 	@$(BIN)/pytest tests/integration
+	@$(BIN)/pytest tests/faults
 	@if docker info >/dev/null 2>&1; then $(BIN)/pytest tests/e2e; \
 	else echo "no Docker engine answers: the end-to-end tests of the containers are left out (make test-e2e)"; fi
 
@@ -64,6 +65,9 @@ coverage: $(INSTALLED) ## Unit tests, and the lines and branches that they miss 
 
 test-integration: $(INSTALLED) ## Integration tests on a real cluster of their own
 	@$(BIN)/pytest tests/integration
+
+test-faults: $(INSTALLED) ## Each broker's role lost under load, five seeds (half an hour): figures in faults.jsonl
+	@$(BIN)/pytest tests/faults --figures faults.jsonl
 
 test-e2e: $(INSTALLED) ## End-to-end tests of the containers, through the compose network
 	@$(BIN)/pytest tests/e2e
