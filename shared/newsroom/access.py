@@ -84,7 +84,7 @@ class Access:
         self._user: str | None = config.get("sasl.username")
         self._mechanism = config.get("sasl.mechanism")
         self._certificate = config.get("ssl.certificate.location")
-        self._rights = rights
+        self.rights = rights
         self._refusals: list[LastingFailure] = []
         self._settled: Deadline | None = None
         self._look: Deadline | None = None
@@ -106,7 +106,7 @@ class Access:
         inner = kafka_error(error) if isinstance(error, KafkaException) else error
         code, text = inner.code(), _plain(inner.str())
         if code in KINDS:
-            return self.denied([right for right in rights or self._rights if right.kind == KINDS[code]], text)
+            return self.denied([right for right in rights or self.rights if right.kind == KINDS[code]], text)
         if code not in LASTING:
             return None
         if code in LOGIN_REFUSED:
@@ -124,14 +124,14 @@ class Access:
             )
         return self._failed(f"the cluster at {self.address} refuses a request ({text}): its policy must change first")
 
-    def denied(self, rights: Iterable[Right], text: str = "Broker: authorization failed") -> LastingFailure:
-        """The failure of a client that lacks these rights."""
+    def denied(self, rights: Iterable[Right], text: str = "") -> LastingFailure:
+        """The failure of a client that lacks these rights; `text` is the broker's own."""
         lacking = list(rights)
         what = " and ".join(map(str, lacking)) or "do this"
         who = f"user {self._user}" if self._user else f"this client ({self.principal})"
         owner = self.principal if self._user else "its principal"
         return self._failed(
-            f"{who} may not {what} at {self.address} ({text}): add an ACL that allows {owner} {what}",
+            f"{who} may not {what} at {self.address}{text and f' ({text})'}: add an ACL that allows {owner} {what}",
             operation=" and ".join(dict.fromkeys(right.operation for right in lacking)),
             resource=" and ".join(dict.fromkeys(right.resource for right in lacking)),
         )
