@@ -106,7 +106,8 @@ class Access:
         inner = kafka_error(error) if isinstance(error, KafkaException) else error
         code, text = inner.code(), _plain(inner.str())
         if code in KINDS:
-            return self.denied([right for right in rights or self.rights if right.kind == KINDS[code]], text)
+            own, needed = ([right for right in some if right.kind == KINDS[code]] for some in (self.rights, rights))
+            return self.denied(needed or own, text)
         if code not in LASTING:
             return None
         if code in LOGIN_REFUSED:
@@ -199,7 +200,7 @@ class Access:
                     operation="connect",
                 )
             if listener is not None and self._unknown_brokers:
-                self._check_names(self._unknown_brokers)
+                self.check_names(self._unknown_brokers)
         self._nameless = self._nameless + 1 if len(unknown) == len(addresses) else 0
         if self._nameless >= PATIENT_LOOKS:
             raise self._failed(
@@ -213,9 +214,10 @@ class Access:
         Raises:
             LastingFailure: none of them resolves.
         """
-        self._check_names([f"{broker.host}:{broker.port}" for broker in metadata.brokers.values()])
+        self.check_names([f"{broker.host}:{broker.port}" for broker in metadata.brokers.values()])
 
-    def _check_names(self, names: Collection[str]) -> None:
+    def check_names(self, names: Collection[str]) -> None:
+        """As `check_advertised`, of addresses that the metadata named."""
         if names and not any(_resolves(name) for name in names):
             raise self._failed(
                 f"the brokers at {self.address} call themselves {', '.join(sorted(names))}, which cannot be resolved "

@@ -25,7 +25,7 @@ from newsroom.kafka_errors import FENCED, LASTING, REBALANCING, kafka_error, rea
 from newsroom.waiting import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from newsroom.access import Access
@@ -47,8 +47,8 @@ QUIX_ERRORS = (
 
 
 @contextmanager
-def translated_errors(changelog: Changelog, folder: Path, access: Access) -> Iterator[None]:
-    """Translate the errors of Quix and librdkafka; `folder` holds the state, `access` names the rights.
+def translated_errors(explain: Callable[[BaseException], BaseException]) -> Iterator[None]:
+    """Translate the errors of Quix and librdkafka with `explain`, which is mainly `translation`.
 
     An error that says nothing about the cluster (a bug) passes unchanged.
 
@@ -63,11 +63,14 @@ def translated_errors(changelog: Changelog, folder: Path, access: Access) -> Ite
     try:
         yield
     except QUIX_ERRORS as error:
-        raise translation(error, changelog, folder, access) from error
+        raise explain(error) from error
 
 
 def translation(error: BaseException, changelog: Changelog, folder: Path, access: Access) -> BaseException:
-    """The error that tells an operator what to do; one that says nothing about the cluster is returned unchanged."""
+    """The error that tells an operator what to do; one that says nothing about the cluster is returned unchanged.
+
+    `folder` holds the state, `access` names the rights.
+    """
     if isinstance(error, PartitionAssignmentError) and error.__cause__ is not None:
         cause = error.__cause__  # the error of a rebalance callback
         known = isinstance(cause, (NewsroomError, Stopped, *QUIX_ERRORS))

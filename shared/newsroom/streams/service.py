@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsroom.access import Access, Right
+from newsroom.errors import LastingFailure
 from newsroom.health import Health, HealthServer
 from newsroom.logs import get_logger
 from newsroom.slots import take_slot
 from newsroom.streams.application import NEEDS, StreamApplication, identity
 from newsroom.streams.changelog import Changelog, state_folder
 from newsroom.streams.errors import translated_errors, translation
-from newsroom.streams.topics import await_topics, prepare_changelog
+from newsroom.streams.topics import await_topics, denied_topics, prepare_changelog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,10 +54,17 @@ def run_stream(
         topic_id = prepare_changelog(settings, access, changelog, sources, stop)
         folder = state_folder(slot, topic_id)
         app = StreamApplication(settings, slot, folder, health, stop, rights=access.rights, poll_seconds=poll_seconds)
-        with translated_errors(changelog, folder, access):
+
+        def explain(error: BaseException) -> BaseException:
+            translated = translation(error, changelog, folder, access)
+            # A denied transaction does not say which of its topics is the cause.
+            denied = denied_topics(settings, access) if isinstance(translated, LastingFailure) else None
+            return denied or translated
+
+        with translated_errors(explain):
             build(app)
             if not stop:
-                app.run_watched(lambda error: translation(error, changelog, folder, access))
+                app.run_watched(explain)
 
 
 def rights(name: str, changelog: Changelog, reads: Sequence[str], writes: Sequence[str]) -> tuple[Right, ...]:

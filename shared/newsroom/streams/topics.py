@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.error import KafkaError
 
 from newsroom.access import Access, Right
-from newsroom.errors import ClusterUnavailable, NewsroomError, NotYet, StateLost, TopicMismatch
+from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, NotYet, StateLost, TopicMismatch
 from newsroom.kafka_errors import kafka_error, raise_errors, reason_of
 from newsroom.logs import get_logger
 from newsroom.topics import MIN_INSYNC_REPLICAS
@@ -115,7 +115,7 @@ def _check_rights(admin: AdminClient, access: Access, names: Sequence[str]) -> N
         TopicCollection(list(dict.fromkeys(names))), include_authorized_operations=True, request_timeout=ASK_SECONDS
     )
     lacking: list[Right] = []
-    for name, future in answers.items():
+    for name, future in sorted(answers.items()):
         try:
             allowed = {operation.name for operation in _answer(future).authorized_operations or ()}
         except (KafkaException, TimeoutError) as error:
@@ -126,6 +126,18 @@ def _check_rights(admin: AdminClient, access: Access, names: Sequence[str]) -> N
             lacking += [right for right in _rights_on(access, name) if right.operation not in allowed]
     if lacking:
         raise access.denied(lacking)
+
+
+def denied_topics(settings: StreamSettings, access: Access) -> LastingFailure | None:
+    """Which rights on topics are missing now; None if the broker names none."""
+    names = [right.name for right in access.rights if right.kind == "topic"]
+    try:
+        _check_rights(_client(settings, access), access, names)
+    except LastingFailure as failure:
+        return failure
+    except NotYet:
+        pass
+    return None
 
 
 def _client(settings: StreamSettings, access: Access) -> AdminClient:

@@ -50,6 +50,11 @@ def test_each_lasting_cause_is_a_sentence(code: int, text: str, sentence: str) -
         Access(LOGIN, READ_NEWS).raise_lasting(KafkaError(code, text))
 
 
+def test_a_denial_of_another_kind_than_the_request_names_the_clients_own_right() -> None:
+    denied = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "x")
+    assert "may not READ group g at" in str(Access(LOGIN, READ_GROUP).failure(denied, READ_NEWS))
+
+
 @pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE])
 def test_what_may_pass_is_not_lasting(code: int) -> None:
     access = Access(CONFIG)

@@ -16,7 +16,7 @@ from newsroom.errors import ClusterUnavailable, LastingFailure, StateLost
 from newsroom.streams import topics as stream_topics
 from newsroom.streams.changelog import Changelog
 from newsroom.streams.settings import StreamSettings
-from newsroom.streams.topics import await_topics, prepare_changelog
+from newsroom.streams.topics import await_topics, denied_topics, prepare_changelog
 from newsroom.waiting import StopFlag, Stopped
 from support.futures import done
 
@@ -75,10 +75,11 @@ class FakeCluster:
         include_authorized_operations: bool = False,
     ) -> dict[str, Future[Any]]:
         assert request_timeout <= 5
-        (name,) = collection.topic_names
         operations = [AclOperation[name] for name in self.allowed]
         if include_authorized_operations:
-            return {name: self._answer(lambda: SimpleNamespace(authorized_operations=operations or None))}
+            told = SimpleNamespace(authorized_operations=operations or None)
+            return {name: self._answer(lambda: told) for name in collection.topic_names}
+        (name,) = collection.topic_names
 
         def answer() -> object:
             if name not in self.topics:
@@ -266,6 +267,16 @@ def test_a_right_that_is_missing_is_said_before_the_first_record(
     cluster.allowed = allowed
     with pytest.raises(LastingFailure, match=sentence):
         await_topics(cluster.settings, cluster.access, [name], StopFlag())
+
+
+def test_after_a_denial_the_broker_is_asked_for_the_topic(cluster: FakeCluster) -> None:
+    assert denied_topics(cluster.settings, cluster.access) is None
+    cluster.allowed = {"READ"}
+    assert f"may not WRITE topic {CHANGELOG.topic} and WRITE topic word-counts at" in str(
+        denied_topics(cluster.settings, cluster.access)
+    )
+    cluster.failures = [failed(KafkaError._TIMED_OUT)]
+    assert denied_topics(cluster.settings, cluster.access) is None
 
 
 def test_a_broker_that_does_not_tell_rights_is_believed(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
