@@ -152,14 +152,14 @@ class SecuredBroker:
             lambda: len(self._admin.describe_acls(every).result(SECONDS)) >= len(set(bindings)),
         )
 
-    def environment(self, listener: str, user: str = "", password: str = PASSWORD) -> dict[str, str]:
-        """The variables that point a service at a listener, with its protocol, authority and login."""
-        protocol = LISTENERS[listener]
+    def environment(self, listener: str, user: str, protocol: str = "") -> dict[str, str]:
+        """The variables that point a service at a listener, with what its protocol, or another one, needs."""
+        protocol = protocol or LISTENERS[listener]
         variables = {"BOOTSTRAP_SERVERS": self.addresses[listener], "SECURITY_PROTOCOL": protocol}
         if protocol.endswith("SSL"):
             variables["SSL_CA_LOCATION"] = str(self.authority)
         if protocol.startswith("SASL"):
-            variables |= {"SASL_MECHANISM": "PLAIN", "SASL_USERNAME": user, "SASL_PASSWORD": password}
+            variables |= {"SASL_MECHANISM": "PLAIN", "SASL_USERNAME": user, "SASL_PASSWORD": PASSWORD}
         return {f"NEWSROOM_{name}": value for name, value in variables.items()}
 
 
