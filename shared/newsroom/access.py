@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 FIRST_LOOK_SECONDS = 1.0
 LOOK_SECONDS = 3.0
-"""When a start without an answer looks at the addresses itself: a moment after the first failure, then now and then."""
+"""When a start without an answer looks at the addresses itself: a moment after the first failure, then now and then.
+While no name resolves it looks as often as at first."""
 
 SETTLE_SECONDS = 5.0
 """A refused login or certificate ends the service at its second occurrence, or this long after the first one."""
@@ -33,8 +34,8 @@ LOGIN, HANDSHAKE = "login", "TLS handshake"
 CONNECTING = frozenset({LOGIN, HANDSHAKE})
 """The operations of a client that no broker has accepted yet."""
 
-PATIENT_LOOKS = 3
-"""A container's name resolves only while it runs, so a name of the bootstrap list is looked up this often."""
+NAMELESS_SECONDS = 4.0
+"""A container's name resolves only while it runs, so the bootstrap list may be without a name for this long."""
 
 KINDS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
@@ -88,7 +89,7 @@ class Access:
         self._refusals: list[LastingFailure] = []
         self._settled: Deadline | None = None
         self._look: Deadline | None = None
-        self._nameless = 0
+        self._nameless: Deadline | None = None
         self._unknown_brokers: set[str] = set()
 
     @property
@@ -187,9 +188,9 @@ class Access:
             self._look = Deadline(FIRST_LOOK_SECONDS)
         if not self._look.passed():
             return
-        self._look = Deadline(LOOK_SECONDS)
         addresses = self.address.split(",")
         unknown = [address for address in addresses if not _resolves(address)]
+        self._look = Deadline(FIRST_LOOK_SECONDS if len(unknown) == len(addresses) else LOOK_SECONDS)
         for address in addresses:
             listener = None if address in unknown else listener_at(address)
             if listener is not None and listener.protocol != self.protocol:
@@ -201,8 +202,11 @@ class Access:
                 )
             if listener is not None and self._unknown_brokers:
                 self.check_names(self._unknown_brokers)
-        self._nameless = self._nameless + 1 if len(unknown) == len(addresses) else 0
-        if self._nameless >= PATIENT_LOOKS:
+        if len(unknown) < len(addresses):
+            self._nameless = None
+        elif self._nameless is None:
+            self._nameless = Deadline(NAMELESS_SECONDS)
+        elif self._nameless.passed():
             raise self._failed(
                 f"{', '.join(unknown)} cannot be resolved on this machine: correct --bootstrap-servers",
                 operation="resolve",

@@ -127,6 +127,7 @@ def connections() -> Iterator[Case]:
     tls = r"no TLS connection to localhost:\d+ .*certificate verify failed.*: check --ssl-ca-location"
     other = r"localhost:\d+ is a listener for {}(, with the mechanisms PLAIN)?, but the client speaks {}: set --sec"
     named = rf"call themselves {re.escape(UNRESOLVABLE)}, which cannot be resolved .*advertised\.listeners"
+    no_name = r"broker\.invalid:9092 cannot be resolved on this machine: correct --bootstrap-servers"
     other_authority = {"NEWSROOM_SSL_CA_LOCATION": "{folder}/other-ca.pem"}
     for service in (*WORKING, "provision"):
         case = partial(Case, service)
@@ -136,6 +137,7 @@ def connections() -> Iterator[Case]:
             continue
         yield case("plain to TLS", other.format("SSL", "PLAINTEXT"), listener="tls", protocol="PLAINTEXT")
         yield case("wrong mechanism", refused, variables={"NEWSROOM_SASL_MECHANISM": "SCRAM-SHA-256"})
+        yield case("bootstrap name", no_name, variables={"NEWSROOM_BOOTSTRAP_SERVERS": "broker.invalid:9092"})
         yield case("unknown CA", tls, listener="sasl_tls", variables=other_authority)
         yield case("TLS to plain", other.format("PLAINTEXT", "SSL"), listener="plaintext", protocol="SSL")
         yield case("login to none", refused, listener="plaintext", protocol="SASL_PLAINTEXT")
