@@ -145,6 +145,8 @@ def connections() -> Iterator[Case]:
 
 
 CASES = [*denials(), *connections()]
+REVOKED = "revoked"
+"""A user of the word count who loses a right."""
 BLIND = "blind"
 """A user of the status API who may see hardly anything."""
 
@@ -198,6 +200,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         if case.lacking is not None:
             allowed[case.name].remove(case.lacking)
     allowed |= {service: rights_of(service, service) for service in WORKING}
+    allowed[REVOKED] = rights_of("wordcount-stream", REVOKED)
     allowed[BLIND] = on_topics("DESCRIBE", "*")
     make_certificates(folder, "other")
     with SecuredBroker(folder, allowed) as broker:
@@ -263,6 +266,19 @@ def test_with_the_least_rights_each_service_does_its_work(services: Services) ->
         assert (figures["error"], figures["tables_error"]) == (None, None)
     for service in WORKING:
         assert " may not " not in services.log(service)
+
+
+@pytest.mark.timeout(150)
+def test_a_right_that_is_taken_away_ends_a_running_stream(services: Services) -> None:
+    broker = services.broker
+    with services.run("wordcount-stream", REVOKED, broker.environment("sasl", REVOKED)) as process:
+        wait_for("its partitions", lambda: "partitions assigned" in services.log(REVOKED))
+        broker.take_away(REVOKED, Right("WRITE", "topic", "word-counts"))
+        send(broker, "mytopic", None, b"forbidden")
+        assert process.wait(END_SECONDS) == LastingFailure.exit_code, services.log(REVOKED)
+    log = services.log(REVOKED)
+    assert f"user {REVOKED} may not WRITE topic word-counts at localhost" in log
+    assert "forbidden" not in log, "a count that was never committed"
 
 
 @pytest.mark.timeout(120)

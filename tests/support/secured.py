@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
@@ -144,13 +144,24 @@ class SecuredBroker:
         bindings = [_binding(user, right) for user, needed in rights.items() for right in needed]
         for future in self._admin.create_acls(bindings).values():
             future.result(SECONDS)
+        self._applied(len(set(bindings)))
+
+    def take_away(self, user: str, right: Right) -> None:
+        """Take a right from a user that has it."""
+        before = len(self._acls())
+        for future in self._admin.delete_acls([_binding(user, right, AclBindingFilter)]).values():
+            future.result(SECONDS)
+        self._applied(before - 1)
+
+    def _applied(self, number: int) -> None:
+        # The broker applies them from its metadata log, a moment after the controller's answer.
+        wait_for("the broker to apply the rights", lambda: len(self._acls()) == number)
+
+    def _acls(self) -> list[AclBinding]:
         every = AclBindingFilter(
             *(ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY)
         )
-        wait_for(
-            "the broker to apply the rights",
-            lambda: len(self._admin.describe_acls(every).result(SECONDS)) >= len(set(bindings)),
-        )
+        return list(self._admin.describe_acls(every).result(SECONDS))
 
     def environment(self, listener: str, user: str, protocol: str = "") -> dict[str, str]:
         """The variables that point a service at a listener, with what its protocol, or another one, needs."""
@@ -163,10 +174,10 @@ class SecuredBroker:
         return {f"NEWSROOM_{name}": value for name, value in variables.items()}
 
 
-def _binding(user: str, right: Right) -> AclBinding:
+def _binding(user: str, right: Right, kind: type[Any] = AclBinding) -> Any:  # noqa: ANN401 - confluent-kafka is untyped
     name = right.name or CLUSTER
     pattern = ResourcePatternType.PREFIXED if name.endswith("*") and name != "*" else ResourcePatternType.LITERAL
-    return AclBinding(
+    return kind(
         KINDS[right.kind],
         name if name == "*" else name.removesuffix("*"),
         pattern,
