@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from newsroom.errors import LastingFailure, SettingsError
+from newsroom.errors import LastingFailure
 from newsroom.waiting import Deadline, Stopped, need
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State, unknown_name
@@ -44,9 +44,6 @@ RESTART_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 START_DEATHS = {"service": 2}
 """How often a process of a role may die while the crew waits for its readiness. A service that cannot continue ends
 and expects a new start, for example when a broker's leadership moves. The other roles die for a lasting reason."""
-
-LASTING_CODES = frozenset({SettingsError.exit_code, LastingFailure.exit_code})
-"""How a service ends for a cause that a new start does not change."""
 
 STEADY_SECONDS = 60.0
 """A process that ran this long has recovered: after its next death the waits start from the first."""
@@ -269,7 +266,7 @@ class Crew:
 
 
 def _ended_for_good(child: Child) -> bool:
-    return child.spec.role == "service" and child.exit_code() in LASTING_CODES
+    return child.spec.role == "service" and child.exit_code() == LastingFailure.exit_code
 
 
 @contextlib.contextmanager

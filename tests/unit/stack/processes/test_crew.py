@@ -112,7 +112,7 @@ def test_a_member_is_running_once_it_is_ready_and_others_are_told(ship: Ship) ->
 
 
 @pytest.mark.parametrize(
-    ("role", "code", "restarts"), [("service", 3, 2), ("broker", 3, 0), ("service", 2, 0), ("service", 78, 0)]
+    ("role", "code", "restarts"), [("service", 3, 2), ("broker", 3, 0), ("service", 2, 2), ("service", 78, 0)]
 )
 def test_a_member_that_cannot_start_is_shown_with_its_last_lines(
     ship: Ship, role: str, code: int, restarts: int
