@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 FIRST_LOOK_SECONDS = 1.0
 LOOK_SECONDS = 3.0
-"""When a start without an answer looks at the addresses itself: a moment after the first failure, then now and then."""
+"""When a start without an answer looks at the addresses itself: a moment after the first failure, then now and then.
+While no name resolves it looks as often as at first."""
 
 SETTLE_SECONDS = 5.0
 """A refused login or certificate ends the service at its second occurrence, or this long after the first one."""
@@ -33,8 +34,8 @@ LOGIN, HANDSHAKE = "login", "TLS handshake"
 CONNECTING = frozenset({LOGIN, HANDSHAKE})
 """The operations of a client that no broker has accepted yet."""
 
-PATIENT_LOOKS = 3
-"""A container's name resolves only while it runs, so a name of the bootstrap list is looked up this often."""
+NAMELESS_SECONDS = 4.0
+"""A container's name resolves only while it runs, so the bootstrap list may be without a name for this long."""
 
 KINDS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
@@ -84,11 +85,11 @@ class Access:
         self._user: str | None = config.get("sasl.username")
         self._mechanism = config.get("sasl.mechanism")
         self._certificate = config.get("ssl.certificate.location")
-        self._rights = rights
+        self.rights = rights
         self._refusals: list[LastingFailure] = []
         self._settled: Deadline | None = None
         self._look: Deadline | None = None
-        self._nameless = 0
+        self._nameless: Deadline | None = None
         self._unknown_brokers: set[str] = set()
 
     @property
@@ -106,7 +107,8 @@ class Access:
         inner = kafka_error(error) if isinstance(error, KafkaException) else error
         code, text = inner.code(), _plain(inner.str())
         if code in KINDS:
-            return self.denied([right for right in rights or self._rights if right.kind == KINDS[code]], text)
+            own, needed = ([right for right in some if right.kind == KINDS[code]] for some in (self.rights, rights))
+            return self.denied(needed or own, text)
         if code not in LASTING:
             return None
         if code in LOGIN_REFUSED:
@@ -124,14 +126,14 @@ class Access:
             )
         return self._failed(f"the cluster at {self.address} refuses a request ({text}): its policy must change first")
 
-    def denied(self, rights: Iterable[Right], text: str = "Broker: authorization failed") -> LastingFailure:
-        """The failure of a client that lacks these rights."""
+    def denied(self, rights: Iterable[Right], text: str = "") -> LastingFailure:
+        """The failure of a client that lacks these rights; `text` is the broker's own."""
         lacking = list(rights)
         what = " and ".join(map(str, lacking)) or "do this"
         who = f"user {self._user}" if self._user else f"this client ({self.principal})"
         owner = self.principal if self._user else "its principal"
         return self._failed(
-            f"{who} may not {what} at {self.address} ({text}): add an ACL that allows {owner} {what}",
+            f"{who} may not {what} at {self.address}{text and f' ({text})'}: add an ACL that allows {owner} {what}",
             operation=" and ".join(dict.fromkeys(right.operation for right in lacking)),
             resource=" and ".join(dict.fromkeys(right.resource for right in lacking)),
         )
@@ -186,9 +188,9 @@ class Access:
             self._look = Deadline(FIRST_LOOK_SECONDS)
         if not self._look.passed():
             return
-        self._look = Deadline(LOOK_SECONDS)
         addresses = self.address.split(",")
         unknown = [address for address in addresses if not _resolves(address)]
+        self._look = Deadline(FIRST_LOOK_SECONDS if len(unknown) == len(addresses) else LOOK_SECONDS)
         for address in addresses:
             listener = None if address in unknown else listener_at(address)
             if listener is not None and listener.protocol != self.protocol:
@@ -199,9 +201,12 @@ class Access:
                     operation="connect",
                 )
             if listener is not None and self._unknown_brokers:
-                self._check_names(self._unknown_brokers)
-        self._nameless = self._nameless + 1 if len(unknown) == len(addresses) else 0
-        if self._nameless >= PATIENT_LOOKS:
+                self.check_names(self._unknown_brokers)
+        if len(unknown) < len(addresses):
+            self._nameless = None
+        elif self._nameless is None:
+            self._nameless = Deadline(NAMELESS_SECONDS)
+        elif self._nameless.passed():
             raise self._failed(
                 f"{', '.join(unknown)} cannot be resolved on this machine: correct --bootstrap-servers",
                 operation="resolve",
@@ -213,9 +218,10 @@ class Access:
         Raises:
             LastingFailure: none of them resolves.
         """
-        self._check_names([f"{broker.host}:{broker.port}" for broker in metadata.brokers.values()])
+        self.check_names([f"{broker.host}:{broker.port}" for broker in metadata.brokers.values()])
 
-    def _check_names(self, names: Collection[str]) -> None:
+    def check_names(self, names: Collection[str]) -> None:
+        """As `check_advertised`, of addresses that the metadata named."""
         if names and not any(_resolves(name) for name in names):
             raise self._failed(
                 f"the brokers at {self.address} call themselves {', '.join(sorted(names))}, which cannot be resolved "

@@ -6,7 +6,7 @@ NewsroomError
 │   ├── NotYet               a wait is not over yet
 │   ├── ClusterUnavailable   no broker answered in time
 │   └── RegistryUnavailable  the schema registry did not answer in time
-├── LastingFailure       a right, a login, a certificate or an address is wrong: waiting does not change it
+├── LastingFailure       a right, a login, a certificate or an address is wrong; exit code 78
 ├── TopicMismatch        a topic does not exist, or is not as declared
 ├── SchemaRefused        the registry refused a schema as incompatible
 ├── DecodeError          a record's bytes are not in the format of its topic (poison record)
@@ -60,6 +60,9 @@ class LastingFailure(NewsroomError):
 
     Its fields are address, principal, operation and resource.
     """
+
+    exit_code = 78
+    """EX_CONFIG of sysexits.h: a supervisor does not start the service again."""
 
 
 class TopicMismatch(NewsroomError):

@@ -55,6 +55,8 @@ STACK_VARIABLES = frozenset(
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s,;:/@\[\]]+):[0-9]{1,5}")
 """host:port of a broker, with an IPv6 address in brackets. A scheme is for listeners, not for clients."""
 
+LAST_PORT = 65535
+
 SettingsT = TypeVar("SettingsT", bound="ServiceSettings")
 
 
@@ -106,7 +108,8 @@ class KafkaSettings(BaseSettings):
         """Refuse what librdkafka would only log as a name that cannot be resolved."""
         addresses = [address.strip() for address in value.split(",")]
         for address in addresses:
-            if not ADDRESS.fullmatch(address):
+            port = address.rpartition(":")[2]
+            if not ADDRESS.fullmatch(address) or not 0 < int(port) <= LAST_PORT:
                 raise ValueError(f"{address!r} is not host:port; write host:port,host:port")
         return ",".join(addresses)
 

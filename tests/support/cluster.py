@@ -10,6 +10,9 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition, cimpl
 PARTITIONS = 4
 """Of every topic; a topic is there as soon as a client asks for it."""
 
+PRODUCE, JOIN_GROUP = 0, 11
+"""The numbers of two requests in Kafka's protocol."""
+
 LIBRARY = ctypes.CDLL(cimpl.__file__)
 for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
     getattr(LIBRARY, name).restype = ctypes.c_void_p
@@ -43,8 +46,16 @@ class MockCluster:
 
     def fail_next_write(self, code: int) -> None:
         """Answer the next request to produce with this error."""
+        self._fail_next(PRODUCE, code)
+
+    def fail_next_join(self, code: int) -> None:
+        """Answer the next request to join a group with this error."""
+        self._fail_next(JOIN_GROUP, code)
+
+    def _fail_next(self, request: int, code: int) -> None:
         errors = (ctypes.c_int * 1)(code)
-        LIBRARY.rd_kafka_mock_push_request_errors_array(self._cluster, ctypes.c_int16(0), ctypes.c_size_t(1), errors)
+        push = LIBRARY.rd_kafka_mock_push_request_errors_array
+        push(self._cluster, ctypes.c_int16(request), ctypes.c_size_t(1), errors)
 
     def topic(self) -> str:
         """The name of a new topic."""

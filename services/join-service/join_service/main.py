@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from join_service.topology import TOPICS, build
+from join_service.topology import build
 from newsroom.streams.service import run_stream
-from newsroom.topics import WORD, WORD_COUNTS
+from newsroom.topics import WORD, WORD_COUNTS, WORDS_JOINED
 
 if TYPE_CHECKING:
     from join_service.settings import JoinSettings
@@ -22,8 +22,9 @@ def run(settings: JoinSettings, stop: StopFlag) -> None:
     run_stream(
         settings,
         stop,
-        topics=TOPICS,
+        reads=(WORD.name, WORD_COUNTS.name),
+        writes=(WORDS_JOINED.name,),
         stateful=(WORD.name, WORD_COUNTS.name),
-        build=build,
+        build=lambda app: build(app, app.after_commit),
         poll_seconds=POLL_SECONDS,
     )

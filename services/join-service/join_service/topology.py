@@ -6,6 +6,7 @@ records of both topics in the order of their timestamps, partition by partition.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from quixstreams import Application, State
 
+    AfterCommit = Callable[[Callable[[], object]], object]
+
 log = get_logger(__name__)
 
 INPUTS = InputMetrics("join")
@@ -27,16 +30,14 @@ WITHOUT_KEY = Counter("newsroom_join_without_key", "Records dropped because they
 JOINED = Counter("newsroom_join_joined", "Results produced to words-joined.")
 UNMATCHED = Counter("newsroom_join_unmatched", "Labels whose word had no count.")
 
-TOPICS = (WORD.name, WORD_COUNTS.name, WORDS_JOINED.name)
-"""The topics that must exist before the service starts."""
 
-
-def build(app: Application) -> None:
-    """Add the join to the application."""
+def build(app: Application, after_commit: AfterCommit) -> None:
+    """Add the join to the application; `after_commit` takes the log line of each result."""
     labels = input_frame(app, WORD, decode_text).apply(side_reader(WORD.name, _as_label), metadata=True)
     counts = input_frame(app, WORD_COUNTS, decode_count).apply(side_reader(WORD_COUNTS.name, Count), metadata=True)
     both = labels.concat(counts).filter(lambda record: record is not None)
-    results = both.apply(join_record, stateful=True, metadata=True).filter(lambda result: result is not None)
+    joined = both.apply(partial(join_record, after_commit), stateful=True, metadata=True)
+    results = joined.filter(lambda result: result is not None)
     results.to_topic(app.topic(WORDS_JOINED.name, value_serializer="bytes"))
 
 
@@ -65,13 +66,18 @@ def side_reader(
 
 
 def join_record(
-    record: Label | Count, key: bytes, _timestamp: int, _headers: object, state: State[Any, Any]
+    after_commit: AfterCommit,
+    record: Label | Count,
+    key: bytes,
+    _timestamp: int,
+    _headers: object,
+    state: State[Any, Any],
 ) -> bytes | None:
     """Process one record; return the value to produce under its key, or None if there is no result."""
     result = join(record, state)
     if result is not None:
         JOINED.inc()
-        log.info(joined_line(key.decode(errors="replace"), result))
+        after_commit(partial(log.info, joined_line(key.decode(errors="replace"), result)))
         return result.as_json()
     if isinstance(record, Label):
         UNMATCHED.inc()

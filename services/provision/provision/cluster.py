@@ -147,17 +147,29 @@ class Cluster:
 
         Raises:
             ClusterUnavailable: a partition is not in sync at the deadline.
+            LastingFailure: the user may not describe a topic.
         """
 
         def attempt() -> dict[str, tuple[PartitionState, ...]]:
             topics = self.topics()
             absent = [name for name in names if not topics.get(name)]
+            self._check_describable(absent)
             lagging = absent or unsettled({name: topics[name] for name in names})
             more = f" and {len(lagging) - LISTED} more" if len(lagging) > LISTED else ""
             need(f"not in sync: {', '.join(lagging[:LISTED])}{more}" if lagging else None)
             return topics
 
         return self._until(attempt)
+
+    def _check_describable(self, names: Sequence[str]) -> None:
+        # A broker leaves out what a user may not describe when it lists all topics.
+        for name in names:
+            try:
+                error = self._admin.list_topics(name, timeout=METADATA_SECONDS).topics[name].error
+            except KafkaException:
+                return  # the next attempt asks again
+            if error is not None:
+                self._access.raise_lasting(error, Right("DESCRIBE", "topic", name))
 
     def _metadata(self) -> Any:  # noqa: ANN401 - the client ships no types
         try:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
+    from newsroom.access import Access
     from newsroom.admin.quorum import Quorum
     from newsroom.settings import KafkaSettings
     from status_api.groups import GroupsByBroker
@@ -43,11 +44,11 @@ Silence = dict[int | None, Reason]
 """The brokers that did not list their groups, and why."""
 
 
-def admin_client(settings: KafkaSettings, timeout_seconds: float) -> AdminClient:
-    """Make the client for `Collector`."""
+def admin_client(settings: KafkaSettings, timeout_seconds: float, access: Access) -> AdminClient:
+    """Make the client for `Collector`; `access` notes what it reports when it is polled."""
     # The page shows a refused connection; the log must not repeat it each second. After a socket timeout librdkafka
     # uses a broker again only on a new connection.
-    limits = {"log_level": 2, "socket.timeout.ms": round(timeout_seconds * MILLISECONDS)}
+    limits = {"log_level": 2, "error_cb": access.note, "socket.timeout.ms": round(timeout_seconds * MILLISECONDS)}
     return AdminClient(settings.client_config("newsroom-status") | limits)
 
 
@@ -72,6 +73,7 @@ class Collector:
         self._tables = tables
         self._min_in_sync: dict[str, int] = {}
         self._configs_read_at = -CONFIG_SECONDS
+        self._configs_denied: dict[str, Reason] = {}
         self._coordinators: dict[str, int | None] = {}
         """Each known group, and its coordinator when a broker last listed it."""
         self._boot = f"{time.time_ns() // 1_000_000:x}"
@@ -168,7 +170,7 @@ class Collector:
                 name=name,
                 partitions=tuple(_partition(name, part, ends, lows) for _, part in sorted(topic.partitions.items())),
                 min_in_sync=self._min_in_sync.get(name),
-                error=topic.error.str() if topic.error else None,
+                error=topic.error.str() if topic.error else self._configs_denied.get(name),
             )
             for name, topic in sorted(metadata.topics.items())
         ]
@@ -183,7 +185,12 @@ class Collector:
         futures = self._admin.describe_configs(resources, request_timeout=self._timeout)
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         for resource, future in futures.items():
-            configs, _ = answer(future, deadline)
+            configs, reason = answer(future, deadline)
+            self._configs_denied.pop(resource.name, None)
+            if reason is not None:
+                self._configs_denied[resource.name] = (
+                    f"its settings cannot be read ({reason}); the ACL is DESCRIBE_CONFIGS"
+                )
             if configs and "min.insync.replicas" in configs:
                 self._min_in_sync[resource.name] = int(configs["min.insync.replicas"].value)
 

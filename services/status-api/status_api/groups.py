@@ -14,6 +14,7 @@ from kafka import errors
 from kafka.protocol.api_message import ApiMessage
 from kafka.protocol.consumer import OffsetFetchRequest
 
+from newsroom.access import Right
 from newsroom.admin.inquirer import Inquirer, reason
 from status_api import messages
 from status_api.model import Group, GroupMember, GroupPartition, Key, Reason, one_line
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from kafka import KafkaAdminClient
 
+    from newsroom.access import Access
     from newsroom.waiting import Deadline
 
 MOST_AT_ONCE = 16
@@ -38,8 +40,6 @@ the schema registry form groups of other types."""
 
 KIP_848 = "consumer"
 """The type of a group that uses the new protocol."""
-
-FORBIDDEN = "the cluster does not let this user read the group (it needs the ACL DESCRIBE on the group and its topics)"
 
 
 class ConsumerGroupDescribeRequest(ApiMessage, load_json=messages):  # type: ignore[misc, call-arg]
@@ -72,7 +72,7 @@ class GroupsReader(Inquirer[GroupsByBroker]):
         client = self._connected()
         pool = ThreadPoolExecutor(min(len(brokers), MOST_AT_ONCE), thread_name_prefix="GroupsReader")
         try:
-            futures = {pool.submit(_groups_of, client, broker, deadline): broker for broker in brokers}
+            futures = {pool.submit(_groups_of, client, broker, deadline, self._access): broker for broker in brokers}
             answers, timeouts = wait(futures, deadline.left())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -83,14 +83,14 @@ class GroupsReader(Inquirer[GroupsByBroker]):
         return listing
 
 
-def _groups_of(client: KafkaAdminClient, broker: int, deadline: Deadline) -> list[Group] | Reason:
+def _groups_of(client: KafkaAdminClient, broker: int, deadline: Deadline, access: Access) -> list[Group] | Reason:
     """Return every consumer group that this broker coordinates, or the reason why it cannot."""
     try:
         listing = [entry for entry in client.list_groups([broker]) if entry["protocol_type"] in CONSUMER_PROTOCOLS]
         new = [entry["group_id"] for entry in listing if entry.get("group_type") == KIP_848]
         classic = [entry["group_id"] for entry in listing if entry["group_id"] not in new]
         groups = [*_classic(client, broker, classic), *_kip_848(client, broker, new)]
-        return _with_commits(client, broker, groups)
+        return _with_commits(client, broker, groups, access)
     except Exception as error:  # noqa: BLE001 - an error of the library must affect this broker only
         return reason(error, deadline.seconds)
 
@@ -116,7 +116,8 @@ def _classic(client: KafkaAdminClient, broker: int, ids: list[str]) -> list[Grou
                 )
                 for member in group["members"]
             ),
-            error=group["error"],
+            # A denial is said with the commits, which the broker denies too.
+            error=None if errors.GroupAuthorizationFailedError.__name__ in str(group["error"]) else group["error"],
         )
         for group_id, group in descriptions.items()
     ]
@@ -152,32 +153,35 @@ def _kip_848(client: KafkaAdminClient, broker: int, ids: list[str]) -> list[Grou
                 )
                 for member in group.members
             ),
-            error=_reason(group.error_code),
+            error=None if _denied(group.error_code) else _reason(group.error_code),
         )
         for group in answer.groups
     ]
 
 
-def _with_commits(client: KafkaAdminClient, broker: int, groups: list[Group]) -> list[Group]:
+def _with_commits(client: KafkaAdminClient, broker: int, groups: list[Group], access: Access) -> list[Group]:
     if not groups:
         return []
     queries = [OffsetFetchRequest.OffsetFetchRequestGroup(group_id=group.id, topics=None) for group in groups]
     limits = {"min_version": OFFSET_FETCH_VERSION, "max_version": OFFSET_FETCH_VERSION}
     answer = _send(client, broker, OffsetFetchRequest(groups=queries, **limits))
     commits = {group.group_id: group for group in answer.groups}
-    return [_with_group_commits(group, commits.get(group.id)) for group in groups]
+    return [_with_group_commits(group, commits.get(group.id), access) for group in groups]
 
 
-def _with_group_commits(group: Group, commits: Any) -> Group:  # noqa: ANN401 - kafka-python is untyped
+def _with_group_commits(group: Group, commits: Any, access: Access) -> Group:  # noqa: ANN401 - kafka-python is untyped
     if commits is None or commits.error_code:
         error = "the broker did not return its commits" if commits is None else _reason(commits.error_code)
+        if commits is not None and _denied(commits.error_code):
+            error = str(access.denied([Right("DESCRIBE", "group", group.id)]))
         return replace(group, error=one_line(group.error, error))
     rows, problems = [], []
     for topic in commits.topics:
         for partition in topic.partitions:
             number = partition.partition_index
             if partition.error_code:
-                problems.append(f"{topic.name}[{number}]: {_reason(partition.error_code)}")
+                denied = _denied(partition.error_code) and access.denied([Right("DESCRIBE", "topic", topic.name)])
+                problems.append(f"{topic.name}[{number}]: {denied or _reason(partition.error_code)}")
             elif partition.committed_offset >= 0:  # -1 means that nothing was committed
                 rows.append(GroupPartition(topic.name, number, partition.committed_offset))
     return replace(group, partitions=tuple(rows), error=one_line(group.error, *problems))
@@ -198,7 +202,11 @@ def _reason(code: int) -> Reason | None:
     kind = errors.for_code(code)
     if kind is errors.NoError:
         return None
-    return FORBIDDEN if issubclass(kind, errors.AuthorizationError) else f"{kind.message}: {kind.description}"
+    return f"{kind.message}: {kind.description}"
+
+
+def _denied(code: int) -> bool:
+    return issubclass(errors.for_code(code), errors.AuthorizationError)
 
 
 def _sorted(members: Any) -> tuple[GroupMember, ...]:  # noqa: ANN401 - any iterable of members

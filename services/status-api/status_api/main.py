@@ -12,6 +12,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger as GunicornLogger
 from typing_extensions import override
 
+from newsroom.errors import LastingFailure
 from newsroom.health import Health, cannot_listen
 from newsroom.logs import get_logger
 from status_api.app import create_app
@@ -45,7 +46,12 @@ class _Logs(GunicornLogger):  # type: ignore[misc]
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
-    """gunicorn's parent process. SIGHUP ends it as SIGTERM does; gunicorn would load the application again."""
+    """gunicorn's parent process. SIGHUP ends it as SIGTERM does; gunicorn would load the application again.
+
+    It ends with its worker if that ends with this code, which is gunicorn's for an application that cannot be loaded.
+    """
+
+    APP_LOAD_ERROR = LastingFailure.exit_code
 
     @override
     def init_signals(self) -> None:
@@ -53,6 +59,12 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().init_signals()
         if hangup is signal.SIG_IGN:  # started by `nohup`
             signal.signal(signal.SIGHUP, hangup)
+
+    @override
+    def halt(self, reason: str | None = None, exit_status: int = 0) -> None:
+        if exit_status == self.APP_LOAD_ERROR:
+            self.log.error_log.setLevel(logging.CRITICAL)  # the worker has said why; gunicorn blames the application
+        super().halt(reason, exit_status)
 
     @override
     def handle_hup(self) -> None:

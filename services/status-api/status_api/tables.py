@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from newsroom.access import Right
 from newsroom.kafka_errors import reason_of
 from newsroom.logs import get_logger
 from newsroom.topics import WORD_COUNTS, WORDS_JOINED
@@ -14,6 +15,7 @@ from status_api.model import NO_TABLES, Tables, one_line
 from status_api.wordtable import JoinedLog, WordTable, view
 
 if TYPE_CHECKING:
+    from newsroom.access import Access
     from newsroom.settings import KafkaSettings
 
 log = get_logger(__name__)
@@ -46,8 +48,11 @@ def table_consumer(settings: KafkaSettings) -> Consumer:
 class TableReader:
     """Follows both topics and publishes a view of them. One thread calls `turn`; any thread may call `tables`."""
 
-    def __init__(self, consumer: Consumer, max_words: int) -> None:
+    def __init__(self, consumer: Consumer, max_words: int, access: Access) -> None:
         self._consumer = consumer
+        self._access = access
+        self._denied: dict[str, str] = {}
+        """What may not be read, by topic: librdkafka reports a denial once."""
         self._words = WordTable(max_words)
         self._joined = JoinedLog()
         self._assigned: set[tuple[str, int]] = set()
@@ -91,17 +96,27 @@ class TableReader:
 
     def _publish(self) -> None:
         self._changed = False
-        self._tables = view(self._words, self._joined, one_line(self._failure, self._error, self._unread))
+        self._tables = view(
+            self._words, self._joined, one_line(self._failure, self._error, *self._denied.values(), self._unread)
+        )
 
     def _take(self, message: Any) -> None:  # noqa: ANN401 - confluent-kafka is untyped
         self._changed = True
-        if message.error():
+        error = message.error()
+        if error and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return  # the group is only a name
+        if error and (failure := self._access.failure(error, Right("READ", "topic", message.topic()))):
+            self._denied[message.topic()] = str(failure)
+            log.warning(str(failure))
+            return
+        if error:
             # The topic was deleted while it was read: the next look at the metadata drops it.
-            if message.error().code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 self._metadata_due = 0.0
-            self._error = message.error().str()
+            self._error = error.str()
             return
         self._error = None
+        self._denied.pop(message.topic(), None)
         try:
             self._apply(message)
         except Exception as error:

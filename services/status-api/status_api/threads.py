@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
+from newsroom.access import Access
 from newsroom.admin.quorum import QuorumReader
-from newsroom.errors import NewsroomError
+from newsroom.errors import LastingFailure, NewsroomError
 from newsroom.kafka_errors import reason_of
+from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
 from newsroom.waiting import Deadline
 from status_api.collector import Collector, admin_client
@@ -17,9 +21,12 @@ from status_api.groups import GroupsReader
 from status_api.tables import TableReader, table_consumer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from newsroom.health import Health
+    from status_api.model import Snapshot
     from status_api.settings import StatusSettings
-    from status_api.store import SnapshotStore
+    from status_api.store import LatestSnapshot, SnapshotStore
 
 log = get_logger(__name__)
 
@@ -31,10 +38,29 @@ PAUSE_SECONDS = 1.0
 """The pause after a failed turn of the tables: the cause rarely passes sooner, and the log stays readable."""
 
 
-class ReaderThreads:
-    """Keeps a store up to date from `start` to `stop`. The threads make their own clients: none survives a fork."""
+def end_process(failure: LastingFailure) -> None:
+    """End gunicorn's worker, and so its parent, because no snapshot can be taken as the service is set up."""
+    log_error(failure)
+    logging.shutdown()
+    os._exit(failure.exit_code)
 
-    def __init__(self, settings: StatusSettings, store: SnapshotStore, health: Health) -> None:
+
+class ReaderThreads:
+    """Keeps a store up to date from `start` to `stop`. The threads make their own clients: none survives a fork.
+
+    A cause that waiting does not change ends the process before the first snapshot, and is shown after it.
+    """
+
+    def __init__(
+        self,
+        settings: StatusSettings,
+        store: SnapshotStore,
+        health: Health,
+        end: Callable[[LastingFailure], None] = end_process,
+    ) -> None:
+        self._end = end
+        self._access = Access(settings.client_config("newsroom-status"))
+        self._names: set[str] = set()
         self._settings = settings
         self._store = store
         self._health = health
@@ -45,9 +71,10 @@ class ReaderThreads:
 
     def start(self) -> None:
         """Start both threads."""
-        reader = TableReader(table_consumer(self._settings), self._settings.max_words)
+        reader = TableReader(table_consumer(self._settings), self._settings.max_words, self._access)
+        self._admin = admin_client(self._settings, self._settings.request_timeout, self._access)
         collector = Collector(
-            admin_client(self._settings, self._settings.request_timeout),
+            self._admin,
             self._settings.bootstrap_servers,
             self._settings.request_timeout,
             quorum=self._quorum.ask,
@@ -81,11 +108,13 @@ class ReaderThreads:
     def _snapshot(self, collector: Collector) -> None:
         before = self._store.read()
         try:
-            snapshot = collector.collect()
+            snapshot = self._collected(collector)
+        except LastingFailure as failure:
+            if before.snapshot is None:
+                self._end(failure)
+            self._failed(str(failure), before)
         except (NewsroomError, KafkaException) as error:
-            self._store.failed(reason_of(error))
-            if before.last_error is None:
-                log.warning(NOT_TAKEN, reason=reason_of(error))
+            self._failed(reason_of(error), before)
         except Exception as error:
             # If the thread ended, the page would look alive and never change.
             reason = _fault(NOT_TAKEN, error)
@@ -97,6 +126,33 @@ class ReaderThreads:
             if before.snapshot is None or before.last_error is not None:
                 brokers, topics = len(snapshot.brokers), len(snapshot.topics)
                 log.info("snapshots", brokers=brokers, topics=topics, groups=len(snapshot.groups))
+            if snapshot.error is not None and (before.snapshot is None or before.snapshot.error is None):
+                log.warning("parts of the cluster are not shown", reason=snapshot.error)
+
+    def _failed(self, reason: str, before: LatestSnapshot) -> None:
+        self._store.failed(reason)
+        if before.last_error is None:
+            log.warning(NOT_TAKEN, reason=reason)
+
+    def _collected(self, collector: Collector) -> Snapshot:
+        """Take a snapshot.
+
+        Raises:
+            LastingFailure: the cluster refuses this client, or its brokers cannot be reached by their own names.
+            NewsroomError: the cluster did not answer.
+        """
+        try:
+            snapshot = collector.collect()
+        except (NewsroomError, KafkaException):
+            self._admin.poll(0)  # runs the error callback, which notes the cause
+            self._access.no_answer()
+            raise
+        self._access.answered()
+        names = {f"{broker.host}:{broker.port}" for broker in snapshot.brokers}
+        if names != self._names:
+            self._access.check_names(names)
+            self._names = names
+        return snapshot
 
     def _tables(self, reader: TableReader) -> None:
         try:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from newsroom.schemas.avro import AvroDecoder
 from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.streams.service import run_stream
-from newsroom.topics import NEWS, WORD_DELTAS
-from wordcount_stream.topology import TOPICS, build
+from newsroom.topics import MYTOPIC, NEWS, WORD_COUNTS, WORD_DELTAS
+from wordcount_stream.topology import build
 
 if TYPE_CHECKING:
     from newsroom.waiting import StopFlag
@@ -36,8 +36,11 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
     run_stream(
         settings,
         stop,
-        topics=TOPICS,
+        reads=(MYTOPIC.name, NEWS.name, WORD_DELTAS.name),
+        writes=(WORD_DELTAS.name, WORD_COUNTS.name),
         stateful=(WORD_DELTAS.name,),
-        build=lambda app: build(app, AvroDecoder(registry).decode, log_counts=settings.log_counts),
+        build=lambda app: build(
+            app, AvroDecoder(registry).decode, after_commit=app.after_commit if settings.log_counts else None
+        ),
         poll_seconds=POLL_SECONDS,
     )

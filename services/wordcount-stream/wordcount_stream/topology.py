@@ -10,6 +10,7 @@ the second half contains the counts, their state and the offsets of the deltas.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from quixstreams import Application, State
     from quixstreams.dataframe import StreamingDataFrame
 
+    AfterCommit = Callable[[Callable[[], object]], object]
+
 log = get_logger(__name__)
 
 INPUTS = InputMetrics("wordcount")
@@ -35,12 +38,11 @@ WORDS = Counter("newsroom_wordcount_words", "Words counted.")
 OVERLONG = Counter("newsroom_wordcount_giants", "Words dropped because they exceed the length limit.")
 COUNTS_PRODUCED = Counter("newsroom_wordcount_counts_produced", "New counts produced to word-counts.")
 
-TOPICS = (MYTOPIC.name, NEWS.name, WORD_DELTAS.name, WORD_COUNTS.name)
-"""The topics that must exist before the service starts."""
 
-
-def build(app: Application, decode_news: Callable[[bytes], dict[str, Any]], *, log_counts: bool) -> None:
-    """Add both halves to the application."""
+def build(
+    app: Application, decode_news: Callable[[bytes], dict[str, Any]], *, after_commit: AfterCommit | None
+) -> None:
+    """Add both halves to the application; `after_commit` takes the log line of each count, None logs none."""
     strings = input_frame(app, MYTOPIC, decode_text)
     news = input_frame(app, NEWS, decode_news)
     counts = input_frame(app, WORD_DELTAS, deltas.decode)
@@ -50,7 +52,7 @@ def build(app: Application, decode_news: Callable[[bytes], dict[str, Any]], *, l
     combiner = Combiner(lambda: strings.processing_context.producer, WORD_DELTAS.name, partitions)
     strings.apply(word_reader(MYTOPIC.name, lambda text: text)).sink(combiner)
     news.apply(word_reader(NEWS.name, title_of)).sink(combiner)
-    counts.update(CountKeeper(counts, log_counts=log_counts), stateful=True, metadata=True)
+    counts.update(CountKeeper(counts, after_commit), stateful=True, metadata=True)
 
 
 def title_of(news: dict[str, Any]) -> str | Poison:
@@ -88,9 +90,9 @@ def word_reader(topic: str, text_of: Callable[[Any], str | Poison]) -> Callable[
 class CountKeeper:
     """Adds deltas to the counts in state and produces the new counts, in the same transaction."""
 
-    def __init__(self, frame: StreamingDataFrame, *, log_counts: bool) -> None:
+    def __init__(self, frame: StreamingDataFrame, after_commit: AfterCommit | None) -> None:
         self._frame = frame
-        self._log_counts = log_counts
+        self._after_commit = after_commit
 
     def __call__(
         self,
@@ -109,8 +111,8 @@ class CountKeeper:
             count = state.get(word, 0) + delta
             state.set(word, count)
             produce(WORD_COUNTS.name, value=str(count).encode(), key=word.encode(), timestamp=timestamp)
-            if self._log_counts:
-                log.info(count_line(word, count))
+            if self._after_commit is not None:
+                self._after_commit(partial(log.info, count_line(word, count)))
         COUNTS_PRODUCED.inc(len(value))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 from kafka import KafkaAdminClient, errors
 from kafka.net.compat import KafkaNetClient
 
+from newsroom.access import Access, Right
 from newsroom.background import in_background
 from newsroom.errors import ClusterUnavailable
 from newsroom.waiting import Deadline
@@ -55,6 +56,7 @@ class Inquirer(Generic[T]):
         # kafka-python warns of each refused connection. Callers get the failure from the future.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         self._settings = settings
+        self._access = Access(settings.client_config(CLIENT_ID))
         self._timeout = timeout_seconds
         self._step = timeout_seconds * STEP_SHARE
         self._client: KafkaAdminClient | None = None
@@ -77,7 +79,11 @@ class Inquirer(Generic[T]):
 
     def failed(self, error: Exception) -> ClusterUnavailable:
         """The error of a question that `error` ended, or that has not been answered in time."""
-        return ClusterUnavailable(f"{self._settings.bootstrap_servers} {self.failure}: {reason(error, self._timeout)}")
+        denied = isinstance(error, errors.AuthorizationError) and self._access.denied(
+            [Right("DESCRIBE", "cluster", "")]
+        )
+        why = denied or reason(error, self._timeout)
+        return ClusterUnavailable(f"{self._settings.bootstrap_servers} {self.failure}: {why}")
 
     def _ask(self, question: Callable[[Deadline], T]) -> Future[T]:
         """Start a question and return its future answer; if one is running, return that one's."""
@@ -131,8 +137,6 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 
 def reason(error: Exception, seconds: float) -> str:
     """The clause that says why a question had no answer within so many seconds."""
-    if isinstance(error, errors.AuthorizationError):
-        return "the cluster does not let this user describe it (the ACL is DESCRIBE on the cluster)"
     if isinstance(error, (TimeoutError, errors.KafkaTimeoutError, errors.RequestTimedOutError)):
         return f"no answer within {seconds:.2g} s"
     if isinstance(error, (errors.KafkaConnectionError, errors.NodeNotReadyError)):

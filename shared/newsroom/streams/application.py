@@ -19,18 +19,20 @@ from quixstreams.kafka import ConnectionConfig
 from quixstreams.state.rocksdb.options import RocksDBOptions
 from typing_extensions import override
 
-from newsroom.errors import NewsroomError, ReplicaFenced
+from newsroom.access import Access, Right
+from newsroom.errors import LastingFailure, NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
 from newsroom.streams.consumer import PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
-from newsroom.streams.producer import BoundedProducer
+from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
 from newsroom.streams.watchdog import Watchdog
 from newsroom.waiting import STOP_SIGNALS, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from confluent_kafka import KafkaError
     from quixstreams.internal_producer import InternalProducer
 
     from newsroom.health import Health
@@ -94,17 +96,32 @@ class StreamApplication(Application):
     """The Quix application of one replica, with its state in `folder`; it does not connect before it runs.
 
     It reports partitions and state to `Health`, and starts over from the last commit after an interruption. Quix has no
-    hook for the three rebalance callbacks, so they are overridden (a test checks that the names exist). A due commit
-    and a stop request may be late by up to `poll_seconds`.
+    hook for the three rebalance callbacks, so they are overridden (a test checks that the names exist). `rights` are
+    those that the replica needs: a denial is named with them. A due commit and a stop request may be late by up to
+    `poll_seconds`.
     """
 
     def __init__(
-        self, settings: StreamSettings, slot: Slot, folder: Path, health: Health, stop: StopFlag, *, poll_seconds: float
+        self,
+        settings: StreamSettings,
+        slot: Slot,
+        folder: Path,
+        health: Health,
+        stop: StopFlag,
+        *,
+        rights: Sequence[Right] = (),
+        poll_seconds: float,
     ) -> None:
         self._health = health
         self._stop_flag = stop
         self._watchdog: Watchdog | None = None
+        self._failure: BaseException | None = None
         name = identity(settings, slot)
+        # Each client has its own: one may be accepted while the other is refused.
+        self._consumer_access, self._producer_access = (Access(settings.client_config(name), *rights) for _ in range(2))
+        self._after_commit = AfterCommit()
+        self.after_commit = self._after_commit.add
+        """Takes what is to be called once the open transaction is committed."""
         super().__init__(
             broker_address=ConnectionConfig.from_librdkafka_dict(settings.client_config(name), ignore_extras=True),
             consumer_group=settings.consumer_group,
@@ -135,9 +152,11 @@ class StreamApplication(Application):
         for owner, step in ((self, "_process_message"), (context, "commit_checkpoint"), (state, "do_recovery")):
             setattr(owner, step, self._continuing(getattr(owner, step)))
 
-    def on_statistics(self, _: str) -> None:
+    def on_statistics(self, statistics: str) -> None:
         """Note that the loop turns; librdkafka calls this inside poll() once a second."""
         self._health.tick()
+        if '"state":"UP"' in statistics:
+            self._consumer_access.answered()
         self._look_at_state()
         if self._stop_flag:  # the signal arrived before run() installed Quix's handlers
             self.stop()
@@ -150,11 +169,18 @@ class StreamApplication(Application):
         """
         self._explain = explain
         # Quix creates its own consumer at first use and has no hook for another.
-        self._consumer._inner_consumer = PatientConsumer(self._consumer._consumer_config, self._stop_flag)  # noqa: SLF001
+        consumer = self._consumer
+        consumer._user_error_cb = self._on_consumer_error  # noqa: SLF001
+        config = consumer._consumer_config  # noqa: SLF001
+        consumer._inner_consumer = PatientConsumer(config, self._stop_flag, self._consumer_access)  # noqa: SLF001
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         try:
             with Watchdog(self._health) as self._watchdog:
                 self.run()
+        except Exception as error:
+            if self._failure is None or self._failure is error:
+                raise
+            raise self._failure from error  # the clients did not close in order, because of it
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -164,11 +190,17 @@ class StreamApplication(Application):
         if transactional is False:
             return super()._get_internal_producer(on_error, transactional)
         return BoundedProducer(
+            self._producer_access,
+            self._after_commit,
             broker_address=self._config.broker_address,
             extra_config=self._config.producer_extra_config,
             on_error=on_error,
             transactional=True,
         )
+
+    def _on_consumer_error(self, error: KafkaError) -> None:
+        self._consumer_access.note(error)
+        log_client_error(error)
 
     def _continuing(self, step: Callable[..., None]) -> Callable[..., None]:
         """Return a step of Quix's loop after whose interruption by the cluster the replica continues."""
@@ -237,6 +269,7 @@ class StreamApplication(Application):
 
     @override
     def _exception_handler(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> Any:
+        self._failure = exc_val
         if exc_val is not None and self._watchdog is not None:
             self._watchdog.closing(str(self._explain(exc_val)))
         return super()._exception_handler(exc_type, exc_val, exc_tb)  # type: ignore[no-untyped-call]
@@ -322,7 +355,7 @@ def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa:
 
     Quix's default handler prints a stack trace instead.
     """
-    if record is not None and interruption(error) is None:
+    if record is not None and interruption(error) is None and not isinstance(error, LastingFailure):
         place = {name: _value(record, name) for name in ("topic", "partition", "offset")}
         log.error("the service stops at this record", **place, error=type(error).__name__)
     return False

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from typing_extensions import override
 
+from newsroom.access import Right
 from newsroom.errors import ClusterUnavailable, NotYet
 from newsroom.kafka_errors import UNREACHABLE, kafka_error, raise_errors, reason_of
 from newsroom.logs import get_logger
 from newsroom.waiting import Deadline, StopFlag, Wait, do_nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from newsroom.access import Access
 
 T = TypeVar("T")
 
@@ -40,14 +43,39 @@ ATTEMPT_SECONDS = 2.0
 
 
 class PatientConsumer(Consumer):  # type: ignore[misc]
-    """Repeats requests that only the right broker can answer, for `PATIENCE_SECONDS` or until a stop."""
+    """Repeats requests that only the right broker can answer, for `PATIENCE_SECONDS` or until a stop.
 
-    def __init__(self, config: dict[str, object], stop: StopFlag) -> None:
+    It raises what the cluster refuses for good as a `LastingFailure` that names the right.
+    """
+
+    def __init__(self, config: dict[str, object], stop: StopFlag, access: Access) -> None:
         super().__init__(config)
+        self._access = access
         self._config = config
         self._stop = stop
         self._deadline = Deadline(PATIENCE_SECONDS)
         self._on_assign: Callable[[Consumer, list[TopicPartition]], None] | None = None
+
+    @override
+    def poll(self, timeout: float = -1) -> Any:
+        """As `confluent_kafka.Consumer.poll`."""
+        message = super().poll(timeout)
+        self._check([message] if message is not None else [])
+        return message
+
+    @override
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Any]:
+        """As `confluent_kafka.Consumer.consume`."""
+        messages: list[Any] = super().consume(num_messages, timeout)
+        self._check(messages)
+        return messages
+
+    def _check(self, messages: Iterable[Any]) -> None:
+        for message in messages:
+            if (error := message.error()) is not None:
+                others = (right for right in self._access.rights if right.kind != "topic")
+                self._access.raise_lasting(error, Right("READ", "topic", message.topic() or ""), *others)
+        self._access.check()
 
     @override
     def subscribe(self, topics: list[str], **callbacks: Any) -> None:

@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from quixstreams.checkpointing.exceptions import CheckpointProducerTimeout
 from quixstreams.exceptions import PartitionAssignmentError
 from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
@@ -15,20 +15,23 @@ from quixstreams.models.topics.exceptions import (
     TopicConfigurationMismatch,
     TopicNotFoundError,
     TopicPartitionsMismatch,
+    TopicPermissionError,
 )
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
+from newsroom.access import Right
 from newsroom.errors import ClusterUnavailable, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
 from newsroom.kafka_errors import FENCED, LASTING, REBALANCING, kafka_error, reason_of
 from newsroom.waiting import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from newsroom.access import Access
     from newsroom.streams.changelog import Changelog
 
-TOPIC_ERRORS = (TopicNotFoundError, TopicConfigurationMismatch, TopicPartitionsMismatch)
+TOPIC_ERRORS = (TopicNotFoundError, TopicConfigurationMismatch, TopicPartitionsMismatch, TopicPermissionError)
 
 QUIX_ERRORS = (
     KafkaException,
@@ -44,14 +47,15 @@ QUIX_ERRORS = (
 
 
 @contextmanager
-def translated_errors(changelog: Changelog, folder: Path) -> Iterator[None]:
-    """Translate the errors of Quix and librdkafka; `folder` holds the state.
+def translated_errors(explain: Callable[[BaseException], BaseException]) -> Iterator[None]:
+    """Translate the errors of Quix and librdkafka with `explain`, which is mainly `translation`.
 
     An error that says nothing about the cluster (a bug) passes unchanged.
 
     Raises:
         ReplicaFenced: the cluster or the group continued without this replica.
         ClusterUnavailable: the brokers were unreachable for two minutes, or did not accept a commit.
+        LastingFailure: a right is missing, or another cause that waiting does not change.
         StateLost: input records were deleted before they were read, or the state does not match its changelog.
         TopicMismatch: a topic does not exist, or is not as declared.
         NewsroomError: the service itself raised it.
@@ -59,15 +63,18 @@ def translated_errors(changelog: Changelog, folder: Path) -> Iterator[None]:
     try:
         yield
     except QUIX_ERRORS as error:
-        raise translation(error, changelog, folder) from error
+        raise explain(error) from error
 
 
-def translation(error: BaseException, changelog: Changelog, folder: Path) -> BaseException:
-    """The error that tells an operator what to do; one that says nothing about the cluster is returned unchanged."""
+def translation(error: BaseException, changelog: Changelog, folder: Path, access: Access) -> BaseException:
+    """The error that tells an operator what to do; one that says nothing about the cluster is returned unchanged.
+
+    `folder` holds the state, `access` names the rights.
+    """
     if isinstance(error, PartitionAssignmentError) and error.__cause__ is not None:
         cause = error.__cause__  # the error of a rebalance callback
         known = isinstance(cause, (NewsroomError, Stopped, *QUIX_ERRORS))
-        return translation(cause, changelog, folder) if known else error
+        return translation(cause, changelog, folder, access) if known else error
     if isinstance(error, (NewsroomError, Stopped)):
         return error
     if isinstance(error, InvalidStoreChangelogOffset):
@@ -78,8 +85,8 @@ def translation(error: BaseException, changelog: Changelog, folder: Path) -> Bas
     if isinstance(error, StateRecoveryOffsetOutOfRange):
         return StateLost(_unread(error, changelog.group))
     if isinstance(error, TOPIC_ERRORS):
-        return TopicMismatch(f"{error}: run 'provision' first; the number of partitions must not change")
-    return _of_the_cluster(error)
+        return _of_topics(error, access)
+    return _of_the_cluster(error, access)
 
 
 def interruption(error: BaseException) -> str | None:
@@ -99,6 +106,12 @@ def interruption(error: BaseException) -> str | None:
     return None
 
 
+def _inner(error: BaseException) -> KafkaError | None:
+    if isinstance(error, KafkaException):
+        return kafka_error(error)
+    return error.error if isinstance(error, BaseKafkaException) else None
+
+
 def _unread(error: StateRecoveryOffsetOutOfRange, group: str) -> str:
     # Quix's text continues with its own settings and with a new group, which would count records twice.
     problem, *_ = str(error).split(". ")
@@ -111,14 +124,24 @@ def _unread(error: StateRecoveryOffsetOutOfRange, group: str) -> str:
     )
 
 
-def _of_the_cluster(error: BaseException) -> NewsroomError:
-    inner = kafka_error(error) if isinstance(error, KafkaException) else None
+def _of_topics(error: BaseException, access: Access) -> NewsroomError:
+    if isinstance(error, TopicPermissionError):
+        names = re.findall(r'"([^"]+)"', str(error).partition(";")[0])
+        return access.denied(Right("DESCRIBE_CONFIGS", "topic", name) for name in names)
+    return TopicMismatch(f"{error}: run 'provision' first; the number of partitions must not change")
+
+
+def _of_the_cluster(error: BaseException, access: Access) -> NewsroomError:
+    inner = _inner(error)
+    lasting = None if inner is None else access.failure(inner)
+    if lasting is not None:
+        return lasting
     if inner is not None and (inner.fatal() or inner.txn_requires_abort() or inner.code() in FENCED | REBALANCING):
         return ReplicaFenced(
             f"the cluster aborted this replica's transaction ({reason_of(error)}): nothing of it was committed; start "
             "the service again"
         )
     return ClusterUnavailable(
-        f"the cluster did not accept or deliver records ({reason_of(error)}): nothing was committed after the last "
-        "checkpoint; start the service again when the brokers answer"
+        f"the cluster did not accept or deliver records ({inner.str() if inner else error}): nothing was committed "
+        "after the last checkpoint; start the service again when the brokers answer"
     )

@@ -6,6 +6,7 @@ stops, they wait for a minute and more, although a new producer would continue w
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,16 @@ from quixstreams.internal_producer import InternalProducer
 from quixstreams.kafka.producer import Producer
 from typing_extensions import override
 
+from newsroom.access import Access, Right
 from newsroom.background import in_background
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from confluent_kafka import TopicPartition
+    from confluent_kafka import Message, TopicPartition
+
+    from newsroom.errors import LastingFailure
 
 CHECKPOINT_SECONDS = 7.0
 """How long a checkpoint may take: delivery of its records, adding the offsets and ending the transaction, with their
@@ -92,13 +96,43 @@ def _promptly(call: Callable[[float], None], timeout: float | None) -> None:
         raise KafkaException(late) from None
 
 
-class BoundedProducer(InternalProducer):
-    """Quix's transactional producer with a deadline where Quix sets none."""
+class AfterCommit:
+    """What is done, in order, once the open transaction is committed: nothing may be said of one that was aborted."""
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - Quix's own options
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], object]] = []
+
+    def add(self, call: Callable[[], object]) -> None:
+        """Call this after the commit."""
+        self._calls.append(call)
+
+    def run(self) -> None:
+        """Call all of them."""
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    def forget(self) -> None:
+        """Drop all of them: the transaction is aborted."""
+        self._calls.clear()
+
+
+def log_client_error(error: KafkaError) -> None:
+    """Log what a client of Quix reports by itself; what follows from it is said by the call that fails."""
+    level = logging.WARNING if error.code() == KafkaError._ALL_BROKERS_DOWN else logging.DEBUG  # noqa: SLF001
+    logging.getLogger(__name__).log(level, "a Kafka client reports: %s", error.str())
+
+
+class BoundedProducer(InternalProducer):
+    """Quix's transactional producer with a deadline where Quix sets none; it names what the cluster denies."""
+
+    def __init__(self, access: Access, after_commit: AfterCommit, **options: Any) -> None:  # noqa: ANN401 - Quix's own
         super().__init__(**options)
         options.pop("on_error")
-        self._producer = self._prompt = _PromptProducer(**options)
+        self._producer = self._prompt = _PromptProducer(**options, error_callback=self._on_client_error)
+        self._access = access
+        self._after_commit = after_commit
+        self._refused: LastingFailure | None = None
         self._deadline = Deadline(0)
 
     def start_over(self) -> None:
@@ -106,7 +140,32 @@ class BoundedProducer(InternalProducer):
         self._active_transaction = False
         self._error = None
         self._tp_offsets = {}
+        self._after_commit.forget()
         self._prompt.replace()
+
+    def _on_client_error(self, error: KafkaError) -> None:
+        self._access.note(error)
+        log_client_error(error)
+
+    @override
+    def poll(self, timeout: float = 0) -> None:
+        super().poll(timeout)
+        self._access.check()
+
+    @override
+    def _on_delivery(self, err: KafkaError | None, msg: Message) -> None:
+        if err is None:
+            self._access.answered()
+        else:
+            right = Right("WRITE", "topic", msg.topic())
+            self._refused = self._refused or self._access.failure(err, right)
+        super()._on_delivery(err, msg)
+
+    @override
+    def _raise_for_error(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+        super()._raise_for_error()  # type: ignore[no-untyped-call]
 
     @override
     def flush(self, timeout: float | None = None) -> int:
@@ -119,7 +178,9 @@ class BoundedProducer(InternalProducer):
     ) -> None:
         left = max(self._deadline.left(), LEAST_SECONDS)
         super().commit_transaction(positions, group_metadata, left if timeout is None else timeout)
+        self._after_commit.run()
 
     @override
     def abort_transaction(self, timeout: float | None = None) -> None:
+        self._after_commit.forget()
         super().abort_transaction(ABORT_SECONDS if timeout is None else min(timeout, ABORT_SECONDS))

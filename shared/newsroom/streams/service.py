@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from newsroom.access import Access, Right
+from newsroom.errors import LastingFailure
 from newsroom.health import Health, HealthServer
 from newsroom.logs import get_logger
 from newsroom.slots import take_slot
 from newsroom.streams.application import NEEDS, StreamApplication, identity
 from newsroom.streams.changelog import Changelog, state_folder
 from newsroom.streams.errors import translated_errors, translation
-from newsroom.streams.topics import await_topics, prepare_changelog
+from newsroom.streams.topics import await_topics, denied_topics, prepare_changelog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,15 +27,17 @@ def run_stream(
     settings: StreamSettings,
     stop: StopFlag,
     *,
-    topics: Sequence[str],
+    reads: Sequence[str],
+    writes: Sequence[str],
     stateful: Sequence[str],
     build: Callable[[StreamApplication], None],
     poll_seconds: float,
 ) -> None:
     """Run one replica until a signal stops it.
 
-    `topics` must exist before it starts. `stateful` names the inputs of its stateful dataframe, whose store gets a
-    changelog. `build` adds the dataframes. A due commit may be late by up to `poll_seconds`.
+    The topics that it `reads` and `writes` must exist before it starts. `stateful` names the inputs of its stateful
+    dataframe, whose store gets a changelog. `build` adds the dataframes. A due commit may be late by up
+    to `poll_seconds`.
 
     Raises:
         NewsroomError: the replica cannot continue; its open transaction was not committed.
@@ -42,12 +46,33 @@ def run_stream(
     health = Health(*NEEDS)
     changelog = Changelog(settings.consumer_group, tuple(stateful))
     with HealthServer(health, settings.http_host, settings.http_port), take_slot(settings.state_dir) as slot:
-        log.info("replica", identity=identity(settings, slot), slot=str(slot.folder))
-        metadata = await_topics(settings, topics, stop)
-        topic_id = prepare_changelog(settings, changelog, {name: metadata[name] for name in stateful}, stop)
+        name = identity(settings, slot)
+        log.info("replica", identity=name, slot=str(slot.folder))
+        access = Access(settings.client_config(name), *rights(name, changelog, reads, writes))
+        metadata = await_topics(settings, access, [*reads, *writes], stop)
+        sources = {topic: metadata[topic] for topic in stateful}
+        topic_id = prepare_changelog(settings, access, changelog, sources, stop)
         folder = state_folder(slot, topic_id)
-        app = StreamApplication(settings, slot, folder, health, stop, poll_seconds=poll_seconds)
-        with translated_errors(changelog, folder):
+        app = StreamApplication(settings, slot, folder, health, stop, rights=access.rights, poll_seconds=poll_seconds)
+
+        def explain(error: BaseException) -> BaseException:
+            translated = translation(error, changelog, folder, access)
+            # A denied transaction does not say which of its topics is the cause.
+            denied = denied_topics(settings, access) if isinstance(translated, LastingFailure) else None
+            return denied or translated
+
+        with translated_errors(explain):
             build(app)
             if not stop:
-                app.run_watched(lambda error: translation(error, changelog, folder))
+                app.run_watched(explain)
+
+
+def rights(name: str, changelog: Changelog, reads: Sequence[str], writes: Sequence[str]) -> tuple[Right, ...]:
+    """What a replica with this transactional id must be allowed to do; Quix reads the settings of its inputs."""
+    state = changelog.topic
+    operations = {"READ": (*reads, state), "WRITE": (*writes, state), "DESCRIBE_CONFIGS": (*reads, state)}
+    return (
+        *(Right(operation, "topic", topic) for operation, topics in operations.items() for topic in topics),
+        Right("READ", "group", changelog.group),
+        Right("WRITE", "transactional-id", name),
+    )

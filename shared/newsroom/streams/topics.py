@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.error import KafkaError
 
 from newsroom.access import Access, Right
-from newsroom.errors import ClusterUnavailable, NewsroomError, NotYet, StateLost, TopicMismatch
+from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, NotYet, StateLost, TopicMismatch
 from newsroom.kafka_errors import kafka_error, raise_errors, reason_of
 from newsroom.logs import get_logger
 from newsroom.topics import MIN_INSYNC_REPLICAS
@@ -43,8 +43,10 @@ ANSWER_MARGIN_SECONDS = 0.5
 RETRY_SECONDS = 0.5
 
 
-def await_topics(settings: StreamSettings, names: Sequence[str], stop: StopFlag) -> dict[str, Any]:
-    """Wait for the cluster and the topics; return librdkafka's metadata of each topic by name.
+def await_topics(settings: StreamSettings, access: Access, names: Sequence[str], stop: StopFlag) -> dict[str, Any]:
+    """Wait for the cluster and the topics, and check the rights on them.
+
+    Returns librdkafka's metadata of each topic by name.
 
     Raises:
         ClusterUnavailable: no broker answers within a minute.
@@ -52,7 +54,7 @@ def await_topics(settings: StreamSettings, names: Sequence[str], stop: StopFlag)
         TopicMismatch: a topic does not exist after a minute.
         Stopped: a signal arrived.
     """
-    admin, access = _clients(settings)
+    admin = _client(settings, access)
     deadline = Deadline(CLUSTER_WAIT_SECONDS)
     error: type[NewsroomError] = ClusterUnavailable
 
@@ -74,6 +76,7 @@ def await_topics(settings: StreamSettings, names: Sequence[str], stop: StopFlag)
         missing = [name for name in names if name not in topics or not topics[name].partitions]
         _check_describable(admin, access, missing)
         need(f"topics {', '.join(missing)} do not exist: run 'provision' first" if missing else None)
+        _check_rights(admin, access, names)
         return {name: topics[name] for name in names}
 
     wait = Wait(deadline, stop, longest_pause=RETRY_SECONDS)
@@ -92,16 +95,59 @@ def _check_describable(admin: AdminClient, access: Access, names: Sequence[str])
         except KafkaException as failure:
             raise NotYet(f"topic {name} could not be looked up ({reason_of(failure)})") from failure
         if error is not None:
-            access.raise_lasting(error, Right("DESCRIBE", "topic", name))
+            access.raise_lasting(error, *_rights_on(access, name))
 
 
-def _clients(settings: StreamSettings) -> tuple[AdminClient, Access]:
+def _rights_on(access: Access, name: str) -> list[Right]:
+    return [right for right in access.rights if (right.kind, right.name) == ("topic", name)]
+
+
+def _check_rights(admin: AdminClient, access: Access, names: Sequence[str]) -> None:
+    """Compare what the service needs with what the broker says that its user may do on each topic.
+
+    Without this a denied write would show at the first result, which may be hours away.
+
+    Raises:
+        LastingFailure: a right is missing.
+        NotYet: the broker did not answer.
+    """
+    answers = admin.describe_topics(
+        TopicCollection(list(dict.fromkeys(names))), include_authorized_operations=True, request_timeout=ASK_SECONDS
+    )
+    lacking: list[Right] = []
+    for name, future in sorted(answers.items()):
+        try:
+            allowed = {operation.name for operation in _answer(future).authorized_operations or ()}
+        except (KafkaException, TimeoutError) as error:
+            if isinstance(error, KafkaException):
+                access.raise_lasting(error, *_rights_on(access, name))
+            raise NotYet(f"topic {name} could not be looked up ({reason_of(error)})") from error
+        if allowed:  # a broker that does not tell lists nothing
+            lacking += [right for right in _rights_on(access, name) if right.operation not in allowed]
+    if lacking:
+        raise access.denied(lacking)
+
+
+def denied_topics(settings: StreamSettings, access: Access) -> LastingFailure | None:
+    """Which rights on topics are missing now; None if the broker names none."""
+    names = [right.name for right in access.rights if right.kind == "topic"]
+    try:
+        _check_rights(_client(settings, access), access, names)
+    except LastingFailure as failure:
+        return failure
+    except NotYet:
+        pass
+    return None
+
+
+def _client(settings: StreamSettings, access: Access) -> AdminClient:
     config = settings.client_config(f"{settings.consumer_group}-setup")
-    access = Access(config)
-    return AdminClient({**config, "error_cb": access.note}, logger=logging.getLogger("librdkafka")), access
+    return AdminClient({**config, "error_cb": access.note}, logger=logging.getLogger("librdkafka"))
 
 
-def prepare_changelog(settings: StreamSettings, changelog: Changelog, sources: dict[str, Any], stop: StopFlag) -> str:
+def prepare_changelog(
+    settings: StreamSettings, access: Access, changelog: Changelog, sources: dict[str, Any], stop: StopFlag
+) -> str:
     """Create the changelog unless it exists, and return its topic id; `sources` is what `await_topics` returns.
 
     Quix would create it without `min.insync.replicas`. It uses an existing one unchanged.
@@ -112,7 +158,7 @@ def prepare_changelog(settings: StreamSettings, changelog: Changelog, sources: d
         StateLost: the changelog is missing, but the group has committed offsets on its inputs.
         Stopped: a signal arrived.
     """
-    cluster = _Cluster(settings, stop)
+    cluster = _Cluster(settings, access, stop)
     new = _as_it_should_be(changelog, sources)
     if cluster.described(changelog.topic) is None:
         # The changelog exists before the first commit. If another replica has just created it and committed, this
@@ -144,10 +190,11 @@ def _as_it_should_be(changelog: Changelog, sources: dict[str, Any]) -> NewTopic:
 class _Cluster:
     """Requests to the cluster, each repeated until the cluster answers. All of them share one deadline."""
 
-    def __init__(self, settings: StreamSettings, stop: StopFlag) -> None:
+    def __init__(self, settings: StreamSettings, access: Access, stop: StopFlag) -> None:
         self._settings = settings
+        self._access = access
         self._name = f"{settings.consumer_group}-setup"
-        self._admin, self._access = _clients(settings)
+        self._admin = _client(settings, access)
         self._wait = Wait(Deadline(CLUSTER_WAIT_SECONDS), stop, longest_pause=RETRY_SECONDS)
 
     def described(self, name: str) -> Any | None:  # noqa: ANN401 - confluent-kafka is untyped
@@ -161,7 +208,7 @@ class _Cluster:
                     return None
                 raise
 
-        return self._answered(ask, f"topic {name} could not be looked up", Right("DESCRIBE", "topic", name))
+        return self._answered(ask, f"topic {name} could not be looked up", *_rights_on(self._access, name))
 
     def creates(self, new: NewTopic, *, only_ask: bool = False) -> bool:
         """Create the topic, or with `only_ask` check that the controller would; false if it exists."""
@@ -187,7 +234,14 @@ class _Cluster:
         partitions = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
 
         def ask() -> bool:
-            commits = raise_errors(consumer.committed(partitions, timeout=ASK_SECONDS))
+            try:
+                commits = raise_errors(consumer.committed(partitions, timeout=ASK_SECONDS))
+            except KafkaException as error:
+                # A denied search for the coordinator is an event of the client; the call just ends late.
+                event = consumer.poll(0)
+                if event is None or event.error() is None:
+                    raise
+                raise KafkaException(event.error()) from error
             # Zero means that the group was reset to the beginning. A negative offset means no commit.
             return any(commit.offset > 0 for commit in commits)
 
@@ -204,6 +258,7 @@ class _Cluster:
             topic = self.described(name)
             if topic is None or any(partition.leader is None for partition in topic.partitions):
                 raise NotYet(f"topic {name} has no leader: are enough brokers up?")
+            _check_rights(self._admin, self._access, [name])
             # librdkafka's base64 contains '/'. Kafka's tools write the URL-safe form, which is also a valid file name.
             return str(topic.topic_id).replace("+", "-").replace("/", "_")
 

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from newsroom.errors import LastingFailure
 from newsroom.waiting import Deadline, Stopped, need
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State, unknown_name
@@ -160,6 +161,8 @@ class Crew:
         )
 
     def _cannot_start(self, child: Child) -> bool:
+        if _ended_for_good(child):
+            return True
         awaits_restart = child.state is State.EXITED and child.deaths > 0
         too_often = child.deaths >= START_DEATHS.get(child.spec.role, 0)
         return child.exit_code() is not None and too_often and not awaits_restart
@@ -189,7 +192,13 @@ class Crew:
         self._say(f"{child.name} {child.describe_end()}; its last lines:\n{child.last_lines()}")
         if time.monotonic() - child.started_at > STEADY_SECONDS:
             child.deaths = 0
-        if child.deaths >= len(RESTART_BACKOFF_SECONDS):
+        if _ended_for_good(child):
+            child.state = State.FAILED
+            self._say(
+                f"{child.name} stays down, because a new start would end alike: mend the cause, then "
+                f"'newsroom restart {child.name}'"
+            )
+        elif child.deaths >= len(RESTART_BACKOFF_SECONDS):
             child.state = State.FAILED
             self._say(
                 f"{child.name} died {child.deaths} times in a row and stays down: 'newsroom restart {child.name}'"
@@ -254,6 +263,10 @@ class Crew:
         if child.spec.role != "broker" or any(other.pid for other in stopping if other is not child):
             return False
         return (self._layout.data / child.name / "log" / ".kafka_cleanshutdown").exists()
+
+
+def _ended_for_good(child: Child) -> bool:
+    return child.spec.role == "service" and child.exit_code() == LastingFailure.exit_code
 
 
 @contextlib.contextmanager

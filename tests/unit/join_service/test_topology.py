@@ -10,7 +10,7 @@ from support.quix import Running, counter
 
 @pytest.fixture
 def running(tmp_path: Path) -> Running:
-    return Running(tmp_path, build, "word--word-counts")
+    return Running(tmp_path, lambda app: build(app, lambda call: call()), "word--word-counts")
 
 
 def joined(running: Running) -> list[bytes]:

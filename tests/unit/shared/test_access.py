@@ -50,6 +50,11 @@ def test_each_lasting_cause_is_a_sentence(code: int, text: str, sentence: str) -
         Access(LOGIN, READ_NEWS).raise_lasting(KafkaError(code, text))
 
 
+def test_a_denial_of_another_kind_than_the_request_names_the_clients_own_right() -> None:
+    denied = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "x")
+    assert "may not READ group g at" in str(Access(LOGIN, READ_GROUP).failure(denied, READ_NEWS))
+
+
 @pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE])
 def test_what_may_pass_is_not_lasting(code: int) -> None:
     access = Access(CONFIG)
@@ -113,11 +118,17 @@ def test_a_cluster_that_is_just_away_is_waited_for(looking: dict[str, Listener |
         access.no_answer()
 
 
-def test_names_that_do_not_resolve_are_looked_up_a_few_times(looking: dict[str, Listener | None]) -> None:
+def test_names_that_do_not_resolve_are_looked_up_for_some_seconds(
+    looking: dict[str, Listener | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     access = Access(CONFIG)
+    for _ in range(3):
+        access.no_answer()
+    monkeypatch.setattr(access_module, "NAMELESS_SECONDS", 0.0)
+    looking["b1:9092"] = None
     access.no_answer()
-    access.no_answer()
-    assert looking == {}
+    del looking["b1:9092"]
+    access.no_answer()  # from here on there is none again
     with pytest.raises(LastingFailure, match=r"b1:9092, b2:9092 cannot be resolved on this machine: correct --boot"):
         access.no_answer()
 

@@ -153,9 +153,15 @@ def test_certificates_that_cannot_be_used_are_named(tmp_path: Path, content: str
     ("options", "sentence"),
     [
         ("--sasl-username u", "--sasl-username is set, but security protocol PLAINTEXT has no login"),
+        ("--sasl-password p", "--sasl-password is set, but security protocol PLAINTEXT has no login"),
+        (
+            "--security-protocol SSL --sasl-mechanism PLAIN --sasl-username u --sasl-password p",
+            "--sasl-mechanism is set, but security protocol SSL has no login",
+        ),
         ("--ssl-ca-location /ca.pem", "--ssl-ca-location is set, but neither security protocol PLAINTEXT nor"),
         ("--security-protocol SSL --ssl-certificate-location /c.pem", "--ssl-key-location belong together"),
         ("--registry-user u", "--registry-user and --registry-password belong together"),
+        ("--registry-password p", "--registry-user and --registry-password belong together"),
         ("--security-protocol SASL_SSL --sasl-username u", "needs --sasl-mechanism, --sasl-username, --sasl-password"),
     ],
 )
@@ -165,7 +171,7 @@ def test_settings_that_contradict_each_other_are_one_sentence(options: str, sent
 
 
 @pytest.mark.parametrize(
-    "servers", ["", "broker", "a:9092;b:9092", "PLAINTEXT://a:9092", "a:9092,", "a:port", "::1:9092"]
+    "servers", ["", "broker", "a:9092;b:9092", "PLAINTEXT://a:9092", "a:9092,", "a:port", "::1:9092", "a:0", "a:65536"]
 )
 def test_a_list_of_brokers_that_no_client_can_read_is_refused(servers: str) -> None:
     with pytest.raises(
@@ -179,8 +185,8 @@ def test_addresses_lose_their_spaces_and_words_their_case(monkeypatch: pytest.Mo
     settings = load_settings(Example, "example", [*options.split(), "--bootstrap-servers", "a:1, [::1]:9092"])
     assert (settings.security_protocol, settings.sasl_mechanism) == ("SASL_SSL", "SCRAM-SHA-512")
     assert settings.bootstrap_servers == "a:1,[::1]:9092"
-    monkeypatch.setenv("NEWSROOM_SECURITY_PROTOCOL", "")
-    monkeypatch.setenv("NEWSROOM_PRODUCER_RATE", "")
+    for name in ("SECURITY_PROTOCOL", "SASL_USERNAME", "SSL_CA_LOCATION", "REGISTRY_USER", "PRODUCER_RATE"):
+        monkeypatch.setenv(f"NEWSROOM_{name}", "")
     empty = load_settings(Example, "example", [])
     assert (empty.security_protocol, empty.rate) == ("PLAINTEXT", 1)
 

@@ -2,11 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from typing_extensions import override
 
+from newsroom import access
+from newsroom.errors import LastingFailure
 from newsroom.health import Health
 from newsroom.logs import configure_logging
 from status_api import threads
@@ -62,7 +65,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
     monkeypatch.setattr(threads, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(threads, "TableReader", lambda *_: reader)
     monkeypatch.setattr(threads, "table_consumer", lambda _: None)
-    monkeypatch.setattr(threads, "admin_client", lambda *_: None)
+    monkeypatch.setattr(threads, "admin_client", lambda *_: SimpleNamespace(poll=lambda _: None))
     monkeypatch.setattr(threads, "Collector", FakeCollector)
     return reader
 
@@ -117,3 +120,36 @@ def test_tables_continue_and_each_reason_is_kept(store: WatchedStore, reader: Fa
         "KeyError in the status API; see its log",
         ERRORS[2].args[0].str(),
     ]
+
+
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("earlier", [False, True], ids=["before the first snapshot", "after it"])
+def test_a_cause_that_stays_ends_the_start_and_is_shown_later(
+    monkeypatch: pytest.MonkeyPatch, *, earlier: bool
+) -> None:
+    store, ends = WatchedStore(), list[LastingFailure]()
+    if earlier:
+        store.succeeded(a_snapshot())
+    noted = threading.Event()
+    refused = KafkaError(KafkaError._AUTHENTICATION, "Invalid username or password")
+
+    def admin(_: object, __: object, clients_access: access.Access) -> object:
+        def poll(_: float) -> None:
+            for _ in range(2):
+                clients_access.note(refused)
+            noted.set()
+
+        return SimpleNamespace(poll=poll)
+
+    monkeypatch.setattr(threads, "admin_client", admin)
+    monkeypatch.setattr(threads, "Collector", lambda *_, **__: SimpleNamespace(collect=fail))
+    reader_threads = ReaderThreads(StatusSettings(refresh=0.2), store, Health(), end=ends.append)
+    reader_threads.start()
+    assert noted.wait(SECONDS)
+    reader_threads.stop()
+    assert all("Invalid username or password): check --sasl-username" in reason for reason in store.reasons)
+    assert bool(ends) is not earlier
+
+
+def fail() -> Snapshot:
+    raise ERRORS[2]

@@ -22,7 +22,7 @@ def registry() -> SchemaRegistryClient:
 @pytest.fixture
 def running(tmp_path: Path, registry: SchemaRegistryClient) -> Running:
     decode_news = AvroDecoder(registry).decode
-    return Running(tmp_path, lambda app: build(app, decode_news, log_counts=True), "word-deltas")
+    return Running(tmp_path, lambda app: build(app, decode_news, after_commit=lambda call: call()), "word-deltas")
 
 
 def checkpoint(running: Running) -> dict[str, int]:

@@ -96,7 +96,7 @@ def test_a_failure_is_followed_by_a_new_connection(clients: FakeClients) -> None
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (ClusterAuthorizationFailedError(), "DESCRIBE on the cluster"),
+        (ClusterAuthorizationFailedError(), "may not DESCRIBE cluster at"),
         (IncompatibleBrokerVersion(), "cannot describe its metadata quorum"),
         (an_answer(error="NotLeaderOrFollowerError"), "NotLeaderOrFollowerError"),
         (an_answer(leader=-1), "no leader; an election is under way"),

@@ -11,11 +11,11 @@ from typing import Any
 
 import certifi
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from quixstreams import Application
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 
-from newsroom.errors import RegistryUnavailable, ReplicaFenced
+from newsroom.errors import LastingFailure, RegistryUnavailable, ReplicaFenced
 from newsroom.health import Health
 from newsroom.logs import configure_logging
 from newsroom.slots import Slot, take_slot
@@ -126,6 +126,20 @@ def test_it_runs_with_a_patient_consumer_that_a_stop_ends(bench: Bench, monkeypa
     assert isinstance(consumer, PatientConsumer)
     assert bench.stop
     consumer.close()
+
+
+def test_the_first_error_is_the_reason_however_the_clients_close(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = bench.application()
+    denied = LastingFailure("user u may not WRITE transactional-id g-0")
+
+    def run(app: StreamApplication) -> None:
+        app._exception_handler(type(denied), denied, None)
+        raise KafkaException(KafkaError(KafkaError._DESTROY, "Broker handle destroyed for termination"))
+
+    monkeypatch.setattr(Application, "run", run)
+    with pytest.raises(LastingFailure, match="transactional-id g-0"):
+        app.run_watched(lambda error: error)
+    app._consumer._consumer.close()
 
 
 def test_poison_is_a_value_but_a_silent_registry_is_not() -> None:

@@ -8,10 +8,15 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.error import KafkaError
 
+from newsroom.access import Access, Right
+from newsroom.errors import LastingFailure
 from newsroom.streams import consumer as stream_consumer
 from newsroom.streams.consumer import PatientConsumer, patiently
 from newsroom.waiting import Deadline, StopFlag, Stopped
 from support.cluster import MockCluster
+from support.waiting import wait_for
+
+ACCESS = Access({"bootstrap.servers": "b:1"}, Right("READ", "topic", "news"), Right("READ", "group", "g"))
 
 
 def _answers(*codes: int) -> Callable[[], int]:
@@ -51,7 +56,7 @@ def test_patience_ends() -> None:
 def test_the_questions_of_one_assignment_share_their_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines: list[Deadline] = []
     monkeypatch.setattr(stream_consumer, "patiently", lambda _ask, _what, deadline, *_: deadlines.append(deadline))
-    consumer = PatientConsumer({"group.id": "g"}, StopFlag())
+    consumer = PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)
     for _ in range(2):
         consumer.assign([])
         consumer.committed([TopicPartition("t", 0)])
@@ -72,14 +77,16 @@ def test_a_stop_ends_it() -> None:
 
 def test_quix_gets_the_answers_of_a_cluster_as_from_its_own_consumer(cluster: MockCluster) -> None:
     cluster.send("t", [(None, b"v")], partition=0)
-    with closing(PatientConsumer({"bootstrap.servers": cluster.address, "group.id": "g"}, StopFlag())) as consumer:
+    with closing(
+        PatientConsumer({"bootstrap.servers": cluster.address, "group.id": "g"}, StopFlag(), ACCESS)
+    ) as consumer:
         consumer.commit(offsets=[TopicPartition("t", 0, 1)], asynchronous=False)
         assert [part.offset for part in consumer.committed([TopicPartition("t", 0)], timeout=10)] == [1]
         assert consumer.get_watermark_offsets(TopicPartition("t", 0), timeout=10, cached=False) == (0, 1)
 
 
 def test_an_error_of_one_partition_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    consumer = PatientConsumer({"group.id": "g"}, StopFlag())
+    consumer = PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)
     spoilt = SimpleNamespace(error=KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
     monkeypatch.setattr(stream_consumer, "patiently", lambda ask, *_: ask())
     monkeypatch.setattr(
@@ -88,3 +95,21 @@ def test_an_error_of_one_partition_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(KafkaException):
         consumer.committed([TopicPartition("t", 0)])
     Consumer.close(consumer)
+
+
+def test_a_denied_record_names_its_topic() -> None:
+    denied = SimpleNamespace(
+        error=lambda: KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED), topic=lambda: "word-counts"
+    )
+    named = pytest.raises(LastingFailure, match="may not READ topic word-counts at b:1")
+    with closing(PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)) as consumer, named:
+        consumer._check([denied])
+
+
+def test_a_denied_member_names_its_group(cluster: MockCluster) -> None:
+    cluster.fail_next_join(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    config: dict[str, object] = {"bootstrap.servers": cluster.address, "group.id": "g"}
+    with closing(PatientConsumer(config, StopFlag(), ACCESS)) as consumer:
+        consumer.subscribe([cluster.topic()], on_assign=lambda *_: None)
+        with pytest.raises(LastingFailure, match="may not READ group g at b:1"):
+            wait_for("the denial", lambda: consumer.poll(0.1), 20)

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,8 @@ from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
 from quixstreams.kafka.exceptions import KafkaConsumerException, KafkaProducerDeliveryError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset
 
-from newsroom.errors import ClusterUnavailable, NotYet, ReplicaFenced, StateLost
+from newsroom.access import Access
+from newsroom.errors import ClusterUnavailable, LastingFailure, NotYet, ReplicaFenced, StateLost
 from newsroom.health import Health
 from newsroom.slots import take_slot
 from newsroom.streams import application as module
@@ -22,7 +25,14 @@ from newsroom.streams import producer as producer_module
 from newsroom.streams.application import NEEDS, StreamApplication
 from newsroom.streams.consumer import PatientConsumer, stable
 from newsroom.streams.errors import interruption
-from newsroom.streams.producer import ABORT_SECONDS, CHECKPOINT_SECONDS, INIT_SECONDS, LEAST_SECONDS, BoundedProducer
+from newsroom.streams.producer import (
+    ABORT_SECONDS,
+    CHECKPOINT_SECONDS,
+    INIT_SECONDS,
+    LEAST_SECONDS,
+    AfterCommit,
+    BoundedProducer,
+)
 from newsroom.streams.settings import StreamSettings
 from newsroom.waiting import StopFlag, Stopped
 from support.cluster import PARTITIONS, MockCluster
@@ -189,8 +199,15 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     return made
 
 
-def bounded() -> BoundedProducer:
-    return BoundedProducer(broker_address="127.0.0.1:9", extra_config={}, on_error=None, transactional=True)
+def bounded(after_commit: AfterCommit | None = None) -> BoundedProducer:
+    access = Access({"bootstrap.servers": "b:1"})
+    options: dict[str, Any] = {
+        "broker_address": "127.0.0.1:9",
+        "extra_config": {},
+        "on_error": None,
+        "transactional": True,
+    }
+    return BoundedProducer(access, after_commit or AfterCommit(), **options)
 
 
 def test_every_transactional_call_has_a_deadline(clients: list[Client]) -> None:
@@ -237,6 +254,35 @@ def test_a_new_producer_replaces_the_interrupted_one(clients: list[Client]) -> N
     assert [name for name, _ in second.calls] == ["init_transactions", "begin_transaction"]
 
 
+@pytest.mark.usefixtures("clients")
+def test_a_result_is_told_after_its_commit_and_one_of_an_aborted_transaction_never() -> None:
+    told: list[str] = []
+    after_commit = AfterCommit()
+    producer = bounded(after_commit)
+    ends: list[Callable[[], None]] = [producer.start_over, producer.abort_transaction]
+    for end in ends:
+        producer.begin_transaction()  # type: ignore[no-untyped-call]
+        after_commit.add(lambda: told.append("aborted"))
+        end()
+    producer.begin_transaction()  # type: ignore[no-untyped-call]
+    for count in ("a 1", "a 2"):
+        after_commit.add(partial(told.append, count))
+    producer.flush()
+    assert told == []
+    for _ in range(2):
+        producer.commit_transaction([TopicPartition("t", 0, 1)], object())
+    assert told == ["a 1", "a 2"]
+
+
+@pytest.mark.usefixtures("clients")
+def test_a_denied_write_names_its_topic() -> None:
+    producer = bounded()
+    denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "denied")
+    producer._on_delivery(denied, SimpleNamespace(topic=lambda: "word-counts"))
+    with pytest.raises(LastingFailure, match=r"may not WRITE topic word-counts at b:1 \(denied\)"):
+        producer.flush()
+
+
 def test_the_end_of_a_changelog_is_read_once_its_transactions_are_complete() -> None:
     with pytest.raises(NotYet, match=r"transaction on t partition 0 is not complete \(stable end 4, end 6\)"):
         stable((0, 4), 6, "t partition 0")
@@ -254,7 +300,7 @@ def test_partitions_are_taken_anew_from_the_committed_offsets(cluster: MockClust
         assigned.append(len(partitions))
         consumer.assign(partitions)
 
-    with closing(PatientConsumer(config | {"enable.auto.commit": False}, StopFlag())) as consumer:
+    with closing(PatientConsumer(config | {"enable.auto.commit": False}, StopFlag(), Access(config))) as consumer:
         consumer.subscribe([topic], on_assign=on_assign)
         first = sorted(message.value() for message in consumer.consume(8, 20))
         consumer.assign_again()

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_INVALID, KafkaException, TopicPartition, Uuid
+from confluent_kafka.admin import AclOperation
 from confluent_kafka.error import KafkaError
 
+from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, LastingFailure, StateLost
 from newsroom.streams import topics as stream_topics
 from newsroom.streams.changelog import Changelog
 from newsroom.streams.settings import StreamSettings
-from newsroom.streams.topics import await_topics, prepare_changelog
+from newsroom.streams.topics import await_topics, denied_topics, prepare_changelog
 from newsroom.waiting import StopFlag, Stopped
 from support.futures import done
 
@@ -22,6 +24,11 @@ SOURCES = {
     "word-deltas": SimpleNamespace(partitions={number: SimpleNamespace(replicas=[1, 2, 3]) for number in range(6)})
 }
 CHANGELOG = Changelog("g", ("word-deltas",))
+RIGHTS = (
+    *(Right("READ", "topic", name) for name in ("news", CHANGELOG.topic)),
+    *(Right("WRITE", "topic", name) for name in ("word-counts", CHANGELOG.topic)),
+    Right("READ", "group", "g"),
+)
 WITH_SLASHES = Uuid(-1, -1)  # in base64 all its characters are '/'
 AS_KAFKA_WRITES_IT = "_" * 21 + "w"
 
@@ -35,6 +42,8 @@ class FakeCluster:
 
     def __init__(self, settings: StreamSettings) -> None:
         self.settings = settings
+        self.access = Access(settings.client_config("g"), *RIGHTS)
+        self.allowed = {"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
         self.topics: set[str] = set()
         self.commits: dict[int, int] = {}
         self.leaderless = 0
@@ -46,7 +55,7 @@ class FakeCluster:
 
     def prepared(self, stop: StopFlag | None = None) -> str:
         """The id of the changelog, which is there now."""
-        return prepare_changelog(self.settings, CHANGELOG, SOURCES, stop or StopFlag())
+        return prepare_changelog(self.settings, self.access, CHANGELOG, SOURCES, stop or StopFlag())
 
     def _answer(self, answer: Callable[[], object]) -> Future[Any]:
         if self.silent:
@@ -58,8 +67,18 @@ class FakeCluster:
         except KafkaException as error:
             return done(error)
 
-    def describe_topics(self, collection: Any, *, request_timeout: float) -> dict[str, Future[Any]]:  # noqa: ANN401
+    def describe_topics(
+        self,
+        collection: Any,  # noqa: ANN401
+        *,
+        request_timeout: float,
+        include_authorized_operations: bool = False,
+    ) -> dict[str, Future[Any]]:
         assert request_timeout <= 5
+        operations = [AclOperation[name] for name in self.allowed]
+        if include_authorized_operations:
+            told = SimpleNamespace(authorized_operations=operations or None)
+            return {name: self._answer(lambda: told) for name in collection.topic_names}
         (name,) = collection.topic_names
 
         def answer() -> object:
@@ -165,7 +184,7 @@ def test_it_waits_for_controllers_brokers_and_leaders(cluster: FakeCluster) -> N
 
 def test_what_waiting_does_not_change_is_said_at_once(cluster: FakeCluster) -> None:
     cluster.failures = [failed(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
-    with pytest.raises(LastingFailure, match="may not DESCRIBE topic changelog__g--word-deltas--default"):
+    with pytest.raises(LastingFailure, match=r"may not READ topic (changelog__g\S+) and WRITE topic \1 at"):
         cluster.prepared()
 
 
@@ -208,7 +227,7 @@ def test_an_input_that_is_just_being_created_is_waited_for(
         lambda *_, **__: SimpleNamespace(brokers={}, topics={"news": answers.pop(0)}),
         raising=False,
     )
-    assert await_topics(cluster.settings, ["news"], StopFlag())["news"].partitions
+    assert await_topics(cluster.settings, cluster.access, ["news"], StopFlag())["news"].partitions
 
 
 def test_an_input_that_is_invisible_may_be_one_that_this_user_may_not_see(
@@ -221,5 +240,65 @@ def test_an_input_that_is_invisible_may_be_one_that_this_user_may_not_see(
         return SimpleNamespace(brokers={}, topics={name: denied} if name else {})
 
     monkeypatch.setattr(cluster, "list_topics", list_topics, raising=False)
-    with pytest.raises(LastingFailure, match=r"may not DESCRIBE topic news .*add an ACL"):
-        await_topics(cluster.settings, ["news"], StopFlag())
+    with pytest.raises(LastingFailure, match=r"may not READ topic news at .*add an ACL"):
+        await_topics(cluster.settings, cluster.access, ["news"], StopFlag())
+
+
+def visible(_name: str | None = None, **_: object) -> object:
+    topic = SimpleNamespace(partitions={0: object()}, error=None)
+    return SimpleNamespace(brokers={}, topics={"news": topic, "word-counts": topic})
+
+
+@pytest.mark.parametrize(
+    ("allowed", "name", "sentence"),
+    [
+        (
+            {"READ", "DESCRIBE"},
+            "word-counts",
+            r"may not WRITE topic word-counts at .*: add an ACL that allows",
+        ),
+        ({"WRITE", "DESCRIBE"}, "news", r"may not READ topic news at "),
+    ],
+)
+def test_a_right_that_is_missing_is_said_before_the_first_record(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, allowed: set[str], name: str, sentence: str
+) -> None:
+    monkeypatch.setattr(cluster, "list_topics", visible, raising=False)
+    cluster.allowed = allowed
+    with pytest.raises(LastingFailure, match=sentence):
+        await_topics(cluster.settings, cluster.access, [name], StopFlag())
+
+
+def test_after_a_denial_the_broker_is_asked_for_the_topic(cluster: FakeCluster) -> None:
+    assert denied_topics(cluster.settings, cluster.access) is None
+    cluster.allowed = {"READ"}
+    assert f"may not WRITE topic {CHANGELOG.topic} and WRITE topic word-counts at" in str(
+        denied_topics(cluster.settings, cluster.access)
+    )
+    cluster.failures = [failed(KafkaError._TIMED_OUT)]
+    assert denied_topics(cluster.settings, cluster.access) is None
+
+
+def test_a_broker_that_does_not_tell_rights_is_believed(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "list_topics", visible, raising=False)
+    cluster.allowed = set()
+    assert await_topics(cluster.settings, cluster.access, ["word-counts"], StopFlag())
+
+
+def test_the_rights_on_a_new_changelog_are_checked(cluster: FakeCluster) -> None:
+    cluster.allowed = {"READ"}
+    with pytest.raises(LastingFailure, match="may not WRITE topic changelog__g--word-deltas--default at"):
+        cluster.prepared()
+
+
+def test_a_group_that_may_not_be_read_is_an_event_of_the_client(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: object, **__: object) -> None:
+        raise failed(KafkaError._TIMED_OUT)
+
+    denied = SimpleNamespace(error=lambda: KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "denied"))
+    monkeypatch.setattr(cluster, "committed", late)
+    monkeypatch.setattr(cluster, "poll", lambda _: denied, raising=False)
+    with pytest.raises(LastingFailure, match="may not READ group g at"):
+        cluster.prepared()

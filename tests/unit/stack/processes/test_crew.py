@@ -111,10 +111,14 @@ def test_a_member_is_running_once_it_is_ready_and_others_are_told(ship: Ship) ->
     assert ship.said[0].startswith("a-1: ready in ")
 
 
-@pytest.mark.parametrize(("role", "restarts"), [("service", 2), ("broker", 0)])
-def test_a_member_that_cannot_start_is_shown_with_its_last_lines(ship: Ship, role: str, restarts: int) -> None:
-    child = ship.crew.add(ship.spec("a-1", "import sys; print('no such topic'); sys.exit(3)", role=role))
-    with pytest.raises(StackError, match=r"(?s)a-1 ended with exit code 3 while starting:.*no such topic"):
+@pytest.mark.parametrize(
+    ("role", "code", "restarts"), [("service", 3, 2), ("broker", 3, 0), ("service", 2, 2), ("service", 78, 0)]
+)
+def test_a_member_that_cannot_start_is_shown_with_its_last_lines(
+    ship: Ship, role: str, code: int, restarts: int
+) -> None:
+    child = ship.crew.add(ship.spec("a-1", f"import sys; print('no such topic'); sys.exit({code})", role=role))
+    with pytest.raises(StackError, match=rf"(?s)a-1 ended with exit code {code} while starting:.*no such topic"):
         ship.crew.wait_ready([child])
     assert child.restarts == restarts
 
@@ -152,10 +156,22 @@ def test_a_member_that_dies_by_itself_is_started_again(ship: Ship) -> None:
 
 
 def test_a_member_that_dies_again_and_again_stays_down(ship: Ship) -> None:
-    child = ship.crew.add(ship.spec("a-1", "raise SystemExit(2)"))
+    child = ship.crew.add(ship.spec("a-1", "raise SystemExit(3)"))
     ship.look_after_until(lambda: child.state is State.FAILED)
     assert child.restarts == 2
     assert ship.said[-1] == "a-1 died 2 times in a row and stays down: 'newsroom restart a-1'"
+
+
+def test_a_service_whose_cause_a_new_start_does_not_change_stays_down(ship: Ship) -> None:
+    mark = ship.folder / "denied"
+    waits = f"import pathlib, sys, time\nprint('started', flush=True)\nwhile not pathlib.Path({str(mark)!r}).exists(): "
+    child = ship.add("a-1", f"{waits}time.sleep(0.01)\nsys.exit(78)")
+    mark.touch()
+    ship.look_after_until(lambda: child.state is State.FAILED)
+    assert child.restarts == 0
+    assert ship.said[-1].endswith(
+        "stays down, because a new start would end alike: mend the cause, then 'newsroom restart a-1'"
+    )
 
 
 def test_a_paused_member_that_dies_is_noticed(ship: Ship) -> None:
