@@ -57,6 +57,10 @@ ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s,;:/@\[\]]+):[0-9]{1,5}")
 
 LAST_PORT = 65535
 
+HEARTBEAT_MILLISECONDS = 400
+"""A member learns of a rebalance from the answer to a heartbeat; until then partitions that move have no owner.
+librdkafka's default is 3 s. It looks at its clock each 500 ms, so a value just below sends two heartbeats a second."""
+
 SettingsT = TypeVar("SettingsT", bound="ServiceSettings")
 
 

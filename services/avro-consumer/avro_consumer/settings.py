@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from newsroom.places import state_folder
-from newsroom.settings import ServiceSettings
+from newsroom.settings import HEARTBEAT_MILLISECONDS, ServiceSettings
 from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ
 
 
@@ -108,6 +108,7 @@ class AvroConsumerSettings(ServiceSettings):
         else:
             config["partition.assignment.strategy"] = "cooperative-sticky"
             config["session.timeout.ms"] = int(self.session_timeout * 1000)
+            config["heartbeat.interval.ms"] = HEARTBEAT_MILLISECONDS
         if self.static_membership and slot is not None:
             config["group.instance.id"] = f"{self.group_id}-{slot}"
         return config

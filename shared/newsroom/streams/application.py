@@ -22,6 +22,7 @@ from typing_extensions import override
 from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure, NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
+from newsroom.settings import HEARTBEAT_MILLISECONDS
 from newsroom.streams.consumer import PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
@@ -57,9 +58,6 @@ of it (12 s) for the last commit before it hands partitions over."""
 
 STATISTICS_INTERVAL_MS = 1000
 """librdkafka calls the statistics callback inside poll(), even without records: this proves that the loop turns."""
-
-HEARTBEATS_PER_SESSION = 3
-"""Two heartbeats may be lost before the group removes a member: Kafka's own ratio."""
 
 INTERRUPTIONS = 20
 INTERRUPTION_SECONDS = 120.0
@@ -321,10 +319,9 @@ def identity(settings: StreamSettings, slot: Slot) -> str:
 
 
 def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
-    session_ms = int(settings.session_timeout * 1000)
     config: dict[str, Any] = {
-        "session.timeout.ms": session_ms,
-        "heartbeat.interval.ms": session_ms // HEARTBEATS_PER_SESSION,
+        "session.timeout.ms": int(settings.session_timeout * 1000),
+        "heartbeat.interval.ms": HEARTBEAT_MILLISECONDS,
         "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
         "fetch.wait.max.ms": FETCH_WAIT_MS,
         "statistics.interval.ms": STATISTICS_INTERVAL_MS,

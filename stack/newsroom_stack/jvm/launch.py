@@ -106,6 +106,11 @@ def node_properties(node: Node) -> str:
         "broker.heartbeat.interval.ms": 1000,
         # Kafka's default delays a group's first member by three seconds.
         "group.initial.rebalance.delay.ms": 0,
+        # For the protocol of KIP-848 the brokers choose: as quick as the members of the classic one.
+        "group.consumer.min.heartbeat.interval.ms": 500,
+        "group.consumer.heartbeat.interval.ms": 500,
+        "group.consumer.min.session.timeout.ms": 6000,
+        "group.consumer.session.timeout.ms": 10000,
         # Static members and tests use short sessions.
         "group.min.session.timeout.ms": 1000,
         # Three brokers share two cores.

@@ -65,6 +65,7 @@ def test_static_membership_is_the_slots(bench: Bench, *, static: bool, instance:
     config = bench.application(static_membership=static, session_timeout=6).config
     assert config.consumer_extra_config.get("group.instance.id") == instance
     assert config.consumer_extra_config["session.timeout.ms"] == 6000
+    assert config.consumer_extra_config["heartbeat.interval.ms"] < 500
 
 
 def test_security_settings_reach_the_clients(bench: Bench) -> None:
