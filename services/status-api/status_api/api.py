@@ -11,6 +11,7 @@ from status_api.responses import cluster_figures, json_response, latest_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from status_api.model import Group, Partition, Snapshot, TopicState
     from status_api.store import LatestSnapshot
@@ -61,6 +62,8 @@ def group(group_id: str) -> Response:
 
     def render(snapshot: Snapshot) -> dict[str, Any]:
         group = snapshot.group(group_id)
+        if group is None and snapshot.unlisted:
+            abort(503, f"Whether there is a group {group_id!r} is not known now: {snapshot.unlisted}")
         if group is None:
             abort(404, f"There is no group {group_id!r}.")
         partitions = [asdict(row) | {"lag": row.lag} for row in group.partitions]
@@ -87,11 +90,16 @@ def _answer(render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = Fa
 def _envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "snapshot_id": snapshot.id,
-        "collected_at": snapshot.collected_at.isoformat().replace("+00:00", "Z"),
+        "collected_at": iso(snapshot.collected_at),
         "age_seconds": round(latest.age_seconds or 0.0, 3),
         "stale": latest.stale,
         "error": latest.last_error or snapshot.error,
     }
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Format a time of UTC as ISO 8601; None stays None."""
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 def topic_json(topic: TopicState) -> dict[str, Any]:
@@ -130,6 +138,7 @@ def group_json(group: Group) -> dict[str, Any]:
         "committed": group.committed,
         "lag": group.lag,
         "error": group.error,
+        "unknown_since": iso(group.unknown_since),
     }
 
 

@@ -12,7 +12,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 from newsroom.errors import ClusterUnavailable
 from newsroom.kafka_errors import reason_of
 from newsroom.waiting import Deadline
-from status_api.model import Broker, Group, Key, Partition, Reason, Snapshot, TopicState, by_key, one_line, with_offsets
+from status_api.known import KnownGroups
+from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicState, by_key, one_line, with_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +37,9 @@ METADATA_TRIES = 2
 """librdkafka asks any connected broker for metadata, even one that has just stopped answering."""
 
 MILLISECONDS = 1000
+
+OFFSETS_TOPIC = "__consumer_offsets"
+"""The leader of one of its partitions is the coordinator of that partition's groups."""
 
 Answer = tuple[Any, Reason | None]
 """A result, or None and the reason."""
@@ -74,8 +78,7 @@ class Collector:
         self._min_in_sync: dict[str, int] = {}
         self._configs_read_at = -CONFIG_SECONDS
         self._configs_denied: dict[str, Reason] = {}
-        self._coordinators: dict[str, int | None] = {}
-        """Each known group, and its coordinator when a broker last listed it."""
+        self._known = KnownGroups()
         self._boot = f"{time.time_ns() // 1_000_000:x}"
         self._number = 0
 
@@ -94,11 +97,16 @@ class Collector:
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         listing, listing_error = answer(groups_future, deadline)
         silent: Silence = {broker: text for broker, text in (listing or {}).items() if isinstance(text, str)}
-        groups = self._known_groups(listing or {}, silent, listing_error)
+        silence = one_line(
+            listing_error, *(f"listing the groups of broker {broker}: {text}" for broker, text in silent.items())
+        )
         offset_futures = self._ask_offsets(metadata)
         self._read_configs(list(metadata.topics))
         topics = self._topics(metadata, offset_futures)
         partitions = by_key(topics)
+        listed = (group for groups in (listing or {}).values() if not isinstance(groups, str) for group in groups)
+        unlisted = silence or _unled(metadata)
+        groups = self._known.update((with_offsets(group, partitions) for group in listed), silent, unlisted)
         cluster, cluster_error = answer(cluster_future, deadline)
         quorum, quorum_error = answer(quorum_future, deadline)
         self._number += 1
@@ -110,14 +118,14 @@ class Collector:
             controller_epoch=quorum.epoch if quorum else None,
             brokers=_brokers(cluster, metadata),
             topics=tuple(topics),
-            groups=tuple(with_offsets(group, partitions) for group in groups),
+            groups=tuple(groups),
             tables=self._tables(),
             error=one_line(
                 f"describing the cluster: {cluster_error}" if cluster_error else None,
                 quorum_error,
-                listing_error,
-                *(f"listing the groups of broker {broker}: {text}" for broker, text in silent.items()),
+                silence,
             ),
+            unlisted=unlisted,
         )
 
     def _metadata(self) -> Any:  # noqa: ANN401 - confluent-kafka is untyped
@@ -131,17 +139,6 @@ class Collector:
             f"no broker of {self._addresses} answered within {self._timeout:g} s ({reason_of(errors[-1])}): "
             f"are the brokers running?"
         ) from errors[-1]
-
-    def _known_groups(self, listing: GroupsByBroker, silent: Silence, error: Reason | None) -> list[Group]:
-        """Sort the listed groups, and add with the reason the known groups of brokers that did not answer."""
-        by_id = {group.id: group for groups in listing.values() if not isinstance(groups, str) for group in groups}
-        coordinators = {group.id: group.coordinator for group in by_id.values()}
-        # While a broker is silent, a group that no broker lists may be gone or about to move.
-        self._coordinators = self._coordinators | coordinators if silent or error else coordinators
-        for group_id, broker in self._coordinators.items():
-            reason = error or silent.get(broker, "no broker lists the group now")
-            by_id.setdefault(group_id, Group(group_id, coordinator=broker, error=reason))
-        return [by_id[group_id] for group_id in sorted(by_id)]
 
     def _ask_offsets(self, metadata: Any) -> OffsetFutures:  # noqa: ANN401
         """Ask for the end and the oldest offset of every partition."""
@@ -203,6 +200,13 @@ def answer(future: Future[Any], deadline: Deadline) -> Answer:
         return None, reason_of(error)
     except TimeoutError:
         return None, f"no answer within {deadline.seconds:g} s"
+
+
+def _unled(metadata: Any) -> Reason | None:  # noqa: ANN401
+    """The reason why no broker coordinates some groups: a partition of Kafka's topic of offsets has no leader."""
+    topic = metadata.topics.get(OFFSETS_TOPIC)
+    unled = [part.id for part in topic.partitions.values() if part.leader not in metadata.brokers] if topic else []
+    return f"partitions without a leader in {OFFSETS_TOPIC}: {len(unled)}" if unled else None
 
 
 def _brokers(cluster: Any, metadata: Any) -> tuple[Broker, ...]:  # noqa: ANN401

@@ -86,6 +86,7 @@ class GroupsReader(Inquirer[GroupsByBroker]):
 def _groups_of(client: KafkaAdminClient, broker: int, deadline: Deadline, access: Access) -> list[Group] | Reason:
     """Return every consumer group that this broker coordinates, or the reason why it cannot."""
     try:
+        _learn(client, broker)
         listing = [entry for entry in client.list_groups([broker]) if entry["protocol_type"] in CONSUMER_PROTOCOLS]
         new = [entry["group_id"] for entry in listing if entry.get("group_type") == KIP_848]
         classic = [entry["group_id"] for entry in listing if entry["group_id"] not in new]
@@ -93,6 +94,13 @@ def _groups_of(client: KafkaAdminClient, broker: int, deadline: Deadline, access
         return _with_commits(client, broker, groups, access)
     except Exception as error:  # noqa: BLE001 - an error of the library must affect this broker only
         return reason(error, deadline.seconds)
+
+
+def _learn(client: KafkaAdminClient, broker: int) -> None:
+    """Make the client learn of a broker that its last metadata lacked; by itself it asks again after five minutes."""
+    manager = client._manager  # noqa: SLF001 - as in `_send`
+    if manager.cluster.broker_metadata(broker) is None:
+        manager.run(manager.cluster.refresh_metadata)
 
 
 def _classic(client: KafkaAdminClient, broker: int, ids: list[str]) -> list[Group]:

@@ -108,7 +108,7 @@ def _groups(groups: tuple[Group, ...]) -> Iterator[Metric]:
     lags = GaugeMetricFamily(f"{name}_lag_sum", "Records by which a group is behind in a topic.", labels=GROUP_TOPIC)
     members = GaugeMetricFamily(f"{name}_members", "Number of members of a group.", labels=["consumergroup"])
     for group in groups:
-        if group.state != UNKNOWN:
+        if group.state != UNKNOWN or group.unknown_since:
             members.add_metric([group.id], len(group.members))
         for topic, rows in group.by_topic():
             for row in rows:

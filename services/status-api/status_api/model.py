@@ -149,6 +149,8 @@ class Group:
     members: tuple[GroupMember, ...] = ()
     partitions: tuple[GroupPartition, ...] = ()
     error: str | None = None
+    unknown_since: datetime | None = None
+    """When the values were read, if the coordinator does not tell them now; None if they are of this snapshot."""
 
     @property
     def lag(self) -> int | None:
@@ -214,6 +216,8 @@ class Snapshot:
     tables: Tables = NO_TABLES
     error: str | None = None
     """What is missing in this snapshot, because a part of the cluster did not answer."""
+    unlisted: Reason | None = None
+    """Why groups may exist that this snapshot does not have; None if it has all."""
 
     def topic(self, name: str) -> TopicState | None:
         """Return the topic with this name."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ, WORD, WORD_COUNTS, WORD_DELTAS, WORDS_JOINED
-from status_api.model import INTERNAL_PREFIXES, Group, sum_some
+from status_api.model import INTERNAL_PREFIXES, UNKNOWN, Group, sum_some
 
 if TYPE_CHECKING:
     from status_api.model import Snapshot
@@ -66,7 +66,8 @@ def pipeline(snapshot: Snapshot, settings: StatusSettings) -> Pipeline:
 
 def _stage(snapshot: Snapshot, group_id: str) -> Stage:
     group = snapshot.group(group_id)
-    state = group.state if group else ABSENT
+    absent = UNKNOWN if snapshot.unlisted else ABSENT
+    state = group.state if group else absent
     group = group or Group(group_id)
     # The word count's intermediate topic and its state topics are not input of the pipeline.
     consumed = sum_some(

@@ -32,6 +32,9 @@ STEP_SHARE = 0.45
 """The share of a question's time for each connection and each request. If a broker hangs, time is left for another."""
 MILLISECONDS = 1000
 
+RECONNECT_MAX_MS = 400
+"""A question that is asked each second tries a lost broker each time: with its jitter the pause is below 0.5 s."""
+
 KAFKA_PYTHON_NAMES = {
     "sasl.username": "sasl_plain_username",
     "sasl.password": "sasl_plain_password",
@@ -117,7 +120,7 @@ class Inquirer(Generic[T]):
             ("request_timeout_ms", "socket_connection_setup_timeout_ms", "socket_connection_setup_timeout_max_ms"),
             round(self._step * MILLISECONDS),
         )
-        self._network = KafkaNetClient(**config | limits)
+        self._network = KafkaNetClient(**config | limits | {"reconnect_backoff_max_ms": RECONNECT_MAX_MS})
         return self._network
 
     def _drop(self) -> None:

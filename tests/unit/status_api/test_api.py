@@ -43,6 +43,19 @@ def test_a_failing_group_carries_its_error_and_the_others_are_shown(live_site: S
     assert errors["avro-consumer"] is None
 
 
+def test_a_group_that_is_not_known_now_is_not_a_404_and_says_since_when(live_site: Site) -> None:
+    snapshot = a_snapshot(2)
+    groups = [replace(group, state="Unknown", unknown_since=snapshot.collected_at) for group in snapshot.groups]
+    live_site.store.succeeded(replace(snapshot, groups=tuple(groups), unlisted="broker 2 is silent"))
+    body = live_site.json("/api/v1/groups/avro-consumer")
+    assert (body["state"], body["unknown_since"], body["lag"]) == ("Unknown", "2026-01-02T03:04:05Z", 2)
+    answer = live_site.client.get("/api/v1/groups/never-seen")
+    assert answer.status_code == 503
+    assert "'never-seen' is not known now: broker 2 is silent" in answer.text
+    assert live_site.json("/api/v1/pipeline")["stages"]["join"]["state"] == "Unknown"
+    assert 'kafka_consumergroup_members{consumergroup="avro-consumer"} 1.0' in live_site.client.get("/metrics").text
+
+
 def test_topics_without_and_with_internal_ones(live_site: Site) -> None:
     def names(query: str) -> set[str]:
         return {topic["name"] for topic in live_site.json(f"/api/v1/topics{query}")["topics"]}

@@ -32,6 +32,7 @@ class FakeAdmin:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.leaders_gone: set[int] = set()
+        self.offsets_leaders: list[int] = []
         self.listing_error: ClusterUnavailable | None = None
         member = GroupMember("m", "c", "10.0.0.1", assignment=(("t", 0), ("t", 1)))
         self.listing: list[Group] | str = [
@@ -48,7 +49,12 @@ class FakeAdmin:
     def list_topics(self, **_: object) -> object:
         partitions = {i: SimpleNamespace(id=i, leader=-1 if i == 2 else 1, replicas=[1, 2], isrs=[1]) for i in range(3)}
         topic = SimpleNamespace(topic="t", partitions=partitions, error=None)
-        return SimpleNamespace(topics={"t": topic}, brokers={1: self.node}, cluster_id="c")
+        topics = {"t": topic}
+        if self.offsets_leaders:
+            leaders = enumerate(self.offsets_leaders)
+            offsets = {i: SimpleNamespace(id=i, leader=leader, replicas=[], isrs=[]) for i, leader in leaders}
+            topics["__consumer_offsets"] = SimpleNamespace(partitions=offsets, error=None)
+        return SimpleNamespace(topics=topics, brokers={1: self.node}, cluster_id="c")
 
     def groups(self, brokers: Sequence[int]) -> Future[GroupsByBroker]:
         """Stands in for `GroupsReader.ask`."""
@@ -58,7 +64,7 @@ class FakeAdmin:
 
     def list_offsets(self, specs: dict[Any, Any], **_: object) -> dict[Any, Future[Any]]:
         self.calls.append("ends")
-        assert {key.partition for key in specs} == {0, 1}
+        assert {key.partition for key in specs if key.topic == "t"} == {0, 1}
         latest = type(next(iter(specs.values()))).__name__ == "LatestSpec"
         offset = 10 if latest else 2
         return {
@@ -128,19 +134,21 @@ def test_a_failing_group_carries_its_error_alone() -> None:
     assert (good.error, good.lag) == (None, 6)
 
 
-def test_groups_of_a_broker_that_does_not_answer_stay_with_an_error() -> None:
+def test_groups_of_a_broker_that_does_not_answer_keep_their_last_values() -> None:
     admin = FakeAdmin()
     source = collector(admin)
-    source.collect()
+    known = source.collect().group("good")
+    assert known is not None
     admin.listing = "no answer within 1 s"
     snapshot = source.collect()
-    assert [(group.id, group.state, group.coordinator, group.error) for group in snapshot.groups] == [
-        ("bad", "Unknown", None, "no broker lists the group now"),
-        ("good", "Unknown", 1, "no answer within 1 s"),
-    ]
-    assert snapshot.error == "listing the groups of broker 1: no answer within 1 s"
-    admin.listing = []
-    assert source.collect().groups == ()
+    good, bad = snapshot.group("good"), snapshot.group("bad")
+    assert good is not None
+    assert (good.state, good.lag, good.members, good.partitions) == ("Unknown", 6, known.members, known.partitions)
+    assert good.unknown_since is not None
+    assert good.error == f"not known since {good.unknown_since:%H:%M:%S} UTC: no answer within 1 s"
+    silence = "listing the groups of broker 1: no answer within 1 s"
+    assert (snapshot.error, snapshot.unlisted) == (silence, silence)
+    assert str(bad and bad.error).endswith(f": {silence}"), "its coordinator was never known"
 
 
 def test_when_no_broker_lists_groups_they_stay_with_the_reason() -> None:
@@ -150,11 +158,19 @@ def test_when_no_broker_lists_groups_they_stay_with_the_reason() -> None:
     reason = "b1:9092 listed no groups: no answer within 1 s"
     admin.listing_error = ClusterUnavailable(reason)
     snapshot = source.collect()
-    assert [(group.id, group.lag, group.error) for group in snapshot.groups] == [
+    assert [(group.id, group.lag, str(group.error).partition("UTC: ")[2]) for group in snapshot.groups] == [
         ("bad", None, reason),
-        ("good", None, reason),
+        ("good", 6, reason),
     ]
-    assert snapshot.error == reason
+    assert (snapshot.error, snapshot.unlisted) == (reason, reason)
+
+
+def test_groups_may_be_missing_while_a_partition_of_the_offsets_has_no_leader() -> None:
+    admin = FakeAdmin()
+    source = collector(admin)
+    assert source.collect().unlisted is None
+    admin.offsets_leaders = [1, 7, -1]
+    assert source.collect().unlisted == "partitions without a leader in __consumer_offsets: 2"
 
 
 def test_an_offset_is_not_known_if_the_leader_did_not_answer() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, NotCoordinatorError
+from kafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, NotCoordinatorError, UnknownBrokerIdError
 from kafka.protocol.consumer import OffsetFetchRequest, OffsetFetchResponse
 
 from newsroom.admin import inquirer as inquiry
@@ -41,15 +41,26 @@ class FakeClient:
         self.refused: dict[str, int] = {}
         self.hanging: set[int] = set()
         self.made = 0
+        self.brokers = {1, 2}
+        """Those of the client's last metadata."""
         self.closed = threading.Event()
         self._manager = self
+        self.cluster = self
 
     def __call__(self, **_: Any) -> FakeClient:  # noqa: ANN401
         self.made += 1
         return self
 
+    def broker_metadata(self, broker: int) -> int | None:
+        return broker if broker in self.brokers else None
+
+    async def refresh_metadata(self) -> None:
+        self.brokers = set(self.listing)
+
     def list_groups(self, brokers: list[int]) -> list[dict[str, Any]]:
         (broker,) = brokers
+        if broker not in self.brokers:
+            raise UnknownBrokerIdError(broker)
         if broker in self.hanging:
             self.closed.wait(5)
             raise KafkaConnectionError("closed")
@@ -197,6 +208,12 @@ def test_after_no_broker_answered_another_client_is_made(client: FakeClient, rea
     client.errors.clear()
     assert sorted(by_id(reader.ask([2]).result(30)[2])) == ["other"]
     assert client.made == 2
+
+
+def test_a_broker_that_the_last_metadata_lacked_is_looked_up(client: FakeClient, reader: GroupsReader) -> None:
+    client.brokers = {1}
+    assert sorted(by_id(reader.ask([1, 2]).result(30)[2])) == ["other"]
+    assert client.made == 1
 
 
 def test_a_broker_that_hangs_holds_up_its_own_groups_alone(client: FakeClient) -> None:
