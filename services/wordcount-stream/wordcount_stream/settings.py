@@ -28,5 +28,5 @@ class WordcountSettings(StreamSettings):
     )
     log_counts: bool = Field(
         default=True,
-        description="log each new count (the lab's line); turn it off above a few thousand counts a second",
+        description="log each new count (the lab's line), of more than 50 a second the newest",
     )

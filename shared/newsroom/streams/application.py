@@ -27,7 +27,7 @@ from newsroom.streams.consumer import PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
 from newsroom.streams.watchdog import Watchdog
-from newsroom.waiting import STOP_SIGNALS, Stopped
+from newsroom.waiting import RESTORING, STOP_SIGNALS, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -279,10 +279,14 @@ class StreamApplication(Application):
         self.stop()
 
     def _look_at_state(self) -> None:
-        if self._state_manager.recovery_required:
-            self._health.lost(NEED_STATE, "Quix is restoring the state from its changelog")
-        else:
+        if not self._state_manager.recovery_required:
             self._health.reached(NEED_STATE)
+            return
+        by_number = self._state_manager._recovery_manager.partitions  # noqa: SLF001
+        partitions = [partition for stores in by_number.values() for partition in stores.values()]
+        restored = sum(max(0, partition.offset + 1) for partition in partitions)
+        everything = sum(partition.changelog_highwater for partition in partitions)
+        self._health.lost(NEED_STATE, f"{RESTORING}: at {restored:,} of {everything:,}")
 
     @override
     def _on_assign(self, consumer: Any, topic_partitions: list[Any]) -> None:

@@ -7,6 +7,7 @@ stops, they wait for a minute and more, although a new producer would continue w
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from typing_extensions import override
 
 from newsroom.access import Access, Right
 from newsroom.background import in_background
+from newsroom.logs import get_logger
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -41,6 +43,11 @@ GRACE_SECONDS = 0.5
 
 INIT_SECONDS = 8.0
 """How long a new producer waits for its coordinator, which aborts the transaction that an earlier one left open."""
+
+LINES_PER_SECOND = 50
+"""How many lines of results are logged. More of them would hide every warning."""
+
+log = get_logger(__name__)
 
 
 class _PromptProducer(Producer):
@@ -97,19 +104,31 @@ def _promptly(call: Callable[[float], None], timeout: float | None) -> None:
 
 
 class AfterCommit:
-    """What is done, in order, once the open transaction is committed: nothing may be said of one that was aborted."""
+    """The log lines of results, written once their transaction is committed: of an aborted one nothing is true.
+
+    A line a result is for a reader. Of more than a reader takes, the newest are written.
+    """
 
     def __init__(self) -> None:
         self._calls: list[Callable[[], object]] = []
+        self._allowed = float(LINES_PER_SECOND)
+        self._last = time.monotonic()
 
     def add(self, call: Callable[[], object]) -> None:
-        """Call this after the commit."""
+        """Write this line after the commit."""
         self._calls.append(call)
 
     def run(self) -> None:
-        """Call all of them."""
+        """Write at most `LINES_PER_SECOND` lines a second, after a line that says how many were left out."""
+        now = time.monotonic()
+        self._allowed = min(LINES_PER_SECOND, self._allowed + (now - self._last) * LINES_PER_SECOND)
+        self._last = now
         calls, self._calls = self._calls, []
-        for call in calls:
+        written = calls[len(calls) - min(len(calls), int(self._allowed)) :]
+        if len(written) < len(calls):
+            log.info("lines of results left out", left_out=len(calls) - len(written), written=len(written))
+        self._allowed -= len(written)
+        for call in written:
             call()
 
     def forget(self) -> None:

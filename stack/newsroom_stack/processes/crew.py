@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from newsroom.errors import LastingFailure
-from newsroom.waiting import Deadline, Stopped, need
+from newsroom.waiting import RESTORING, Deadline, Stopped, need
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State, unknown_name
 from newsroom_stack.processes.child import Child
@@ -130,10 +130,25 @@ class Crew:
         """
         for child in children:
             tell(child.name)
-            self.wait(child.spec.probe.missing, child.spec.deadline, child.name, children)
+            self._wait_for(child, children)
             child.state = State.RUNNING
             self._say(f"{child.name}: ready in {time.monotonic() - child.started_at:.1f} s, {child.spec.address}")
             self._changed()
+
+    def _wait_for(self, child: Child, children: Sequence[Child]) -> None:
+        progress = ""
+        while True:
+            try:
+                self.wait(child.spec.probe.missing, child.spec.deadline, child.name, children)
+            except StackError:
+                missing = child.spec.probe.missing()
+                # A large state takes its time: the deadline holds for each step of it.
+                if child.exit_code() is not None or missing is None or RESTORING not in missing or missing == progress:
+                    raise
+                progress = missing
+                self._say(f"{child.name}: {missing}")
+            else:
+                return
 
     def wait(
         self, missing: Callable[[], str | None], seconds: float, what: str, children: Sequence[Child] = ()

@@ -87,9 +87,14 @@ def test_ready_is_assigned_and_restored(bench: Bench, monkeypatch: pytest.Monkey
     monkeypatch.setattr(type(app._state_manager), "recovery_required", property(lambda _: recovering))
     monkeypatch.setattr(Application, "_on_assign", lambda *_: None)
     monkeypatch.setattr(Application, "_on_revoke", lambda *_: None)
+    stores = {
+        number: {"default": SimpleNamespace(offset=offset, changelog_highwater=2000)}
+        for number, offset in enumerate((1499, -2))
+    }
+    monkeypatch.setattr(app._state_manager._recovery_manager, "_recovery_partitions", stores)
     app.on_statistics("{}")
     app._on_assign(None, PARTITIONS)
-    assert set(bench.health.ready()[1]["missing"]) == {"state"}  # type: ignore[call-overload]
+    assert bench.health.ready()[1]["missing"] == {"state": "restoring the state from its changelog: at 1,500 of 4,000"}
     recovering = False
     app.on_statistics("{}")
     assert bench.health.ready()[0]

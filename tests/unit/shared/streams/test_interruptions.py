@@ -15,6 +15,7 @@ from quixstreams.exceptions import PartitionAssignmentError
 from quixstreams.internal_producer import KafkaProducerTransactionCommitFailed
 from quixstreams.kafka.exceptions import KafkaConsumerException, KafkaProducerDeliveryError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset
+from structlog.testing import capture_logs
 
 from newsroom.access import Access
 from newsroom.errors import ClusterUnavailable, LastingFailure, NotYet, ReplicaFenced, StateLost
@@ -272,6 +273,17 @@ def test_a_result_is_told_after_its_commit_and_one_of_an_aborted_transaction_nev
     for _ in range(2):
         producer.commit_transaction([TopicPartition("t", 0, 1)], object())
     assert told == ["a 1", "a 2"]
+
+
+def test_of_many_results_the_newest_are_told_and_the_others_counted() -> None:
+    told: list[int] = []
+    after_commit = AfterCommit()
+    for number in range(2000):
+        after_commit.add(partial(told.append, number))
+    with capture_logs() as lines:
+        after_commit.run()
+    assert told == list(range(1950, 2000))
+    assert [line["left_out"] for line in lines] == [1950]
 
 
 @pytest.mark.usefixtures("clients")

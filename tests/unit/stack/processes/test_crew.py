@@ -8,7 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +16,7 @@ import psutil
 import pytest
 from typing_extensions import override
 
-from newsroom.waiting import StopFlag, Stopped
+from newsroom.waiting import RESTORING, StopFlag, Stopped
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
 from newsroom_stack.jvm.launch import Launch
@@ -136,6 +136,28 @@ def test_a_member_that_is_never_ready_is_named_with_what_was_seen(ship: Ship) ->
     child = ship.crew.add(ship.spec("a-1", "import time; time.sleep(60)", deadline=0.3))
     with pytest.raises(StackError, match=r"a-1 was not ready within 0 s: it has not started"):
         ship.crew.wait_ready([child])
+
+
+@dataclass(frozen=True)
+class RestoreProbe(Probe):
+    """A stream that has so many steps of its restore before it, and stands still at the last one if that is not 0."""
+
+    steps: list[int]
+
+    @override
+    def missing(self) -> str | None:
+        step = self.steps.pop() if len(self.steps) > 1 else self.steps[0]
+        return f"{RESTORING}: at {step} of 99" if step else None
+
+
+def test_a_large_state_may_take_longer_than_the_deadline_while_it_is_restored(ship: Ship) -> None:
+    spec = ship.spec("a-1", "import time; time.sleep(60)", deadline=0.3)
+    probe = RestoreProbe("http", "nowhere", list(range(14)))
+    ship.crew.wait_ready([ship.crew.add(replace(spec, probe=probe))])
+    assert any("a-1: restoring the state from its changelog: at " in line for line in ship.said)
+    stuck = ship.crew.add(replace(spec, name="a-2", probe=RestoreProbe("http", "nowhere", [4])))
+    with pytest.raises(StackError, match=r"a-2 was not ready within 0 s: restoring .* at 4 of 99"):
+        ship.crew.wait_ready([stuck])
 
 
 def test_a_stop_ends_the_wait(ship: Ship) -> None:
