@@ -47,7 +47,7 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         # The member is closed first: its revoke callback commits what the sink and the dead letters have stored.
         config = settings.member_config(slot.number if slot else None)
         member = resources.enter_context(Member(config, settings.source, health))
-        form = _format(settings, patience)
+        form = _format(settings, patience, stop, health)
         start = Deadline(settings.start_timeout)
         member.wait_for_topic(start, stop)
         member.subscribe()
@@ -70,11 +70,11 @@ def _slot(settings: AvroConsumerSettings, resources: ExitStack) -> Slot | None:
     return resources.enter_context(take_slot(settings.state_dir))
 
 
-def _format(settings: AvroConsumerSettings, patience: Patience) -> Format:
+def _format(settings: AvroConsumerSettings, patience: Patience, stop: StopFlag, health: Health) -> Format:
     if settings.format == "string":
         return StringFormat()
     reader_schema = read_schema(settings.reader_schema) if settings.reader_schema else None
-    registry = registry_client(settings)
+    registry = registry_client(settings, stop, health.tick)
     # Check the address now, before the first record depends on it.
     patience.ask(partial(check_registry, registry), f"topic {settings.source}")
     return AvroFormat(AvroDecoder(registry, reader_schema))

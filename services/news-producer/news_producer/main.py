@@ -40,7 +40,7 @@ def run(settings: ProducerSettings, stop: StopFlag) -> int:
         wanted = STRINGS if schema is None else _fields(schema)
         sources = [open_source(source, settings, stop, wanted) for source in settings.sources]
         try:
-            encode = _encoder(settings, schema, Patience(settings.registry_timeout, stop, health.tick))
+            encode = _encoder(settings, schema, stop, health.tick)
         except Stopped:
             log_account(ledger)
             raise
@@ -65,12 +65,13 @@ def _fields(schema: Mapping[str, Any]) -> Wanted:
 
 
 def _encoder(
-    settings: ProducerSettings, schema: Mapping[str, Any] | None, patience: Patience
+    settings: ProducerSettings, schema: Mapping[str, Any] | None, stop: StopFlag, tick: Callable[[], None]
 ) -> Callable[[Item], Encoded]:
     key = key_policy(settings.key, settings.fixed_key)
     if schema is None:
         return StringRecords(key).encode
     subject = settings.subject_name
-    ask = partial(schema_id, registry_client(settings), subject, schema, may_register=settings.register_schema)
-    number = patience.ask(ask, f"subject {subject}")
+    registry = registry_client(settings, stop, tick)
+    ask = partial(schema_id, registry, subject, schema, may_register=settings.register_schema)
+    number = Patience(settings.registry_timeout, stop, tick).ask(ask, f"subject {subject}")
     return AvroRecords(schema, AvroEncoder(schema, number), key).encode

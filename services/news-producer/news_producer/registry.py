@@ -10,7 +10,8 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from newsroom.errors import RegistryUnavailable, SettingsError
 from newsroom.logs import get_logger
-from newsroom.schemas.registry import ask_registry, is_not_found, register
+from newsroom.schemas.exchange import is_not_found
+from newsroom.schemas.registry import address_of, ask_registry, register
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ def schema_id(registry: SchemaRegistryClient, subject: str, schema: Mapping[str,
         SchemaRefused: the registry answers 409.
         SettingsError: the schema is not registered, and `may_register` is false.
         RegistryUnavailable: the registry does not answer.
+        LastingFailure: the registry's address, the login, a right or a certificate is wrong.
     """
     number = register(registry, subject, schema) if may_register else _look_up(registry, subject, schema)
     log.info("the schema is registered", subject=subject, id=number)
@@ -34,13 +36,13 @@ def schema_id(registry: SchemaRegistryClient, subject: str, schema: Mapping[str,
 
 
 def _look_up(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, Any]) -> int:
+    text = Schema(json.dumps(schema), "AVRO")
     try:
-        return ask_registry(lambda: int(registry.lookup_schema(subject, Schema(json.dumps(schema), "AVRO")).schema_id))
+        return ask_registry(registry, lambda: int(registry.lookup_schema(subject, text).schema_id))
     except SchemaRegistryError as error:
         if is_not_found(error):
             raise SettingsError(
-                f"the schema is not registered under subject {subject}: register it, or leave out --no-register"
+                f"the schema is not registered under subject {subject} of {address_of(registry.config()['url'])}: "
+                "register it, or leave out --no-register"
             ) from error
-        raise RegistryUnavailable(
-            f"the registry could not look up subject {subject} ({error}): check --registry-url and --registry-user"
-        ) from error
+        raise RegistryUnavailable(f"subject {subject} was not looked up: {error.error_message}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from newsroom.schemas.avro import AvroDecoder
 from newsroom.schemas.registry import Patience, check_registry, registry_client
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 """Quix checks its commit interval (half a second) only between polls, so a poll must be much shorter."""
 
-REGISTRY_RETRIES: dict[str, Any] = {"max.retries": 3, "retries.wait.ms": 250, "retries.max.wait.ms": 1000}
-"""A starting registry answers 503. Retry for about a second, because a stopped replica costs the group a rebalance,
-but not longer, because the cluster aborts an open transaction after 15 s."""
-
 
 def run(settings: WordcountSettings, stop: StopFlag) -> None:
     """Count words until stopped.
@@ -29,7 +25,7 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
     Raises:
         NewsroomError: the service cannot continue; its open transaction was not committed.
     """
-    registry = registry_client(settings, **REGISTRY_RETRIES)
+    registry = registry_client(settings, stop)
     # Check the registry now, so that a wrong address fails at the start and not at the first article.
     Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
 

@@ -19,8 +19,9 @@ import fastavro
 from confluent_kafka.schema_registry.avro import parse_schema_with_repo
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from newsroom.errors import DecodeError, RegistryUnavailable, SettingsError
-from newsroom.schemas.registry import ADVICE, AVRO, ask_registry, is_not_found
+from newsroom.errors import DecodeError, NewsroomError, RegistryUnavailable, SettingsError
+from newsroom.schemas.exchange import is_not_found
+from newsroom.schemas.registry import AVRO, ask_registry, not_a_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,7 +146,7 @@ class AvroDecoder:
             raise DecodeError(f"schema {schema_id} is not an Avro schema but a schema of type {kind}")
         try:
             return self._parsed(schema)
-        except (DecodeError, RegistryUnavailable):
+        except NewsroomError:
             raise
         except Exception as error:  # fastavro may raise any exception, depending on the text
             raise DecodeError(f"schema {schema_id} is not a readable Avro schema: {error!r}") from error
@@ -168,11 +169,11 @@ class AvroDecoder:
 
     def _from_registry(self, name: str, call: Callable[[], Schema]) -> Schema:
         try:
-            schema = ask_registry(call)
+            schema = ask_registry(self._registry, call)
         except SchemaRegistryError as error:
             if is_not_found(error):
                 raise DecodeError(f"{name} is unknown to the registry") from error
-            raise RegistryUnavailable(f"the registry did not return {name} ({error}): {ADVICE}") from error
+            raise RegistryUnavailable(f"{name} was not returned: {error.error_message}") from error
         if not isinstance(schema.schema_str, str):
-            raise RegistryUnavailable(f"the registry returned {name} without a schema: correct --registry-url")
+            raise not_a_registry(self._registry, f"{name} without a schema")
         return schema

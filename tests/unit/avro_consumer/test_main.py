@@ -117,7 +117,7 @@ def test_a_silent_registry_stops_the_consumer_and_commits_nothing(bench: Bench) 
     registry = registry_client(bench.settings())
 
     def silent(*_: object) -> None:
-        raise OSError("connection refused")
+        raise RegistryUnavailable("connection refused")
 
     bench.send(b"\0\0\0\0\1x", partition=0)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,22 +1,20 @@
 """The schema's id, from a registry that has it or does not."""
 
 import pytest
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from news_producer.registry import schema_id
-from newsroom.errors import RegistryUnavailable, SettingsError
-
-
-class FakeRegistry:
-    def __init__(self, code: int) -> None:
-        self._code = code
-
-    def lookup_schema(self, *_: object) -> None:
-        raise SchemaRegistryError(404, self._code, "not found")
+from newsroom.errors import LastingFailure, SettingsError
+from newsroom.schemas.registry import registry_client
+from newsroom.settings import KafkaSettings
+from support.web import Web
 
 
 def test_only_the_registry_can_say_that_a_schema_is_not_registered() -> None:
-    with pytest.raises(SettingsError, match="not registered under subject news-value"):
-        schema_id(FakeRegistry(40401), "news-value", {}, may_register=False)
-    with pytest.raises(RegistryUnavailable, match="could not look up subject news-value"):
-        schema_id(FakeRegistry(404), "news-value", {}, may_register=False)
+    code = 40401
+    with Web(lambda request: request.reply(404, b'{"error_code": %d, "message": "not found"}' % code)) as web:
+        registry = registry_client(KafkaSettings(registry_url=web.url))
+        with pytest.raises(SettingsError, match=f"not registered under subject news-value of the .* at {web.url}: reg"):
+            schema_id(registry, "news-value", {}, may_register=False)
+        code = 404
+        with pytest.raises(LastingFailure, match=f"what answers as the schema registry at {web.url} is not a schema"):
+            schema_id(registry, "news-value", {}, may_register=False)
