@@ -171,12 +171,11 @@ def sample_until(stop: Event, reader: ClusterReader, path: Path, interval: float
 
 def news_decoder(registry: SchemaRegistryClient) -> Callable[[Record], dict[str, Any] | None]:
     """Return a function that decodes a record of `news`, or gives None if it is poison."""
-    decoder = AvroDecoder(registry)
-    patience = Patience(REGISTRY_SECONDS, StopFlag())
+    decoder = AvroDecoder(registry, topic=NEWS.name, patience=Patience(REGISTRY_SECONDS, StopFlag()))
 
     def decode(record: Record) -> dict[str, Any] | None:
         try:
-            return patience.ask(lambda: decoder.decode(record.value), record.place)
+            return decoder.decode(record.value).fields
         except DecodeError:
             return None
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FIRST_CALL_SECONDS = 3.0
 """How long the first call of an address may take; a registry answers in milliseconds."""
 
-LONGEST_CALL_SECONDS = 24.0
+LONGEST_CALL_SECONDS = 12.0
 """A call may take twice as long as one that was given up, up to this: a slow registry is reached at last."""
 
 SLICE_SECONDS = 0.1
@@ -41,6 +41,7 @@ SLICE_SECONDS = 0.1
 NAMELESS_SECONDS = 8.0
 """A container's name resolves only while it runs, so a name is looked up again for this long."""
 
+HTTP_NOT_FOUND = 404
 NOT_FOUND_CODES = range(40400, 40500)
 """The API's own codes for what a registry does not have: subjects (40401), versions (40402) and schema ids (40403)."""
 
@@ -196,12 +197,13 @@ class Exchange(_RestClient):  # type: ignore[misc]
                 address,
                 path,
             )
-        if status == httpx.codes.NOT_FOUND and code not in NOT_FOUND_CODES:
+        if status == HTTP_NOT_FOUND and code not in NOT_FOUND_CODES:
             raise self._failure(
                 f"what answers as {place} is not a schema registry (404 {reason} for /{path}): correct the path in "
                 "--registry-url",
                 address,
                 path,
+                status=status,
             )
         raise SchemaRegistryError(status, code, f"{reason} ({place})")
 
@@ -221,7 +223,7 @@ class Exchange(_RestClient):  # type: ignore[misc]
                 "read",
             ) from error
 
-    def _failure(self, sentence: str, address: str, operation: str) -> LastingFailure:
+    def _failure(self, sentence: str, address: str, operation: str, **fields: object) -> LastingFailure:
         proxy = proxy_of(address)
         return LastingFailure(
             sentence,
@@ -229,6 +231,7 @@ class Exchange(_RestClient):  # type: ignore[misc]
             principal=f"User:{self.auth[0]}" if self.auth else "without login",
             operation=operation,
             resource="schema registry",
+            **fields,
             **({"proxy": proxy} if proxy else {}),
         )
 
@@ -245,7 +248,7 @@ def is_not_found(error: SchemaRegistryError) -> bool:
 
     A wrong address, or a proxy before the registry, also answers 404, but without a code of the API.
     """
-    return error.http_status_code == httpx.codes.NOT_FOUND and error.error_code in NOT_FOUND_CODES
+    return error.http_status_code == HTTP_NOT_FOUND and error.error_code in NOT_FOUND_CODES
 
 
 def _error_of(response: httpx.Response) -> tuple[int, str]:

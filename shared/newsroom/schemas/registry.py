@@ -126,6 +126,10 @@ class Patience:
         self._stop = stop
         self._tick = tick
 
+    def at_most(self, seconds: float | None) -> Patience:
+        """The same patience, but for no more than `seconds`."""
+        return self if seconds is None else Patience(min(seconds, self._seconds), self._stop, self._tick)
+
     def ask(self, call: Callable[[], T], purpose: str) -> T:
         """Return the call's result; an error names its `purpose`.
 

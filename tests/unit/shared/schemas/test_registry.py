@@ -1,7 +1,5 @@
 """The edge to the registry, over a small server: what its answers mean for records, unknown ids, bad addresses."""
 
-import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -81,42 +79,12 @@ def test_a_registry_lists_its_subjects(web: Registry) -> None:
     assert check_registry(client(web)) == ["news-value"]
 
 
-@pytest.mark.parametrize("code", [40401, 40402, 40403])
-def test_an_id_that_the_registry_does_not_have_is_poison(web: Registry, code: int) -> None:
-    web.answers_with = 404, json.dumps({"error_code": code, "message": "Schema 7 not found"}).encode()
-    with pytest.raises(DecodeError, match="schema id 7 is unknown to the registry"):
-        AvroDecoder(client(web)).decode(record(7))
-
-
 def test_an_id_that_no_registry_gives_is_not_asked_for(web: Registry) -> None:
     # Registries cannot read such a number, and answer as to a wrong address.
     web.answers_with = 404, b""
     with pytest.raises(DecodeError, match="schema id 2147483648 is larger"):
         AvroDecoder(client(web)).decode(record(2**31))
     assert web.paths == []
-
-
-def test_an_unknown_id_is_asked_for_once_in_a_while(web: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoder = AvroDecoder(client(web))
-    web.answers_with = 404, b'{"error_code": 40403, "message": "not found"}'
-    for schema_id in (7, 7, 8, 7, 8):
-        with pytest.raises(DecodeError, match=f"schema id {schema_id} is unknown"):
-            decoder.decode(record(schema_id))
-    assert [path.partition("?")[0] for path in web.paths] == ["/schemas/ids/7", "/schemas/ids/8"]
-    web.answers_with = 200, json.dumps({"schema": json.dumps(SCHEMA)}).encode()
-    later = time.monotonic() + 1000
-    monkeypatch.setattr("newsroom.schemas.avro.time.monotonic", lambda: later)
-    assert decoder.decode(record(7)) == {"n": 1}
-
-
-def test_of_unknown_ids_only_so_many_are_remembered(web: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newsroom.schemas.avro.MOST_REFUSED", 2)
-    decoder = AvroDecoder(client(web))
-    web.answers_with = 404, b'{"error_code": 40403, "message": "not found"}'
-    for schema_id in (7, 8, 7, 9, 7):
-        with pytest.raises(DecodeError):
-            decoder.decode(record(schema_id))
-    assert [path.partition("?")[0][-1] for path in web.paths] == ["7", "8", "9", "7"]
 
 
 @pytest.mark.parametrize("status", [400, 422])
