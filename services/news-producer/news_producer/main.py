@@ -12,7 +12,7 @@ from news_producer.inputs import STRINGS
 from news_producer.items import AvroRecords, Encoded, Item, StringRecords, key_policy
 from news_producer.ledger import Ledger, LedgerMetrics
 from news_producer.lines import Wanted
-from news_producer.registry import schema_id
+from news_producer.registry import SchemaWatch, schema_id
 from news_producer.run import Run, log_account
 from news_producer.sender import NEED, Sender
 from news_producer.sources import open_source
@@ -74,4 +74,5 @@ def _encoder(
     registry = registry_client(settings, stop, tick)
     ask = partial(schema_id, registry, subject, schema, may_register=settings.register_schema)
     number = Patience(settings.registry_timeout, stop, tick).ask(ask, f"subject {subject}")
-    return AvroRecords(schema, AvroEncoder(schema, number), key).encode
+    watch = SchemaWatch(registry, subject, schema, number, may_register=settings.register_schema)
+    return AvroRecords(schema, AvroEncoder(schema, watch.look), key).encode

@@ -98,11 +98,11 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 
 class AvroEncoder:
-    """Turns records of one registered schema into wire format."""
+    """Turns records of one registered schema into wire format. `schema_id` is the schema's id, or returns it."""
 
-    def __init__(self, schema: Mapping[str, Any], schema_id: int) -> None:
+    def __init__(self, schema: Mapping[str, Any], schema_id: int | Callable[[], int]) -> None:
         self._schema = fastavro.parse_schema(dict(schema))
-        self._prefix = PREFIX.pack(MAGIC, schema_id)
+        self._schema_id = schema_id if callable(schema_id) else lambda: schema_id
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """Encode one record.
@@ -111,7 +111,7 @@ class AvroEncoder:
             SettingsError: the record does not fit the schema.
         """
         buffer = io.BytesIO()
-        buffer.write(self._prefix)
+        buffer.write(PREFIX.pack(MAGIC, self._schema_id()))
         try:
             fastavro.schemaless_writer(buffer, self._schema, record, strict_allow_default=True)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
