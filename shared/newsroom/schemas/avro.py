@@ -172,7 +172,7 @@ class AvroDecoder:
         left = len(data or b"") - body.tell()
         if left:
             raise DecodeError(f"{left} bytes are left after a record of schema {key} ({writer.name})")
-        if not isinstance(record, dict):
+        if not isinstance(record, dict) or writer.name == "map":
             raise DecodeError(f"schema {key} is not a record schema: its type is {writer.name}")
         if self._expected is not None and writer.name != self._expected:
             self._count_unexpected(writer, key)

@@ -166,9 +166,9 @@ class Exchange(_RestClient):  # type: ignore[misc]
                 )
         else:
             self._nameless.pop(address, None)
-        return RegistryUnavailable(
-            f"{place} does not answer ({reason}): is it running?", address=without_login(address)
-        )
+        closed = isinstance(error, httpx.RemoteProtocolError) and address.lower().startswith("http:")
+        question = "is it running, and does it speak http, not https?" if closed else "is it running?"
+        return RegistryUnavailable(f"{place} does not answer ({reason}): {question}", address=without_login(address))
 
     def _outcome(self, address: str, path: str, response: httpx.Response) -> object:
         status, place = response.status_code, named(address)

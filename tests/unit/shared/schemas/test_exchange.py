@@ -230,6 +230,11 @@ def test_tls_to_a_plain_port_ends_at_once() -> None:
         check_registry(client(web.url.replace("http:", "https:")))
 
 
+def test_a_port_that_speaks_tls_is_a_question(secure: tuple[str, ssl.SSLContext]) -> None:
+    with pytest.raises(RegistryUnavailable, match="is it running, and does it speak http, not https"):
+        check_registry(client(secure[0].replace("https:", "http:")))
+
+
 def test_a_certificate_of_the_client_is_shown(secure: tuple[str, ssl.SSLContext], authority: Path) -> None:
     url, context = secure
     context.verify_mode = ssl.CERT_REQUIRED

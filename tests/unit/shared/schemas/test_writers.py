@@ -215,10 +215,16 @@ def test_other_framings_are_named_and_no_schema_is_asked_for(registry: Registry,
     assert registry.paths == []
 
 
-@pytest.mark.parametrize(("schema", "body"), [("string", b"\x02a"), (["null", json.loads(R)], b"\0")])
-def test_what_is_not_a_record_is_named(registry: Registry, schema: Any, body: bytes) -> None:  # noqa: ANN401
+@pytest.mark.parametrize(
+    ("schema", "body", "name"),
+    [
+        ("string", b"\x02a", "string"),
+        (["null", json.loads(R)], b"\0", "R"),
+        ({"type": "map", "values": "string"}, b"\0", "map"),
+    ],
+)
+def test_what_is_not_a_record_is_named(registry: Registry, schema: Any, body: bytes, name: str) -> None:  # noqa: ANN401
     registry.schemas["1"] = json.dumps(schema)
-    name = "string" if schema == "string" else "R"
     with pytest.raises(DecodeError, match=f"schema 1 is not a record schema: its type is {name}"):
         decoder_of(registry).decode(value(1)[:5] + body)
 
