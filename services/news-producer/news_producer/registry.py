@@ -27,7 +27,7 @@ log = get_logger(__name__)
 
 
 CHECK_SECONDS = 10.0
-"""How often a producer that sends asks whether the registry still has its schema: without it, nobody can read records."""
+"""How often a producer that sends looks its schema up. Nobody can read records whose schema the registry lost."""
 
 ANSWER_SECONDS = 1.0
 """How long a record waits for that answer. A registry that is away for a while does not stop a producer."""

@@ -223,7 +223,7 @@ def test_other_framings_are_named_and_no_schema_is_asked_for(registry: Registry,
         ({"type": "map", "values": "string"}, b"\0", "map"),
     ],
 )
-def test_what_is_not_a_record_is_named(registry: Registry, schema: Any, body: bytes, name: str) -> None:  # noqa: ANN401
+def test_what_is_not_a_record_is_named(registry: Registry, schema: object, body: bytes, name: str) -> None:
     registry.schemas["1"] = json.dumps(schema)
     with pytest.raises(DecodeError, match=f"schema 1 is not a record schema: its type is {name}"):
         decoder_of(registry).decode(value(1)[:5] + body)
