@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from newsroom.errors import DecodeError, NewsroomError
 from newsroom.kafka_errors import reason_of
 from newsroom.places import packaged
+from newsroom.proxies import ask_no_proxy_for_loopback
 from newsroom.settings import KafkaSettings
 from newsroom.terminal import tolerate_any_terminal
 from newsroom.topics import MYTOPIC, NEWS, NEWS_SUBJECT
@@ -53,6 +54,7 @@ Registry = Annotated[str | None, typer.Option("--registry-url", help="schema reg
 def main() -> None:
     """Run a command: exit code 1 if the audit found something wrong, 2 if it could not be made."""
     tolerate_any_terminal()
+    ask_no_proxy_for_loopback()
     try:
         app()
     except NewsroomError as error:
@@ -169,12 +171,11 @@ def sample_until(stop: Event, reader: ClusterReader, path: Path, interval: float
 
 def news_decoder(registry: SchemaRegistryClient) -> Callable[[Record], dict[str, Any] | None]:
     """Return a function that decodes a record of `news`, or gives None if it is poison."""
-    decoder = AvroDecoder(registry)
-    patience = Patience(REGISTRY_SECONDS, StopFlag())
+    decoder = AvroDecoder(registry, topic=NEWS.name, patience=Patience(REGISTRY_SECONDS, StopFlag()))
 
     def decode(record: Record) -> dict[str, Any] | None:
         try:
-            return patience.ask(lambda: decoder.decode(record.value), record.place)
+            return decoder.decode(record.value).fields
         except DecodeError:
             return None
 

@@ -40,7 +40,11 @@ class SettingsError(NewsroomError):
 
 
 class TransientError(NewsroomError):
-    """The same call may succeed later."""
+    """The same call may succeed later; a server may have asked not to come back before `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float = 0.0, **fields: object) -> None:
+        super().__init__(message, **fields)
+        self.retry_after = retry_after
 
 
 class NotYet(TransientError):

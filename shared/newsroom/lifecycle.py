@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from newsroom.errors import NewsroomError
 from newsroom.help import help_text
 from newsroom.logs import configure_logging, get_logger
+from newsroom.proxies import ask_no_proxy_for_loopback
 from newsroom.settings import ServiceSettings, load_settings, unknown_variables
 from newsroom.terminal import give_up_output, tolerate_any_terminal, write_text
 from newsroom.waiting import StopFlag, Stopped
@@ -52,6 +53,7 @@ def run_service(
     except NewsroomError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    ask_no_proxy_for_loopback(repr(settings))
     stop = StopFlag()
     stop.install()
     output = _Output(name)

@@ -93,7 +93,7 @@ class KafkaSettings(BaseSettings):
     ssl_key_password: SecretStr | None = Field(default=None, description="password of that key, if it is encrypted")
     registry_url: str = Field(
         default_factory=lambda: registry_url_of(port_offset()),
-        description="schema registry with Confluent's API; mock://NAME is an in-memory one",
+        description="schema registry with Confluent's API, as URL[,URL…]; mock://NAME is an in-memory one",
     )
     registry_user: str | None = Field(default=None, description="basic authentication of the registry")
     registry_password: SecretStr | None = Field(default=None, description="its password")
@@ -121,7 +121,7 @@ class KafkaSettings(BaseSettings):
     def _connection_agrees(self) -> Self:
         """Refuse settings that contradict each other, before a client waits for a broker because of them."""
         self._login_is_complete()
-        tls = self.security_protocol.endswith("SSL") or self.registry_url.startswith("https://")
+        tls = self.security_protocol.endswith("SSL") or self.registry_uses_tls
         for name in ("ssl_ca_location", "ssl_certificate_location"):
             if getattr(self, name) is not None and not tls:
                 raise ValueError(
@@ -214,13 +214,18 @@ class KafkaSettings(BaseSettings):
         }
         return _with_overrides(config, overrides)
 
+    @property
+    def registry_uses_tls(self) -> bool:
+        """Whether one of the registry's addresses has the scheme https."""
+        return any(address.strip().lower().startswith("https://") for address in self.registry_url.split(","))
+
     def registry_config(self) -> dict[str, Any]:
         """Parameters of Confluent's SchemaRegistryClient."""
         config: dict[str, Any] = {"url": self.registry_url}
         if self.registry_user and self.registry_password:
             password = self.registry_password.get_secret_value()
             config["basic.auth.user.info"] = f"{self.registry_user}:{password}"
-        if self.registry_url.startswith("https://"):
+        if self.registry_uses_tls:
             config |= self._tls_config(self.registry_ca_location or self.ssl_ca_location)
         return config
 

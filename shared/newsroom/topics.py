@@ -44,6 +44,9 @@ MYTOPIC: Final = DeclaredTopic("mytopic", partitions=5)
 NEWS: Final = DeclaredTopic("news", partitions=6)
 """Article id to Avro `News`."""
 
+NEWS_TYPE: Final = "newsroom.News"
+"""The Avro type of the records of `news`."""
+
 NEWS_DLQ: Final = DeclaredTopic("news.dlq", partitions=6, config=DEAD_LETTERS)
 """Poison records of `news` as received, with their origin and error in headers."""
 

@@ -98,18 +98,18 @@ class Wait:
         """Call `attempt` until it raises no `TransientError`, and return its result.
 
         `late` makes the error of a wait that lasts too long, from the last reason for it. The last attempt starts at
-        the deadline.
+        the deadline. A pause is at least as long as the error's `retry_after`.
 
         Raises:
             Stopped: a signal arrived.
             Exception: the error that `late` made, or another error of `attempt`.
         """
-        reported, pause = "", self.first_pause
+        reported, pause, retry_after = "", self.first_pause, 0.0
         while True:
             try:
                 return attempt()
             except TransientError as error:
-                missing = str(error)
+                missing, retry_after = str(error), error.retry_after
                 if self.stop:
                     raise Stopped(missing) from error
                 if self.deadline.passed():
@@ -118,7 +118,7 @@ class Wait:
                 reported = missing
                 self.report(missing)
             self.tick()
-            if self.stop.wait(min(pause, self.deadline.left())):
+            if self.stop.wait(min(max(pause, retry_after), self.deadline.left())):
                 raise Stopped(missing)
             pause = min(2 * pause, self.longest_pause)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from newsroom.settings import PREFIX, SERVICE_PREFIXES, SHARED, KafkaSettings
 from newsroom_stack.catalogue import BROKERS
-from newsroom_stack.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from newsroom_stack.ports import Ports
@@ -30,7 +29,6 @@ def services_environment(ports: Ports) -> dict[str, str]:
         f"{PREFIX}REGISTRY_URL": ports.registry_url,
         f"{PREFIX}PROVISION_BROKERS": str(BROKERS),
         "PYTHONUNBUFFERED": "1",
-        **no_proxy_for_loopback(),
     }
 
 
@@ -48,10 +46,3 @@ def environment_notes() -> list[str]:
         "not taken from the environment, because the stack has its own cluster and addresses": left,
     }
     return [f"{note}: {', '.join(names)}" for note, names in notes.items() if names]
-
-
-def no_proxy_for_loopback() -> dict[str, str]:
-    """The variables that keep the user's proxy away from this machine's own addresses."""
-    own = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    value = ",".join([*([own] if own else []), "localhost", LOOPBACK])
-    return {"NO_PROXY": value, "no_proxy": value}

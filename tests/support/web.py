@@ -26,6 +26,12 @@ class Request(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.do_GET()
 
+    def do_PUT(self) -> None:
+        self.do_GET()
+
+    def do_CONNECT(self) -> None:
+        self.do_GET()
+
     def reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         """Answer with this body, as JSON of its length unless `headers` say otherwise."""
         self.send_response(status)

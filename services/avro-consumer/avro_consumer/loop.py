@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from avro_consumer import metrics
-from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
+from newsroom.errors import ClusterUnavailable, DecodeError
 from newsroom.logs import get_logger, output_is_lost
 from newsroom.waiting import Deadline, Stopped
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from avro_consumer.settings import AvroConsumerSettings
     from avro_consumer.sink import JsonLinesSink
     from newsroom.health import Health
-    from newsroom.schemas.registry import Patience
     from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
@@ -83,7 +81,6 @@ class Loop:
         form: Format,
         poison: DeadLetterSink,
         sink: JsonLinesSink | None,
-        patience: Patience,
         health: Health,
         stop: StopFlag,
     ) -> None:
@@ -92,7 +89,6 @@ class Loop:
         self._format = form
         self._poison = poison
         self._sink = sink
-        self._patience = patience
         self._health = health
         self._stop = stop
         self._processed = 0
@@ -119,7 +115,8 @@ class Loop:
             self._source.commit()
             self._note_joining()
             self._report_silence()
-        log.info("finished", processed=self._processed)
+        unexpected = {"unexpected_types": self._format.unexpected} if self._format.unexpected else {}
+        log.info("finished", processed=self._processed, **unexpected)
 
     def _take_effect(self, records: Sequence[Record]) -> None:
         readings, read_count = self._read_in_time(records)
@@ -144,13 +141,14 @@ class Loop:
         read_count = 0
         limit = Deadline(READING_SECONDS)
         try:
+            self._format.look_ahead(records)
             for record in records:
                 if self._stop or limit.passed():
                     break
                 # Tick for each record: the last one may have waited for the registry.
                 self._health.tick()
                 try:
-                    readings.append(self._read(record))
+                    readings.append(self._format.read(record))
                 except DecodeError as error:
                     self._poison.put(record, error)
                 read_count += 1
@@ -160,12 +158,6 @@ class Loop:
             log.info("leaving the rest of a batch for later", read=read_count, left=len(records) - read_count)
             self._source.put_back(records[read_count:])
         return readings, read_count
-
-    def _read(self, record: Record) -> Reading:
-        try:
-            return self._format.read(record)
-        except RegistryUnavailable:
-            return self._patience.ask(partial(self._format.read, record), record.place)
 
     def _show(self, readings: list[Reading]) -> None:
         if logging.getLogger(__name__).isEnabledFor(logging.INFO):

@@ -15,6 +15,7 @@ from newsroom.health import Health, HealthServer
 from newsroom.schemas.avro import AvroDecoder, read_schema
 from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.slots import Slot, take_slot
+from newsroom.topics import NEWS, NEWS_TYPE
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         NewsroomError: the consumer cannot continue.
     """
     health = Health(MEMBERSHIP)
-    patience = Patience(settings.registry_timeout, stop, health.tick)
     with ExitStack() as resources:
         resources.enter_context(HealthServer(health, settings.http_host, settings.http_port))
         slot = _slot(settings, resources)
@@ -47,7 +47,7 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         # The member is closed first: its revoke callback commits what the sink and the dead letters have stored.
         config = settings.member_config(slot.number if slot else None)
         member = resources.enter_context(Member(config, settings.source, health))
-        form = _format(settings, patience)
+        form = _format(settings, stop, health)
         start = Deadline(settings.start_timeout)
         member.wait_for_topic(start, stop)
         member.subscribe()
@@ -58,7 +58,6 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
             form=form,
             poison=poison,
             sink=sink,
-            patience=patience,
             health=health,
             stop=stop,
         ).run()
@@ -70,11 +69,13 @@ def _slot(settings: AvroConsumerSettings, resources: ExitStack) -> Slot | None:
     return resources.enter_context(take_slot(settings.state_dir))
 
 
-def _format(settings: AvroConsumerSettings, patience: Patience) -> Format:
+def _format(settings: AvroConsumerSettings, stop: StopFlag, health: Health) -> Format:
     if settings.format == "string":
         return StringFormat()
     reader_schema = read_schema(settings.reader_schema) if settings.reader_schema else None
-    registry = registry_client(settings)
+    registry = registry_client(settings, stop, health.tick)
+    patience = Patience(settings.registry_timeout, stop, health.tick)
     # Check the address now, before the first record depends on it.
     patience.ask(partial(check_registry, registry), f"topic {settings.source}")
-    return AvroFormat(AvroDecoder(registry, reader_schema))
+    expected = NEWS_TYPE if settings.source == NEWS.name else None
+    return AvroFormat(AvroDecoder(registry, reader_schema, topic=settings.source, patience=patience, expected=expected))

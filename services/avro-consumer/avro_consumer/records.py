@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from typing_extensions import override
 
-from newsroom.errors import DecodeError
-from newsroom.topics import NEWS
+from newsroom.errors import DecodeError, RegistryUnavailable
+from newsroom.topics import NEWS_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from newsroom.schemas.avro import AvroRecord
 
 Header = tuple[str, bytes | None]
 
@@ -44,17 +46,26 @@ class Reading:
     record: Record
     key: str | None
     value: Mapping[str, Any] | str | None
+    type_name: str = ""
+    """The full name of an Avro record's type, as its writer's schema has it."""
 
 
 class Format(Protocol):
     """Decodes and shows the records of a topic."""
+
+    @property
+    def unexpected(self) -> int:
+        """Records of another type than that of their topic."""
+
+    def look_ahead(self, records: Sequence[Record]) -> None:
+        """Look at records that will be read: a minority of them with an unknown schema is poison."""
 
     def read(self, record: Record) -> Reading:
         """Decode a record.
 
         Raises:
             DecodeError: the record's bytes are not in this format.
-            RegistryUnavailable: the registry does not give the record's schema now.
+            RegistryUnavailable: the registry does not return the record's schema in time.
         """
 
     def show(self, reading: Reading) -> str:
@@ -64,8 +75,15 @@ class Format(Protocol):
 class Decoder(Protocol):
     """Decodes Avro values: `newsroom.schemas.avro.AvroDecoder`."""
 
-    def decode(self, data: bytes | None) -> dict[str, Any]:
+    @property
+    def unexpected(self) -> int:
+        """Records of another type than the expected one."""
+
+    def decode(self, data: bytes | None, headers: Iterable[Header] = ()) -> AvroRecord:
         """Decode one value."""
+
+    def look_ahead(self, values: Iterable[tuple[bytes | None, Iterable[Header]]]) -> None:
+        """Look at values that will be decoded."""
 
 
 class AvroFormat(Format):
@@ -74,13 +92,27 @@ class AvroFormat(Format):
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
 
+    @property
+    @override
+    def unexpected(self) -> int:
+        return self._decoder.unexpected
+
+    @override
+    def look_ahead(self, records: Sequence[Record]) -> None:
+        self._decoder.look_ahead((record.value, record.headers) for record in records if record.value is not None)
+
     @override
     def read(self, record: Record) -> Reading:
-        # A tombstone is not poison: it has no Avro value because its key was deleted.
-        value = None if record.value is None else self._decoder.decode(record.value)
         # The key is only shown: invalid UTF-8 in it must not turn the record into poison.
         key = None if record.key is None else record.key.decode("utf-8", errors="backslashreplace")
-        return Reading(record, key, value)
+        # A tombstone is not poison: it has no Avro value because its key was deleted.
+        if record.value is None:
+            return Reading(record, key, None)
+        try:
+            decoded = self._decoder.decode(record.value, record.headers)
+        except RegistryUnavailable as error:
+            raise RegistryUnavailable(f"{record.place}: {error}") from error
+        return Reading(record, key, decoded.fields, decoded.type_name)
 
     @override
     def show(self, reading: Reading) -> str:
@@ -91,12 +123,19 @@ class AvroFormat(Format):
 def _avro_text(reading: Reading) -> str:
     if not isinstance(reading.value, dict):
         return "null"
-    name = "News" if reading.record.topic == NEWS.name else "Record"
+    # The lab's lines name its type without a namespace.
+    name = reading.type_name.rpartition(".")[2] if reading.type_name == NEWS_TYPE else reading.type_name
     return f"{name}({', '.join(f'{field}={value!r}' for field, value in reading.value.items())})"
 
 
 class StringFormat(Format):
     """UTF-8 keys and values."""
+
+    unexpected = 0
+
+    @override
+    def look_ahead(self, records: Sequence[Record]) -> None:
+        pass
 
     @override
     def read(self, record: Record) -> Reading:

@@ -59,7 +59,7 @@ class KeyState(Protocol):
         """Delete the value under `key`."""
 
 
-def decode_count(data: bytes) -> int:
+def decode_count(data: bytes, _: object = ()) -> int:
     """Decode a count.
 
     Raises:

@@ -12,7 +12,7 @@ from news_producer.inputs import STRINGS
 from news_producer.items import AvroRecords, Encoded, Item, StringRecords, key_policy
 from news_producer.ledger import Ledger, LedgerMetrics
 from news_producer.lines import Wanted
-from news_producer.registry import schema_id
+from news_producer.registry import SchemaWatch, schema_id
 from news_producer.run import Run, log_account
 from news_producer.sender import NEED, Sender
 from news_producer.sources import open_source
@@ -40,7 +40,7 @@ def run(settings: ProducerSettings, stop: StopFlag) -> int:
         wanted = STRINGS if schema is None else _fields(schema)
         sources = [open_source(source, settings, stop, wanted) for source in settings.sources]
         try:
-            encode = _encoder(settings, schema, Patience(settings.registry_timeout, stop, health.tick))
+            encode = _encoder(settings, schema, stop, health.tick)
         except Stopped:
             log_account(ledger)
             raise
@@ -65,12 +65,14 @@ def _fields(schema: Mapping[str, Any]) -> Wanted:
 
 
 def _encoder(
-    settings: ProducerSettings, schema: Mapping[str, Any] | None, patience: Patience
+    settings: ProducerSettings, schema: Mapping[str, Any] | None, stop: StopFlag, tick: Callable[[], None]
 ) -> Callable[[Item], Encoded]:
     key = key_policy(settings.key, settings.fixed_key)
     if schema is None:
         return StringRecords(key).encode
     subject = settings.subject_name
-    ask = partial(schema_id, registry_client(settings), subject, schema, may_register=settings.register_schema)
-    number = patience.ask(ask, f"subject {subject}")
-    return AvroRecords(schema, AvroEncoder(schema, number), key).encode
+    registry = registry_client(settings, stop, tick)
+    ask = partial(schema_id, registry, subject, schema, may_register=settings.register_schema)
+    number = Patience(settings.registry_timeout, stop, tick).ask(ask, f"subject {subject}")
+    watch = SchemaWatch(registry, subject, schema, number, may_register=settings.register_schema)
+    return AvroRecords(schema, AvroEncoder(schema, watch.look), key).encode

@@ -26,9 +26,6 @@ log = get_logger(__name__)
 PAUSE_SECONDS = 0.25
 """The longest pause between two checks: much shorter than brokers, replicas and Connect take to get ready."""
 
-REGISTRY_SECONDS = 5.0
-"""The timeout of one request to the registry, which may just have started."""
-
 
 def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
     """Run the job once.
@@ -37,6 +34,7 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
         TopicMismatch: an existing topic is not as declared.
         ClusterUnavailable: brokers or replicas are missing at the deadline.
         RegistryUnavailable: the registry does not answer before the deadline.
+        LastingFailure: a right, a login, a certificate or an address is wrong.
         SchemaRefused: the schema is not compatible with the registered version.
         ConnectUnavailable: Connect does not answer, or does not run the connector, before the deadline.
         ConnectorRefused: Connect rejects the connector's configuration.
@@ -70,7 +68,7 @@ def provide_topics(cluster: Cluster, brokers: int) -> None:
 
 def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], wait: Wait) -> None:
     """Set the registry's compatibility and register the schema of news."""
-    registry = registry_client(settings, timeout=REGISTRY_SECONDS)
+    registry = registry_client(settings, wait.stop)
     wait_for_registry(registry, settings.registry_url, wait)
     number = set_up(registry, NEWS_SUBJECT, schema)
     sentence = f"subject {NEWS_SUBJECT}: schema id {number}, compatibility {COMPATIBILITY}"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from newsroom.errors import RegistryUnavailable
-from newsroom.schemas.registry import ask_registry, check_registry, register
+from newsroom.proxies import without_login
+from newsroom.schemas.registry import address_of, ask_registry, check_registry, register
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,13 +27,14 @@ def wait_for_registry(registry: SchemaRegistryClient, address: str, wait: Wait) 
 
     Raises:
         RegistryUnavailable: the registry does not answer before the deadline.
+        LastingFailure: the registry's address, the login, a right or a certificate is wrong.
     """
     wait.until(
         partial(check_registry, registry),
         lambda missing: RegistryUnavailable(
-            f"no schema registry at {address} after {wait.deadline.seconds:g} s ({missing}): start it, correct "
+            f"{address_of(address)} is not there after {wait.deadline.seconds:g} s ({missing}): start it, correct "
             "--registry-url, or run without a registry (--no-registry)",
-            address=address,
+            address=without_login(address),
         ),
     )
 
@@ -45,7 +47,8 @@ def set_up(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, An
         RegistryUnavailable: the registry does not answer, or rejects the request.
     """
     try:
-        ask_registry(partial(registry.set_compatibility, level=COMPATIBILITY))
+        ask_registry(registry, partial(registry.set_compatibility, level=COMPATIBILITY))
     except (SchemaRegistryError, RegistryUnavailable) as error:
-        raise RegistryUnavailable(f"the registry did not accept compatibility {COMPATIBILITY}: {error}") from error
+        reason = error.error_message if isinstance(error, SchemaRegistryError) else error
+        raise RegistryUnavailable(f"compatibility {COMPATIBILITY} was not set: {reason}") from error
     return register(registry, subject, schema)

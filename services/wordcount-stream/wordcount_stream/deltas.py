@@ -81,7 +81,7 @@ def encode(counts: Mapping[str, int], limit: int = MAX_RECORD_BYTES) -> Iterator
     yield orjson.dumps(part)
 
 
-def decode(data: bytes) -> dict[str, int]:
+def decode(data: bytes, _: object = ()) -> dict[str, int]:
     """Decode one payload of `encode`.
 
     Raises:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from newsroom.schemas.avro import AvroDecoder
 from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.streams.service import run_stream
-from newsroom.topics import MYTOPIC, NEWS, WORD_COUNTS, WORD_DELTAS
+from newsroom.topics import MYTOPIC, NEWS, NEWS_TYPE, WORD_COUNTS, WORD_DELTAS
 from wordcount_stream.topology import build
 
 if TYPE_CHECKING:
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 """Quix checks its commit interval (half a second) only between polls, so a poll must be much shorter."""
 
-REGISTRY_RETRIES: dict[str, Any] = {"max.retries": 3, "retries.wait.ms": 250, "retries.max.wait.ms": 1000}
-"""A starting registry answers 503. Retry for about a second, because a stopped replica costs the group a rebalance,
-but not longer, because the cluster aborts an open transaction after 15 s."""
+RUNNING_SECONDS = 25.0
+"""How long a record may wait for its schema. Quix's transaction may then be aborted: the replica reads it again."""
 
 
 def run(settings: WordcountSettings, stop: StopFlag) -> None:
@@ -29,9 +28,13 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
     Raises:
         NewsroomError: the service cannot continue; its open transaction was not committed.
     """
-    registry = registry_client(settings, **REGISTRY_RETRIES)
+    registry = registry_client(settings, stop)
     # Check the registry now, so that a wrong address fails at the start and not at the first article.
     Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
+
+    # Less than the 60 s after which the group gives the partitions of a loop that stands still to others.
+    patience = Patience(min(settings.registry_timeout, RUNNING_SECONDS), stop)
+    decoder = AvroDecoder(registry, topic=NEWS.name, patience=patience, expected=NEWS_TYPE)
 
     run_stream(
         settings,
@@ -40,7 +43,9 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
         writes=(WORD_DELTAS.name, WORD_COUNTS.name),
         stateful=(WORD_DELTAS.name,),
         build=lambda app: build(
-            app, AvroDecoder(registry).decode, after_commit=app.after_commit if settings.log_counts else None
+            app,
+            lambda *value: decoder.decode(*value).fields,
+            after_commit=app.after_commit if settings.log_counts else None,
         ),
         poll_seconds=POLL_SECONDS,
     )

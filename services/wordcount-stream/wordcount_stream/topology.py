@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from quixstreams import Application, State
     from quixstreams.dataframe import StreamingDataFrame
 
+    from newsroom.streams.decoding import Headers
+
     AfterCommit = Callable[[Callable[[], object]], object]
 
 log = get_logger(__name__)
@@ -40,7 +42,7 @@ COUNTS_PRODUCED = Counter("newsroom_wordcount_counts_produced", "New counts prod
 
 
 def build(
-    app: Application, decode_news: Callable[[bytes], dict[str, Any]], *, after_commit: AfterCommit | None
+    app: Application, decode_news: Callable[[bytes, Headers], dict[str, Any]], *, after_commit: AfterCommit | None
 ) -> None:
     """Add both halves to the application; `after_commit` takes the log line of each count, None logs none."""
     strings = input_frame(app, MYTOPIC, decode_text)

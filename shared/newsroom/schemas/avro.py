@@ -12,34 +12,71 @@ from __future__ import annotations
 import io
 import json
 import struct
-import time
-from typing import TYPE_CHECKING, Any
+import uuid
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fastavro
-from confluent_kafka.schema_registry.avro import parse_schema_with_repo
-from confluent_kafka.schema_registry.error import SchemaRegistryError
+from fastavro.read import LOGICAL_READERS
+from prometheus_client import Counter
 
-from newsroom.errors import DecodeError, RegistryUnavailable, SettingsError
-from newsroom.schemas.registry import ADVICE, AVRO, ask_registry, is_not_found
+from newsroom.errors import DecodeError, SettingsError
+from newsroom.logs import get_logger
+from newsroom.schemas.registry import Patience
+from newsroom.schemas.writers import Writers
+from newsroom.waiting import StopFlag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+    from newsroom.schemas.writers import Key, Writer
+
+log = get_logger(__name__)
 
 MAGIC = 0
 PREFIX = struct.Struct(">bI")
 
-LARGEST_SCHEMA_ID = 2**31 - 1
-"""Registries number schemas with a signed 32-bit integer. They answer a larger number like a wrong address."""
+GUID_HEADER = "__value_schema_id"
+"""The header in which Confluent's serializers write a schema's GUID instead of a prefix before the body."""
 
-REFUSED_SECONDS = 3.0
-"""How long the decoder remembers that an id has no usable schema. A flood of such records then causes few requests,
-and a schema that is registered late is used soon."""
+GUID_MAGIC, GUID_BYTES = 1, 17
 
-MOST_REFUSED = 1000
-"""How many such ids the decoder remembers, because poison may have any id."""
+EIGHT_BYTE_PREFIX = struct.Struct(">bQ")
+"""The prefix of Apicurio's own serializers. Its ids are small, so the first four bytes of the id are zero."""
+
+FRAMINGS = (
+    (b"\xc3\x01", "Avro's single-object encoding"),
+    (b"Obj\x01", "an Avro file"),
+    (b"\x03\x00", "the framing of the Glue registry"),
+    (b"\x03\x05", "the compressed framing of the Glue registry"),
+    (b"\x01", "a schema GUID before the body"),
+    (b"{", "JSON"),
+)
+"""How values of other framings begin."""
+
+UNEXPECTED = Counter(
+    "newsroom_unexpected_types", "Decoded records of another Avro type than that of their topic, by topic.", ["topic"]
+)
+MOST_NAMES = 100
+"""So many unexpected types are named in the log; records may have any type."""
+
+
+def _or_underlying(convert: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(convert)
+    def tolerant(data: Any, *schemas: Any) -> Any:  # noqa: ANN401
+        try:
+            return convert(data, *schemas)
+        except Exception:  # noqa: BLE001 - a date beyond Python's, text that is not a UUID, a decimal without precision
+            return data
+
+    return tolerant
+
+
+# Avro's own rule: a reader that cannot use a logical type takes the underlying value.
+LOGICAL_READERS.update({name: _or_underlying(convert) for name, convert in LOGICAL_READERS.items()})
 
 
 def read_schema(path: Path) -> dict[str, Any]:
@@ -61,11 +98,11 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 
 class AvroEncoder:
-    """Turns records of one registered schema into wire format."""
+    """Turns records of one registered schema into wire format. `schema_id` is the schema's id, or returns it."""
 
-    def __init__(self, schema: Mapping[str, Any], schema_id: int) -> None:
+    def __init__(self, schema: Mapping[str, Any], schema_id: int | Callable[[], int]) -> None:
         self._schema = fastavro.parse_schema(dict(schema))
-        self._prefix = PREFIX.pack(MAGIC, schema_id)
+        self._schema_id = schema_id if callable(schema_id) else lambda: schema_id
 
     def encode(self, record: Mapping[str, Any]) -> bytes:
         """Encode one record.
@@ -74,7 +111,7 @@ class AvroEncoder:
             SettingsError: the record does not fit the schema.
         """
         buffer = io.BytesIO()
-        buffer.write(self._prefix)
+        buffer.write(PREFIX.pack(MAGIC, self._schema_id()))
         try:
             fastavro.schemaless_writer(buffer, self._schema, record, strict_allow_default=True)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
@@ -82,97 +119,108 @@ class AvroEncoder:
         return buffer.getvalue()
 
 
+class AvroRecord(NamedTuple):
+    """A decoded record, and the full name of the type that its writer gave it."""
+
+    type_name: str
+    fields: dict[str, Any]
+
+
 class AvroDecoder:
     """Turns wire format back into records; it requests each schema once.
 
-    With a reader schema, it returns records of every compatible schema in the reader's shape.
+    With a reader schema, it returns records of every compatible schema in the reader's shape. It waits for the registry
+    with `patience`. Records of `topic` with another type than `expected` are counted; None expects nothing.
     """
 
-    def __init__(self, registry: SchemaRegistryClient, reader_schema: Mapping[str, Any] | None = None) -> None:
-        self._registry = registry
+    def __init__(
+        self,
+        registry: SchemaRegistryClient,
+        reader_schema: Mapping[str, Any] | None = None,
+        *,
+        topic: str = "",
+        patience: Patience | None = None,
+        expected: str | None = None,
+    ) -> None:
+        self._writers = Writers(registry, topic, patience or Patience(0, StopFlag()))
         self._reader = fastavro.parse_schema(dict(reader_schema)) if reader_schema else None
-        self._writers: dict[int, Any] = {}
-        self._refused: dict[int, tuple[float, str]] = {}
-        """Ids without a usable schema: until when not to ask again, and the reason."""
+        self._topic = topic
+        self._expected = expected
+        self._names: set[str] = set()
+        self.unexpected = 0
+        """Records of another type than the expected one."""
+        if expected:
+            UNEXPECTED.labels(topic)  # the series exists from the start, so its first increase is visible
 
-    def decode(self, data: bytes | None) -> dict[str, Any]:
-        """Decode one value.
+    def decode(self, data: bytes | None, headers: Iterable[tuple[str, Any]] = ()) -> AvroRecord:
+        """Decode one value; its schema may stand in a header.
 
         Raises:
-            DecodeError: the bytes are not a record in wire format of a known Avro schema.
-            RegistryUnavailable: the schema is not cached, and the registry does not return it.
+            DecodeError: the bytes are not a record of a known Avro schema.
+            RegistryUnavailable: the registry does not return the schema in time, or seems to have lost its data.
+            LastingFailure: the registry's address, the login, a right or a certificate is wrong.
+            Stopped: a signal arrived during the wait.
         """
-        if data is None or len(data) < PREFIX.size:
-            raise DecodeError(f"{len(data or b'')} bytes are too few for the Avro wire format")
-        magic, schema_id = PREFIX.unpack_from(data)
-        if magic != MAGIC:
-            raise DecodeError(f"unknown magic byte {magic & 0xFF:#04x}: not the Avro wire format")
-        writer = self._writers.get(schema_id)
-        if writer is None:
-            writer = self._ask_once(schema_id)
-        body = io.BytesIO(data)
-        body.seek(PREFIX.size)
+        key, start = _schema_of(data, headers)
+        writer = self._writers.get(key)
+        body = io.BytesIO(data or b"")
+        body.seek(start)
         try:
-            record = fastavro.schemaless_reader(body, writer, self._reader)
+            record = fastavro.schemaless_reader(body, writer.schema, self._reader)
         except Exception as error:  # fastavro may raise any exception, depending on the bytes
-            raise DecodeError(f"schema {schema_id} cannot decode the body: {error!r}") from error
-        if body.tell() != len(data):
-            raise DecodeError(f"{len(data) - body.tell()} bytes are left after a record of schema {schema_id}")
-        if not isinstance(record, dict):
-            raise DecodeError(f"schema {schema_id} is not a record schema")
-        return record
+            raise DecodeError(f"schema {key} ({writer.name}) cannot decode the body: {error!r}") from error
+        left = len(data or b"") - body.tell()
+        if left:
+            raise DecodeError(f"{left} bytes are left after a record of schema {key} ({writer.name})")
+        if not isinstance(record, dict) or writer.name == "map":
+            raise DecodeError(f"schema {key} is not a record schema: its type is {writer.name}")
+        if self._expected is not None and writer.name != self._expected:
+            self._count_unexpected(writer, key)
+        return AvroRecord(writer.name, record)
 
-    def _ask_once(self, schema_id: int) -> Any:  # noqa: ANN401 - fastavro's parsed schema
-        until, why = self._refused.get(schema_id, (0.0, ""))
-        if time.monotonic() < until:
-            raise DecodeError(why)
-        try:
-            writer = self._fetch(schema_id)
-        except DecodeError as error:
-            if len(self._refused) >= MOST_REFUSED:
-                self._refused.clear()
-            self._refused[schema_id] = (time.monotonic() + REFUSED_SECONDS, str(error))
-            raise
-        self._writers[schema_id] = writer
-        return writer
+    def look_ahead(self, values: Iterable[tuple[bytes | None, Iterable[tuple[str, Any]]]]) -> None:
+        """Before any schema is known, look at the schemas of values that will be decoded."""
+        self._writers.look_ahead(key for data, headers in values if (key := _key_or_none(data, headers)) is not None)
 
-    def _fetch(self, schema_id: int) -> Any:  # noqa: ANN401 - fastavro's parsed schema
-        if schema_id > LARGEST_SCHEMA_ID:
-            raise DecodeError(f"schema id {schema_id} is larger than any id of a registry")
-        schema = self._from_registry(f"schema id {schema_id}", lambda: self._registry.get_schema(schema_id))
-        kind = str(schema.schema_type or AVRO).upper()
-        if kind != AVRO:
-            raise DecodeError(f"schema {schema_id} is not an Avro schema but a schema of type {kind}")
-        try:
-            return self._parsed(schema)
-        except (DecodeError, RegistryUnavailable):
-            raise
-        except Exception as error:  # fastavro may raise any exception, depending on the text
-            raise DecodeError(f"schema {schema_id} is not a readable Avro schema: {error!r}") from error
+    def _count_unexpected(self, writer: Writer, key: Key) -> None:
+        self.unexpected += 1
+        UNEXPECTED.labels(self._topic).inc()
+        if writer.name not in self._names and len(self._names) < MOST_NAMES:
+            self._names.add(writer.name)
+            log.warning(
+                "records have another type than their topic",
+                topic=self._topic,
+                type=writer.name,
+                schema=key,
+                expected=self._expected,
+            )
 
-    def _parsed(self, schema: Schema) -> Any:  # noqa: ANN401 - fastavro's parsed schema
-        if not schema.references:
-            return fastavro.parse_schema(json.loads(schema.schema_str))
-        types = [self._referenced(reference) for reference in schema.references]
-        # The name in a reference may be any text. A schema uses the full name of the type.
-        return parse_schema_with_repo(schema.schema_str, {fastavro.schema.fullname(kind): kind for kind in types})
 
-    def _referenced(self, reference: SchemaReference) -> Any:  # noqa: ANN401 - fastavro's parsed schema
-        subject, version = reference.subject, reference.version
-        # A deleted version too: records were written with it.
-        schema = self._from_registry(
-            f"{subject} version {version}, which a schema refers to,",
-            lambda: self._registry.get_version(subject, version, deleted=True).schema,
-        )
-        return self._parsed(schema)
+def _schema_of(data: bytes | None, headers: Iterable[tuple[str, Any]]) -> tuple[Key, int]:
+    """The key of a value's schema, and where its body starts.
 
-    def _from_registry(self, name: str, call: Callable[[], Schema]) -> Schema:
-        try:
-            schema = ask_registry(call)
-        except SchemaRegistryError as error:
-            if is_not_found(error):
-                raise DecodeError(f"{name} is unknown to the registry") from error
-            raise RegistryUnavailable(f"the registry did not return {name} ({error}): {ADVICE}") from error
-        if not isinstance(schema.schema_str, str):
-            raise RegistryUnavailable(f"the registry returned {name} without a schema: correct --registry-url")
-        return schema
+    Raises:
+        DecodeError: the value is not in a known framing.
+    """
+    for name, text in headers:
+        if name == GUID_HEADER:
+            if not isinstance(text, bytes) or len(text) != GUID_BYTES or text[0] != GUID_MAGIC:
+                raise DecodeError(f"header {GUID_HEADER} is not a schema GUID: {text!r}"[:MOST_NAMES])
+            return str(uuid.UUID(bytes=text[1:])), 0
+    if data is None or len(data) < PREFIX.size:
+        raise DecodeError(f"{len(data or b'')} bytes are too few for the Avro wire format")
+    magic, schema_id = PREFIX.unpack_from(data)
+    if magic != MAGIC:
+        framing = next((f" but {name}" for start, name in FRAMINGS if data.startswith(start)), "")
+        raise DecodeError(f"unknown magic byte {magic & 0xFF:#04x}: not the Avro wire format{framing}")
+    if schema_id == 0 and len(data) >= EIGHT_BYTE_PREFIX.size:
+        _, number = EIGHT_BYTE_PREFIX.unpack_from(data)
+        raise DecodeError(f"schema id 0 is none: perhaps the 8-byte id {number} of Apicurio's own serializers")
+    return schema_id, PREFIX.size
+
+
+def _key_or_none(data: bytes | None, headers: Iterable[tuple[str, Any]]) -> Key | None:
+    try:
+        return _schema_of(data, headers)[0]
+    except DecodeError:
+        return None

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
-from httpx import URL, HTTPError, InvalidURL
+from httpx import URL, InvalidURL
 
-from newsroom.errors import RegistryUnavailable, SchemaRefused, SettingsError
-from newsroom.waiting import Deadline, Wait, do_nothing
+from newsroom.errors import LastingFailure, NewsroomError, RegistryUnavailable, SchemaRefused, SettingsError
+from newsroom.proxies import without_login
+from newsroom.schemas.exchange import Exchange, named
+from newsroom.waiting import Deadline, StopFlag, Stopped, Wait, do_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from newsroom.settings import KafkaSettings
-    from newsroom.waiting import StopFlag
 
 T = TypeVar("T")
 
@@ -25,92 +26,96 @@ AVRO = "AVRO"
 """The type of an Avro schema; registries also keep schemas of other types."""
 
 HTTP_BAD_REQUEST = 400
-HTTP_NOT_FOUND = 404
 HTTP_CONFLICT = 409
 HTTP_UNPROCESSABLE = 422
-NOT_FOUND_CODES = range(40400, 40500)
-"""The API's own codes for what a registry does not have: subjects (40401), versions (40402) and schema ids (40403)."""
-
-ONE_CALL: dict[str, Any] = {"timeout": 3.0, "max.retries": 0}
-"""Seconds for each step of a request, which a registry answers in milliseconds. The client does not retry: `Patience`
-does, because a signal can interrupt it. The library's defaults are no timeout and three retries."""
-
-ADVICE = "see --registry-url, --registry-user and the registry's own log"
-"""What to do when the registry returns an error."""
 
 
-def registry_client(settings: KafkaSettings, **overrides: Any) -> SchemaRegistryClient:  # noqa: ANN401
-    """A registry client; `mock://NAME` makes an in-memory one for tests. `overrides` are its own parameters.
+def registry_client(
+    settings: KafkaSettings, stop: StopFlag | None = None, tick: Callable[[], None] = do_nothing
+) -> SchemaRegistryClient:
+    """A registry client; `mock://NAME` makes an in-memory one for tests.
+
+    A signal ends its calls with `Stopped`; `tick` is called while one waits.
 
     Raises:
         SettingsError: the address is not a URL of a registry, or the client refuses its settings.
     """
     for address in settings.registry_url.split(","):
-        _check_address(address.strip())
+        _check_address(address.strip(), settings.registry_url)
+    config = settings.registry_config()
     try:
-        return SchemaRegistryClient.new_client(ONE_CALL | settings.registry_config() | overrides)
-    except (ValueError, TypeError, OSError, ImportError) as error:
+        client = SchemaRegistryClient.new_client(config)
+        if not settings.registry_url.startswith("mock"):
+            # The client's only part that sends requests.
+            client._rest_client = Exchange(config, StopFlag() if stop is None else stop, tick)  # noqa: SLF001
+    except (ValueError, TypeError, OSError, ImportError, InvalidURL) as error:
         raise SettingsError(
-            f"the schema registry's client refuses its settings ({error}): check the registry's address, user and "
-            "password, the CA file, and the proxy variables of the environment"
+            f"the client of {address_of(settings.registry_url)} refuses its settings ({without_login(str(error))}): "
+            "check the registry's address, user and password, the CA file, and the proxy variables of the environment"
         ) from error
+    return client
 
 
-def _check_address(address: str) -> None:
+def address_of(registry_url: str) -> str:
+    """The registry as messages name it, with each of its addresses."""
+    return ", or ".join(named(address.strip()) for address in registry_url.split(","))
+
+
+def _check_address(address: str, registry_url: str) -> None:
     try:
         url = URL(address)
         good = url.scheme == "mock" or (url.scheme in {"http", "https"} and bool(url.host))
     except (InvalidURL, ValueError):
         good = False
     if not good:
-        # Do not show what stands before an @: it may be a password.
+        # Do not show what stands before an @: it may be a password, with a comma in it.
+        shown = registry_url.rpartition("@")[2] if "@" in registry_url else address
         raise SettingsError(
-            f"--registry-url (or NEWSROOM_REGISTRY_URL): {address.rpartition('@')[2]!r} is not an address of a "
+            f"--registry-url (or NEWSROOM_REGISTRY_URL): {shown!r} is not an address of a "
             "schema registry: write http://HOST:PORT/PATH"
         )
 
 
-def ask_registry(call: Callable[[], T]) -> T:
+def ask_registry(registry: SchemaRegistryClient, call: Callable[[], T]) -> T:
     """Make one call of the registry's client and return its result.
 
     Raises:
-        SchemaRegistryError: the registry returns an error.
-        RegistryUnavailable: the registry does not answer, or something else answers at its address.
+        SchemaRegistryError: the registry refuses the request, or does not have what was asked for.
+        RegistryUnavailable: the registry does not answer, or cannot answer now.
+        LastingFailure: the address, the login, a right or a certificate is wrong.
+        Stopped: a signal arrived.
     """
     try:
         return call()
-    except SchemaRegistryError:
+    except (SchemaRegistryError, NewsroomError, Stopped):
         raise
-    except (HTTPError, OSError) as error:
-        raise RegistryUnavailable(
-            f"the schema registry does not answer ({str(error) or type(error).__name__}): is it running?"
-        ) from error
-    except Exception as error:  # the client may raise any exception for a page that is not JSON, or is other JSON
-        raise RegistryUnavailable(
-            f"what answers is not a schema registry ({type(error).__name__}: {error}): correct --registry-url"
-        ) from error
+    except Exception as error:  # the client may raise any exception for JSON that is not the registry's
+        raise not_a_registry(registry, f"{type(error).__name__}: {error}") from error
 
 
-def is_not_found(error: SchemaRegistryError) -> bool:
-    """Whether the registry itself says that it does not have the requested item.
+def not_a_registry(registry: SchemaRegistryClient, reason: str) -> LastingFailure:
+    """The failure of an answer that is JSON, but not a registry's."""
+    url = registry.config()["url"]
+    return LastingFailure(
+        f"what answers as {address_of(url)} is not a schema registry ({reason}): correct --registry-url",
+        address=without_login(url),
+    )
 
-    A wrong address, or a proxy before the registry, also answers 404, but without a code of the API.
-    """
-    return error.http_status_code == HTTP_NOT_FOUND and error.error_code in NOT_FOUND_CODES
 
-
-def check_registry(registry: SchemaRegistryClient) -> None:
-    """Check that a registry answers at the address, before records depend on it.
+def check_registry(registry: SchemaRegistryClient) -> list[str]:
+    """Check that a registry answers at the address, before records depend on it, and return its subjects.
 
     Raises:
-        RegistryUnavailable: no registry answers.
+        RegistryUnavailable: no registry answers, or it cannot list its subjects now.
+        LastingFailure: the address, the login, a right or a certificate is wrong.
     """
     try:
-        subjects = ask_registry(registry.get_subjects)
+        subjects = ask_registry(registry, registry.get_subjects)
     except SchemaRegistryError as error:
-        raise RegistryUnavailable(f"the schema registry does not list its subjects ({error}): {ADVICE}") from error
+        raise RegistryUnavailable(f"the subjects are not listed: {error.error_message}") from error
     if not isinstance(subjects, list):
-        raise RegistryUnavailable("what answers is not a schema registry (no list of subjects): correct --registry-url")
+        raise not_a_registry(registry, "no list of subjects")
+    return subjects
 
 
 class Patience:
@@ -120,6 +125,10 @@ class Patience:
         self._seconds = seconds
         self._stop = stop
         self._tick = tick
+
+    def at_most(self, seconds: float | None) -> Patience:
+        """The same patience, but for no more than `seconds`."""
+        return self if seconds is None else Patience(min(seconds, self._seconds), self._stop, self._tick)
 
     def ask(self, call: Callable[[], T], purpose: str) -> T:
         """Return the call's result; an error names its `purpose`.
@@ -139,9 +148,10 @@ def register(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, 
     Raises:
         SchemaRefused: the registry answers that the schema is not compatible (409) or not valid.
         RegistryUnavailable: the registry does not answer, or returns another error.
+        LastingFailure: the address, the login, a right or a certificate is wrong.
     """
     try:
-        return ask_registry(lambda: int(registry.register_schema(subject, Schema(json.dumps(schema), AVRO))))
+        return ask_registry(registry, lambda: int(registry.register_schema(subject, Schema(json.dumps(schema), AVRO))))
     except SchemaRegistryError as error:
         if error.http_status_code == HTTP_CONFLICT:
             level = _compatibility_level(registry, subject)
@@ -151,13 +161,13 @@ def register(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, 
             ) from error
         if error.http_status_code in {HTTP_BAD_REQUEST, HTTP_UNPROCESSABLE}:
             raise SchemaRefused(f"the registry refused the schema for subject {subject}: {error}") from error
-        raise RegistryUnavailable(f"the registry did not register subject {subject} ({error}): {ADVICE}") from error
+        raise RegistryUnavailable(f"subject {subject} was not registered: {error.error_message}") from error
 
 
 def _compatibility_level(registry: SchemaRegistryClient, subject: str) -> str:
     for name in (subject, None):
         try:
-            return str(ask_registry(partial(registry.get_compatibility, name)))
-        except (SchemaRegistryError, RegistryUnavailable):
+            return str(ask_registry(registry, partial(registry.get_compatibility, name)))
+        except (SchemaRegistryError, RegistryUnavailable, LastingFailure):
             continue
     return "(level unknown)"

@@ -356,7 +356,7 @@ def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa:
 
     Quix's default handler prints a stack trace instead.
     """
-    if record is not None and interruption(error) is None and not isinstance(error, LastingFailure):
+    if record is not None and interruption(error) is None and not isinstance(error, (LastingFailure, Stopped)):
         place = {name: _value(record, name) for name in ("topic", "partition", "offset")}
         log.error("the service stops at this record", **place, error=type(error).__name__)
     return False

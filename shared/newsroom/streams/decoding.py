@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
     from quixstreams import Application
     from quixstreams.dataframe import StreamingDataFrame
+    from quixstreams.models import SerializationContext
 
     from newsroom.topics import DeclaredTopic
 
 log = get_logger(__name__)
+
+Headers = Iterable[tuple[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -32,26 +36,27 @@ class Poison:
 
 
 class ValueDeserializer(Deserializer):
-    """Turns bytes into a value with `decode`, and into `Poison` when that raises `DecodeError`.
+    """Turns bytes and headers into a value with `decode`, and into `Poison` when that raises `DecodeError`.
 
     If a deserializer raises, the service stops at the same record after every restart. If it ignores the record, Quix
     does not commit its offset. Any other error (the registry does not answer) is not the record's fault. It stops the
     service, which reads the record again after its restart.
     """
 
-    def __init__(self, decode: Callable[[bytes], Any]) -> None:
+    def __init__(self, decode: Callable[[bytes, Headers], Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._decode = decode
 
     @override
-    def __call__(self, value: bytes, ctx: object) -> Any:
+    def __call__(self, value: bytes, ctx: SerializationContext) -> Any:
         try:
-            return self._decode(value)
+            headers: Any = ctx.headers
+            return self._decode(value, headers or ())
         except DecodeError as error:
             return Poison(str(error))
 
 
-def input_frame(app: Application, topic: DeclaredTopic, decode: Callable[[bytes], Any]) -> StreamingDataFrame:
+def input_frame(app: Application, topic: DeclaredTopic, decode: Callable[[bytes, Headers], Any]) -> StreamingDataFrame:
     """Add a dataframe of a topic's decoded values; Quix requests the topic's partitions from the broker."""
     return app.dataframe(app.topic(topic.name, value_deserializer=ValueDeserializer(decode)))
 
@@ -81,7 +86,7 @@ class InputMetrics:
         )
 
 
-def decode_text(data: bytes) -> str:
+def decode_text(data: bytes, _: object = ()) -> str:
     """Decode UTF-8.
 
     Raises:

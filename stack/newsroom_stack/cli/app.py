@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from newsroom.proxies import ask_no_proxy_for_loopback
 from newsroom.terminal import give_up_output, tolerate_any_terminal
 from newsroom_stack.cli.duration import parse_duration
 from newsroom_stack.cli.parser import (
@@ -55,6 +56,7 @@ POLL_SECONDS = 0.5
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. A `StackError` becomes one line on standard error and exit code 1."""
     tolerate_any_terminal()
+    ask_no_proxy_for_loopback()  # what the stack starts inherits it
     signal.signal(signal.SIGTERM, _on_sigterm)
     arguments, rest = without_options_of_a_tool(list(sys.argv[1:] if argv is None else argv))
     parser = build_parser()

@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from newsroom.errors import DecodeError
+from newsroom.schemas.avro import AvroRecord
 from newsroom.schemas.registry import registry_client
 from newsroom.settings import KafkaSettings
 from newsroom.topics import DeclaredTopic
@@ -117,13 +118,13 @@ def test_load_sends_and_keeps_a_ledger(
 
 def test_news_are_decoded_and_poison_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     class Decoder:
-        def __init__(self, _: object) -> None:
+        def __init__(self, _: object, **__: object) -> None:
             pass
 
-        def decode(self, data: bytes | None) -> dict[str, str]:
+        def decode(self, data: bytes | None) -> AvroRecord:
             if data == b"bad":
                 raise DecodeError("bad")
-            return {"title": str(data)}
+            return AvroRecord("newsroom.News", {"title": str(data)})
 
     monkeypatch.setattr(cli, "AvroDecoder", Decoder)
     decode = cli.news_decoder(registry_client(KafkaSettings(registry_url="mock://audit")))

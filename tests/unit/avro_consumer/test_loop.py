@@ -11,11 +11,10 @@ from typing_extensions import override
 from avro_consumer.loop import Loop
 from avro_consumer.records import Reading, Record
 from avro_consumer.settings import AvroConsumerSettings
-from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable
+from newsroom.errors import ClusterUnavailable, DecodeError
 from newsroom.health import Health
 from newsroom.logs import configure_logging
-from newsroom.schemas.registry import Patience
-from newsroom.waiting import Deadline, StopFlag, do_nothing
+from newsroom.waiting import Deadline, StopFlag, Stopped, do_nothing
 
 
 class FakeSource:
@@ -61,6 +60,10 @@ class FakeFormat:
     def __init__(self, look: Callable[[Record], None]) -> None:
         self._look = look
         self.seen: list[int] = []
+        self.unexpected = 0
+
+    def look_ahead(self, records: Sequence[Record]) -> None:
+        pass
 
     def read(self, record: Record) -> Reading:
         self._look(record)
@@ -100,7 +103,6 @@ class Bench:
             form=self.form,
             poison=self.poison,
             sink=None,
-            patience=Patience(5, self.stop, self.health.tick),
             health=self.health,
             stop=self.stop,
         )
@@ -177,7 +179,7 @@ def test_a_signal_while_the_registry_is_away_leaves_the_record_uncommitted() -> 
     def look(record: Record) -> None:
         if record.offset == 2:
             bench.stop.set()
-            raise RegistryUnavailable("down")
+            raise Stopped("the schema")
 
     bench = Bench(5, look)
     bench.loop.run()

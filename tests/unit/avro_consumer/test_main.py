@@ -117,16 +117,32 @@ def test_a_silent_registry_stops_the_consumer_and_commits_nothing(bench: Bench) 
     registry = registry_client(bench.settings())
 
     def silent(*_: object) -> None:
-        raise OSError("connection refused")
+        raise RegistryUnavailable("connection refused")
 
     bench.send(b"\0\0\0\0\1x", partition=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "get_schema", silent)
         patch.setattr(service, "registry_client", lambda *_, **__: registry)
-        with pytest.raises(RegistryUnavailable, match=f"no schema for {bench.topic} partition 0 offset 0 within"):
+        with pytest.raises(RegistryUnavailable, match=f"{bench.topic} partition 0 offset 0: no schema for"):
             bench.run(format="avro", registry_timeout=0.3)
     assert bench.committed() == 0
     assert bench.cluster.read(bench.dlq) == []
+
+
+def test_a_registry_that_lost_its_data_stops_the_consumer_and_no_record_is_given_up(bench: Bench) -> None:
+    registry = registry_client(bench.settings())
+    encoder = AvroEncoder(NEWS_SCHEMA, 1)
+    bench.send(*(encoder.encode({"title": f"Rain {number}", "media": "BBC"}) for number in range(20)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "registry_client", lambda *_, **__: registry)
+        with pytest.raises(RegistryUnavailable, match=r"schema id 1 is unknown .*the registry may have lost its data"):
+            bench.run(format="avro", registry_timeout=0.3)
+        assert bench.committed() == 0
+        assert bench.cluster.read(bench.dlq) == []
+        register(registry, "news-value", NEWS_SCHEMA)
+        bench.run(format="avro", count=20)
+    assert len(bench.sunk()) == 20
+    assert bench.committed() == 20
 
 
 def test_a_wrong_registry_address_is_found_out_before_the_first_record(bench: Bench) -> None:

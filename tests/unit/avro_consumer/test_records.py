@@ -13,13 +13,20 @@ from avro_consumer.records import AvroFormat, Reading, Record, StringFormat, dea
 from avro_consumer.settings import AvroConsumerSettings
 from avro_consumer.sink import TAIL_BYTES, JsonLinesSink, sink_path
 from newsroom.errors import DecodeError, SettingsError
+from newsroom.schemas.avro import AvroRecord
 from newsroom.settings import load_settings
 
 
 class FakeDecoder:
-    def decode(self, data: bytes | None) -> dict[str, Any]:
+    unexpected = 0
+
+    def decode(self, data: bytes | None, _: object = ()) -> AvroRecord:
         assert data is not None
-        return dict(json.loads(data))
+        fields = json.loads(data)
+        return AvroRecord(fields.pop("type", "newsroom.News"), fields)
+
+    def look_ahead(self, _: object) -> None:
+        pass
 
 
 def record(value: bytes | None, *, key: bytes | None = b"key1", topic: str = "news", offset: int = 3) -> Record:
@@ -30,6 +37,12 @@ def test_news_is_shown_in_one_line() -> None:
     form = AvroFormat(FakeDecoder())
     reading = form.read(record(b'{"title": "Rain", "media": "BBC"}'))
     assert form.show(reading) == "Consumed : News(title='Rain', media='BBC') Offset : 3 Partition : 1"
+
+
+def test_a_record_has_the_name_that_its_writer_gave_it() -> None:
+    form = AvroFormat(FakeDecoder())
+    shown = form.show(form.read(record(b'{"type": "shop.Order", "id": 1}')))
+    assert shown == "Consumed : shop.Order(id=1) Offset : 3 Partition : 1"
 
 
 def test_a_tombstone_is_shown_as_null_and_is_not_poison() -> None:

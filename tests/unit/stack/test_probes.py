@@ -11,7 +11,6 @@ import pytest
 from typing_extensions import override
 
 from newsroom_stack import probes
-from newsroom_stack.environment import no_proxy_for_loopback
 from newsroom_stack.probes import METADATA_REQUEST, Probe
 from support.web import NOBODY, Web
 
@@ -131,6 +130,3 @@ def test_a_proxy_is_no_way_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.delenv(name, raising=False)
     with Web(lambda request: request.reply(200)) as server:
         assert probes.http_ready(f"http://localhost:{server.server_port}") is None
-    assert no_proxy_for_loopback() == {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
-    monkeypatch.setenv("NO_PROXY", "example.org")
-    assert no_proxy_for_loopback()["no_proxy"] == "example.org,localhost,127.0.0.1"

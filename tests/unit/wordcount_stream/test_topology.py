@@ -1,12 +1,14 @@
 """The word count's dataframes, run without a broker."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder
 from newsroom.schemas.registry import register
+from newsroom.streams.decoding import Headers
 from support.quix import Running, counter
 from support.schemas import NEWS_SCHEMA, memory_registry
 from wordcount_stream import deltas
@@ -21,8 +23,12 @@ def registry() -> SchemaRegistryClient:
 
 @pytest.fixture
 def running(tmp_path: Path, registry: SchemaRegistryClient) -> Running:
-    decode_news = AvroDecoder(registry).decode
-    return Running(tmp_path, lambda app: build(app, decode_news, after_commit=lambda call: call()), "word-deltas")
+    decoder = AvroDecoder(registry)
+
+    def decode(value: bytes, headers: Headers) -> dict[str, Any]:
+        return decoder.decode(value, headers).fields
+
+    return Running(tmp_path, lambda app: build(app, decode, after_commit=lambda call: call()), "word-deltas")
 
 
 def checkpoint(running: Running) -> dict[str, int]:

@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from quixstreams import Application
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
+from quixstreams.models import SerializationContext
 
 from newsroom.errors import LastingFailure, RegistryUnavailable, ReplicaFenced
 from newsroom.health import Health
@@ -23,7 +24,7 @@ from newsroom.streams.application import NEEDS, StreamApplication
 from newsroom.streams.consumer import PatientConsumer
 from newsroom.streams.decoding import Poison, ValueDeserializer, decode_text
 from newsroom.streams.settings import StreamSettings
-from newsroom.waiting import StopFlag
+from newsroom.waiting import StopFlag, Stopped
 
 PARTITIONS = [TopicPartition("word-deltas", 0), TopicPartition("changelog__g--word-deltas--default", 0)]
 
@@ -148,15 +149,18 @@ def test_the_first_error_is_the_reason_however_the_clients_close(bench: Bench, m
     app._consumer._consumer.close()
 
 
-def test_poison_is_a_value_but_a_silent_registry_is_not() -> None:
-    assert isinstance(ValueDeserializer(decode_text)(b"\xff", None), Poison)
-    assert ValueDeserializer(decode_text)("č".encode(), None) == "č"
+CONTEXT = SerializationContext("news", "value")
 
-    def decode(_: bytes) -> None:
+
+def test_poison_is_a_value_but_a_silent_registry_is_not() -> None:
+    assert isinstance(ValueDeserializer(decode_text)(b"\xff", CONTEXT), Poison)
+    assert ValueDeserializer(decode_text)("č".encode(), CONTEXT) == "č"
+
+    def decode(_: bytes, __: object) -> None:
         raise RegistryUnavailable("no answer")
 
     with pytest.raises(RegistryUnavailable):
-        ValueDeserializer(decode)(b"", None)
+        ValueDeserializer(decode)(b"", CONTEXT)
 
 
 def test_the_record_it_stops_at_is_named(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,6 +171,8 @@ def test_the_record_it_stops_at_is_named(bench: Bench, capsys: pytest.CaptureFix
     assert not app._on_processing_error(RegistryUnavailable("x"), row, None)  # type: ignore[arg-type]
     assert not app._consumer._on_error(RegistryUnavailable("x"), message, None)  # type: ignore[arg-type]
     out = capsys.readouterr().out
+    assert not app._consumer._on_error(Stopped("x"), message, None)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == "", "a signal is not an error"
     assert "partition=2" in out
     assert "offset=8" in out
     late = KafkaProducerDeliveryError(KafkaError(KafkaError._TIMED_OUT))
