@@ -39,6 +39,7 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
         reads=(MYTOPIC.name, NEWS.name, WORD_DELTAS.name),
         writes=(WORD_DELTAS.name, WORD_COUNTS.name),
         stateful=(WORD_DELTAS.name,),
+        keyed=(WORD_COUNTS.name,),
         build=lambda app: build(
             app, AvroDecoder(registry).decode, after_commit=app.after_commit if settings.log_counts else None
         ),
