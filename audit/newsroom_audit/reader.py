@@ -11,6 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaExc
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from newsroom.errors import NotYet
+from newsroom.headers import mend_headers
 from newsroom.kafka_errors import is_unreachable, reason_of
 from newsroom.waiting import Deadline, Wait, do_nothing
 from newsroom_audit.errors import AuditError
@@ -248,6 +249,7 @@ class ClusterReader:
 
 
 def _record(message: Message) -> Record:
+    mend_headers(message)
     headers = tuple(
         (name, value.encode() if isinstance(value, str) else value) for name, value in message.headers() or ()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 SKIP_MARK = "filter"
 LONGEST_WORD = 1000
 
-_word = re.compile(r"\w+")
+JOINERS = frozenset("\u200c\u200d")
+"""Zero-width joiners belong to a word if one of its characters follows."""
 
 
 class Input(NamedTuple):
@@ -27,7 +29,22 @@ def words_of(text: str) -> tuple[str, ...]:
     """The words of a text that are counted; none if the text contains the skip mark."""
     if SKIP_MARK in text:
         return ()
-    return tuple(word for word in _word.findall(text.lower()) if len(word) <= LONGEST_WORD)
+    words = re.findall(r"\w+", text.lower()) if text.isascii() else _words_of_any_script(text)
+    return tuple(word for word in words if len(word) <= LONGEST_WORD)
+
+
+def _words_of_any_script(text: str) -> list[str]:
+    """Letters, digits and underscores, each with the combining marks and joiners between them, in NFC."""
+    words, word = [], ""
+    for character in unicodedata.normalize("NFC", text.lower()):
+        starts = character.isalnum() or character == "_"
+        if starts or (word and (character in JOINERS or unicodedata.category(character) in {"Mn", "Mc"})):
+            word += character
+        elif word:
+            words.append(word)
+            word = ""
+    words.append(word)
+    return [ended for ended in (word.rstrip("".join(JOINERS)) for word in words) if ended]
 
 
 def text_of(record: Record) -> str | None:

@@ -35,6 +35,9 @@ PARTITIONER = "murmur2_random"
 """Java's and Quix's key hash. librdkafka's own default (CRC32) puts most keys on other partitions, and a join
 of two topics partitioned differently misses records without any error."""
 
+METADATA_MS = 20_000
+"""How often a consumer looks for new partitions. librdkafka's default is five minutes."""
+
 PREFIX = "NEWSROOM_"
 
 SERVICE_PREFIXES = tuple(
@@ -211,6 +214,7 @@ class KafkaSettings(BaseSettings):
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "topic.metadata.refresh.interval.ms": METADATA_MS,
         }
         return _with_overrides(config, overrides)
 

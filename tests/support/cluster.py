@@ -14,9 +14,29 @@ PRODUCE, JOIN_GROUP = 0, 11
 """The numbers of two requests in Kafka's protocol."""
 
 LIBRARY = ctypes.CDLL(cimpl.__file__)
-for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
+for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new", "rd_kafka_produceva"):
     getattr(LIBRARY, name).restype = ctypes.c_void_p
 LIBRARY.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+
+
+class _Vu(ctypes.Structure):
+    """librdkafka's rd_kafka_vu_t: one argument of `rd_kafka_produceva`; the union has 64 bytes."""
+
+    _fields_ = (("kind", ctypes.c_int), ("content", ctypes.c_uint64 * 8))
+
+
+_TOPIC, _PARTITION, _VALUE, _KEY, _FLAGS, _HEADER = 1, 3, 4, 5, 7, 9
+_COPY = 2
+
+
+def _address(data: bytes) -> int:
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
+
+
+def _vu(kind: int, *fields: int | bytes | None) -> _Vu:
+    """One argument; bytes become a pointer. The caller keeps the bytes alive."""
+    numbers = [_address(field) if isinstance(field, bytes) else field or 0 for field in fields]
+    return _Vu(kind, (ctypes.c_uint64 * 8)(*numbers))
 
 
 class MockCluster:
@@ -34,9 +54,12 @@ class MockCluster:
         self.gather_members(0)
         self.address = str(LIBRARY.rd_kafka_mock_cluster_bootstraps(self._cluster).decode())
         self._producer = Producer({"bootstrap.servers": self.address, "log_level": 0})
+        self._raw: ctypes.c_void_p | None = None
 
     def close(self) -> None:
         """Stop the brokers."""
+        if self._raw is not None:
+            LIBRARY.rd_kafka_destroy(self._raw)
         LIBRARY.rd_kafka_mock_cluster_destroy(self._cluster)
         LIBRARY.rd_kafka_destroy(self._client)
 
@@ -71,6 +94,23 @@ class MockCluster:
             where = number % PARTITIONS if partition is None else partition
             self._producer.produce(topic, value, key, headers=[("trace", b"1")], partition=where)
         assert self._producer.flush(10) == 0
+
+    def send_raw(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[bytes, bytes | None]]
+    ) -> None:
+        """Write a record to partition 0 with any bytes as names of headers, which Python's client does not take."""
+        if self._raw is None:
+            config = ctypes.c_void_p(LIBRARY.rd_kafka_conf_new())
+            for name, text in ((b"bootstrap.servers", self.address.encode()), (b"linger.ms", b"0")):
+                LIBRARY.rd_kafka_conf_set(config, name, text, None, ctypes.c_size_t(0))
+            self._raw = ctypes.c_void_p(LIBRARY.rd_kafka_new(0, config, None, ctypes.c_size_t(0)))
+        name = topic.encode()
+        parts = [_vu(_TOPIC, name), _vu(_PARTITION, 0), _vu(_FLAGS, _COPY)]
+        parts += [_vu(_KEY, key, len(key))] if key is not None else []
+        parts += [_vu(_VALUE, value, len(value))] if value is not None else []
+        parts += [_vu(_HEADER, header, text, len(text or b"")) for header, text in headers]
+        assert not LIBRARY.rd_kafka_produceva(self._raw, (_Vu * len(parts))(*parts), ctypes.c_size_t(len(parts)))
+        assert LIBRARY.rd_kafka_flush(self._raw, ctypes.c_int(10_000)) == 0
 
     def read(self, topic: str) -> list[Message]:
         """Every record of a topic, partition by partition."""

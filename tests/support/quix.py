@@ -1,6 +1,6 @@
 """A topology run without a broker: Quix's own executors, with state on disk and a producer that keeps its records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ class FakeProducer:
 
     def __init__(self) -> None:
         self.records: list[tuple[str, bytes, bytes, int | None]] = []
+        self.headers: list[Any] = []
 
     def produce(self, topic: str, value: bytes, key: bytes, *, timestamp: int | None = None, **_: Any) -> None:  # noqa: ANN401
         self.records.append((topic, key, value, timestamp))
 
     def produce_row(self, row: Any, topic: Topic, key: Any, timestamp: int) -> None:  # noqa: ANN401
         message = topic.row_serialize(row=row, key=key)
+        self.headers.append(message.headers)
         self.records.append((topic.name, message.key, message.value, timestamp))  # type: ignore[arg-type]
 
 
@@ -53,12 +55,25 @@ class Running:
         self.app._state_manager.on_partition_assign(store, 0, {})
         self.app._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]
 
-    def feed(self, topic: str, value: bytes | None, key: bytes | None = b"key", *, timestamp: int = 1000) -> None:
+    def feed(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = b"key",
+        *,
+        timestamp: int = 1000,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+    ) -> None:
         """Process a record."""
         context = SerializationContext(topic=topic, field=MessageField.VALUE)
         decoded = None if value is None else self.app.topics[topic]._value_deserializer(value, context)
         set_message_context(MessageContext(topic=topic, partition=0, offset=7, size=1))
-        self._executors[topic](decoded, key, timestamp, [])
+        self._executors[topic](decoded, key, timestamp, list(headers))
+
+    @property
+    def headers(self) -> list[Any]:
+        """The headers of each result so far."""
+        return self._producer.headers
 
     def records_of(self, topic: str) -> list[tuple[bytes, bytes, int | None]]:
         """What was written to a topic: key, value and timestamp."""

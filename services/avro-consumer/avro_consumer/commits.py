@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from avro_consumer import metrics
 from avro_consumer.errors import CommitRefused, MemberFenced
 from newsroom.background import in_background
+from newsroom.errors import TopicMismatch
 from newsroom.kafka_errors import FENCED, REBALANCING, UNREACHABLE, kafka_error
 from newsroom.logs import get_logger
 
@@ -86,6 +87,10 @@ class Committer:
         """Drop the offset of a partition that has another owner."""
         self._offsets.pop(partition, None)
 
+    def forget_all(self) -> None:
+        """Drop all offsets: they are of another topic."""
+        self._offsets.clear()
+
     def commit(self, only: Iterable[int] | None = None) -> None:
         """Commit the noted offsets and wait for the answer; the next commit includes offsets that were not accepted.
 
@@ -93,6 +98,7 @@ class Committer:
             CommitRefused: the cluster refuses the group's offsets.
             LastingFailure: the user lacks a right.
             MemberFenced: another process has this member's identity.
+            TopicMismatch: the topic was deleted.
         """
         chosen = self._offsets if only is None else {p: self._offsets[p] for p in only if p in self._offsets}
         # Only one commit runs at a time, so that an old one cannot overwrite a newer one.
@@ -125,6 +131,13 @@ class Committer:
         if result is CommitResult.FENCED:
             raise MemberFenced(reason)
         if result is CommitResult.REFUSED:
+            if any(error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART for error in errors.values()):
+                self.forget_all()
+                raise TopicMismatch(
+                    f"topic {self._topic} was deleted while this consumer read it: run 'provision', which makes it "
+                    "anew, and start again",
+                    topic=self._topic,
+                )
             for error in errors.values():
                 self._access.raise_lasting(error)
             raise CommitRefused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,31 @@ REPORT_MARGIN_SECONDS = 1.0
 """How much longer to wait than librdkafka's message timeout. Its error comes first then, and names the cause."""
 
 
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: the record's key and value, or what fits of them, and all headers."""
+
+    record: Record
+    key: bytes | None
+    value: bytes | None
+    headers: list[Header]
+    bare: bool = False
+    """Whether it has the headers of its origin alone."""
+
+    def smaller(self) -> Letter | None:
+        """The next smaller letter of the same record; None if this is the smallest."""
+        if self.bare:
+            return None
+        record, whole = self.record, len(self.record.value or b"")
+        size = ("dlq.value.bytes", str(whole).encode())
+        if self.value is not None and len(self.value) > CUT_BYTES:
+            log.warning("the dead letter is too large, cutting its value", at=record.place, bytes=whole, kept=CUT_BYTES)
+            return replace(self, value=self.value[:CUT_BYTES], headers=[*self.headers, size])
+        log.warning("the dead letter is too large, leaving out its key, value and headers", at=record.place)
+        origin = self.headers[len(record.headers) :]
+        return Letter(record, None, b"", [*origin, size] if size not in origin else origin, bare=True)
+
+
 class DeadLetters:
     """The dead letters of a batch: `put` each one, then `deliver` them all before the batch is committed."""
 
@@ -75,8 +100,8 @@ class DeadLetters:
     def put(self, record: Record, error: Exception) -> None:
         """Hand a poison record to the client as received; headers name its origin and the error.
 
-        A record that is too large for the dead-letter topic keeps only the beginning of its value. The source topic
-        still has the whole record.
+        A record that is too large for the dead-letter topic keeps only the beginning of its value, and if that does
+        not suffice, nothing but the headers that name its origin. The source topic still has the whole record.
 
         Raises:
             DeliveryFailed: the client refuses the record, or its queue stays full.
@@ -84,20 +109,20 @@ class DeadLetters:
         log.warning(
             "sending a poison record to the dead-letter topic", at=record.place, error=str(error), to=self._topic
         )
-        self._produce(record, dead_letter_headers(record, error, self._group))
+        self._produce(Letter(record, record.key, record.value, dead_letter_headers(record, error, self._group)))
         self._waiting += 1
 
-    def _produce(self, record: Record, headers: list[Header]) -> None:
+    def _produce(self, letter: Letter) -> None:
         producer = self._client()
         deadline = Deadline(self._seconds)
         while True:
             try:
                 producer.produce(
                     self._topic,
-                    key=record.key,
-                    value=record.value,
-                    headers=headers,
-                    on_delivery=partial(self._delivered, record, headers),
+                    key=letter.key,
+                    value=letter.value,
+                    headers=letter.headers,
+                    on_delivery=partial(self._delivered, letter),
                 )
             except BufferError as full:
                 if self._stop or deadline.passed():
@@ -106,9 +131,10 @@ class DeadLetters:
                 producer.poll(SLICE_SECONDS)
                 self._tick()
             except KafkaException as refused:
-                if kafka_error(refused).code() != KafkaError.MSG_SIZE_TOO_LARGE or not _can_be_cut(record):
-                    raise self._failed(f"{record.place}: {reason_of(refused)}") from refused
-                record, headers = _cut(record, headers)
+                smaller = letter.smaller()
+                if kafka_error(refused).code() != KafkaError.MSG_SIZE_TOO_LARGE or smaller is None:
+                    raise self._failed(f"{letter.record.place}: {reason_of(refused)}") from refused
+                letter = smaller
             else:
                 return
 
@@ -144,11 +170,13 @@ class DeadLetters:
             period = "before the shutdown" if stopping else f"within {self._seconds:g} s"
             raise self._failed(self._failure or f"the brokers did not acknowledge {self._waiting} of them {period}")
 
-    def _delivered(self, record: Record, headers: list[Header], error: KafkaError | None, _: object) -> None:
-        if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE and _can_be_cut(record):
+    def _delivered(self, letter: Letter, error: KafkaError | None, _: object) -> None:
+        too_large = error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE
+        smaller = letter.smaller() if too_large else None
+        if smaller is not None:
             # The topic's limit is lower than the client's. `deliver` also waits for the cut record.
             try:
-                self._produce(*_cut(record, headers))
+                self._produce(smaller)
             except DeliveryFailed as failed:
                 # librdkafka's callback must not raise, so `deliver` raises the error.
                 self._waiting -= 1
@@ -167,13 +195,3 @@ class DeadLetters:
             f"dead letters could not be delivered to {self._topic} ({cause}); their offsets are not committed: check "
             "that the topic exists and accepts writes, then start again"
         )
-
-
-def _can_be_cut(record: Record) -> bool:
-    return len(record.value or b"") > CUT_BYTES
-
-
-def _cut(record: Record, headers: list[Header]) -> tuple[Record, list[Header]]:
-    value = record.value or b""
-    log.warning("the dead letter is too large, cutting its value", at=record.place, bytes=len(value), kept=CUT_BYTES)
-    return replace(record, value=value[:CUT_BYTES]), [*headers, ("dlq.value.bytes", str(len(value)).encode())]

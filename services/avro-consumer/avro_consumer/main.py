@@ -15,6 +15,7 @@ from newsroom.health import Health, HealthServer
 from newsroom.schemas.avro import AvroDecoder, read_schema
 from newsroom.schemas.registry import Patience, check_registry, registry_client
 from newsroom.slots import Slot, take_slot
+from newsroom.topic_watch import TopicWatch
 from newsroom.topics import NEWS, NEWS_TYPE
 from newsroom.waiting import Deadline
 
@@ -46,7 +47,8 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         )
         # The member is closed first: its revoke callback commits what the sink and the dead letters have stored.
         config = settings.member_config(slot.number if slot else None)
-        member = resources.enter_context(Member(config, settings.source, health))
+        watch = TopicWatch(settings.client_config("avro-consumer-watch"), [settings.source])
+        member = resources.enter_context(Member(config, settings.source, health, watch=watch))
         form = _format(settings, stop, health)
         start = Deadline(settings.start_timeout)
         member.wait_for_topic(start, stop)

@@ -15,10 +15,12 @@ from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.records import Record
 from newsroom.access import Access, Right
 from newsroom.background import in_background
-from newsroom.errors import ClusterUnavailable, LastingFailure, NotYet, SettingsError
+from newsroom.errors import ClusterUnavailable, LastingFailure, NotYet, SettingsError, TopicMismatch
+from newsroom.headers import mend_headers
 from newsroom.kafka_errors import reason_of
 from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
+from newsroom.unread import UnreadWatch
 from newsroom.waiting import Wait, need
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from newsroom.health import Health
+    from newsroom.topic_watch import TopicWatch
     from newsroom.waiting import Deadline, StopFlag
 
 log = get_logger(__name__)
@@ -57,11 +60,17 @@ class Member:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], topic: str, health: Health, client: Callable[..., Any] = Consumer
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        health: Health,
+        client: Callable[..., Any] = Consumer,
+        watch: TopicWatch | None = None,
     ) -> None:
         self._topic = topic
         self._group = str(config["group.id"])
         self._health = health
+        self._watch = watch
         self._access = Access(config, Right("READ", "topic", topic), Right("READ", "group", self._group))
         self._kip_848 = config.get("group.protocol") == "consumer"
         self._owned: set[int] = set()
@@ -79,6 +88,7 @@ class Member:
         except KafkaException as error:
             raise SettingsError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
         self._committer = Committer(self._consumer, topic, self._access)
+        self._unread = UnreadWatch(self._consumer)
 
     def __enter__(self) -> Self:
         return self
@@ -157,7 +167,9 @@ class Member:
         Raises:
             MemberFenced: this member cannot continue.
             LastingFailure: the cluster refuses this client.
+            TopicMismatch: the topic was deleted, or made anew.
         """
+        self._look_at_topic()
         # Always ask for at least one record: these calls keep the member in its group.
         room = max(1, limit - len(self._held))
         messages = self._consumer.consume(room, 0 if self._held else TAKE_SECONDS)
@@ -168,12 +180,26 @@ class Member:
             # A rebalance inside consume() may revoke a partition whose records consume() returns. Its new owner
             # reads them, so this member drops them.
             elif message.partition() in self._owned:
+                self._unread.note(self._topic, message.partition(), message.offset())
                 self._held.append(_record(message))
         self._access.check()
         if self._fatal is not None:
             raise MemberFenced(self._fatal)
         records, self._held = self._held[:limit], self._held[limit:]
         return records
+
+    def _look_at_topic(self) -> None:
+        if self._watch is None:
+            return
+        try:
+            self._watch.look()
+        except TopicMismatch as error:
+            self._held.clear()
+            self._committer.forget_all()
+            if error.fields.get("recreated"):
+                # The group may have committed an offset of the old topic since the new one exists.
+                self._committer.note(dict.fromkeys(self._owned, 0))
+            raise
 
     def put_back(self, records: Sequence[Record]) -> None:
         """Take back unread records of the last `take`. The next `take` returns those of partitions still owned."""
@@ -198,6 +224,7 @@ class Member:
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # Cooperative rebalancing and KIP-848 name only the new partitions. The others stay.
         self._owned |= set(_numbers(partitions))
+        self._unread.forget(partitions)
         self._note("assigned", partitions)
         self._reached_membership()
 
@@ -206,7 +233,7 @@ class Member:
         numbers = _numbers(partitions)
         try:
             self.commit(only=numbers)
-        except (CommitRefused, LastingFailure, MemberFenced) as error:
+        except (CommitRefused, LastingFailure, MemberFenced, TopicMismatch) as error:
             # An exception here would only end the callback. The loop gets the error from the next commit.
             log_error(error)
         self._drop(numbers)
@@ -271,6 +298,7 @@ def _numbers(partitions: Iterable[TopicPartition]) -> list[int]:
 
 
 def _record(message: Any) -> Record:  # noqa: ANN401 - the client has no types
+    mend_headers(message)
     return Record(
         message.topic(),
         message.partition(),

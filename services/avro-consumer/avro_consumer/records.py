@@ -165,4 +165,5 @@ def dead_letter_headers(record: Record, error: Exception, group: str) -> list[He
         "dlq.error": str(error)[:LONGEST_ERROR],
         "dlq.consumer.group": group,
     }
-    return [*record.headers, *((name, str(value).encode()) for name, value in origin.items())]
+    ours = ((name, str(value).encode(errors="backslashreplace")) for name, value in origin.items())
+    return [*record.headers, *ours]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from newsroom.places import state_folder
@@ -83,6 +83,13 @@ class AvroConsumerSettings(ServiceSettings):
     def group_id(self) -> str:
         """The consumer group. Each format has its own, so that the lag of avro-consumer counts only news."""
         return self.group or ("avro-consumer" if self.format == "avro" else "string-consumer")
+
+    @field_validator("group")
+    @classmethod
+    def _not_blank(cls, value: str) -> str:
+        if value and not value.strip():
+            raise ValueError("a group id must not be blank")
+        return value
 
     @model_validator(mode="after")
     def _poison_leaves_the_topic(self) -> Self:

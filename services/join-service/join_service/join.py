@@ -17,6 +17,9 @@ from newsroom.errors import DecodeError
 COUNT = "count"
 """The name of a key's count in its state."""
 
+GREATEST = 2**63 - 1
+"""A count is a 64-bit number, as in Kafka Streams."""
+
 _whole_number = re.compile(rb"-?[0-9]{1,19}").fullmatch
 
 
@@ -63,11 +66,12 @@ def decode_count(data: bytes, _: object = ()) -> int:
     """Decode a count.
 
     Raises:
-        DecodeError: the bytes are not a whole number in decimal digits.
+        DecodeError: the bytes are not a whole number of 64 bits in decimal digits.
     """
-    if not _whole_number(data):
-        raise DecodeError(f"the value is not a whole number: {data[:40]!r}")
-    return int(data)
+    count = int(data) if _whole_number(data) else None
+    if count is None or abs(count) > GREATEST:
+        raise DecodeError(f"the value is not a whole number of 64 bits: {data[:40]!r}")
+    return count
 
 
 def join(record: Label | Count, state: KeyState) -> JoinResult | None:

@@ -14,10 +14,11 @@ from prometheus_client import Counter
 from join_service.join import Count, Label, decode_count, join, joined_line
 from newsroom.logs import get_logger
 from newsroom.streams.decoding import InputMetrics, Poison, decode_text, input_frame
+from newsroom.streams.outputs import LARGEST_BYTES, size_of
 from newsroom.topics import WORD, WORD_COUNTS, WORDS_JOINED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from quixstreams import Application, State
 
@@ -28,6 +29,10 @@ log = get_logger(__name__)
 INPUTS = InputMetrics("join")
 WITHOUT_KEY = Counter("newsroom_join_without_key", "Records dropped because they have no key, by topic.", ["topic"])
 JOINED = Counter("newsroom_join_joined", "Results produced to words-joined.")
+TOO_LARGE = Counter("newsroom_join_too_large", "Results dropped because they are larger than a record may be.")
+WITHOUT_HEADERS = Counter(
+    "newsroom_join_without_headers", "Results without their label's headers, because they are too large with them."
+)
 UNMATCHED = Counter("newsroom_join_unmatched", "Labels whose word had no count.")
 
 
@@ -38,7 +43,7 @@ def build(app: Application, after_commit: AfterCommit) -> None:
     both = labels.concat(counts).filter(lambda record: record is not None)
     joined = both.apply(partial(join_record, after_commit), stateful=True, metadata=True)
     results = joined.filter(lambda result: result is not None)
-    results.to_topic(app.topic(WORDS_JOINED.name, value_serializer="bytes"))
+    results.set_headers(headers_that_fit).to_topic(app.topic(WORDS_JOINED.name, value_serializer="bytes"))
 
 
 def _as_label(text: str | None) -> Label | None:
@@ -60,6 +65,9 @@ def side_reader(
         if key is None:
             without_key.inc()
             return None
+        if len(key) > LARGEST_BYTES:
+            INPUTS.skip(Poison(f"the key has {len(key)} bytes: the state takes {LARGEST_BYTES}"))
+            return None
         return as_record(value)
 
     return read
@@ -76,10 +84,25 @@ def join_record(
     """Process one record; return the value to produce under its key, or None if there is no result."""
     result = join(record, state)
     if result is not None:
+        value = result.as_json()
+        if size_of(key, value) > LARGEST_BYTES:
+            TOO_LARGE.inc()
+            log.warning("result dropped: it is too large for a record", word=key[:40].decode(errors="replace"))
+            return None
         JOINED.inc()
         after_commit(partial(log.info, joined_line(key.decode(errors="replace"), result)))
-        return result.as_json()
+        return value
     if isinstance(record, Label):
         UNMATCHED.inc()
         log.info("no count for this word yet", word=key.decode(errors="replace"), label=record.text)
     return None
+
+
+def headers_that_fit(
+    value: bytes, key: bytes, _timestamp: int, headers: Sequence[tuple[str, Any]]
+) -> Sequence[tuple[str, Any]]:
+    """The headers of a label for its result; none if the result would be too large with them."""
+    if not headers or size_of(key, value, headers) <= LARGEST_BYTES:
+        return headers
+    WITHOUT_HEADERS.inc()
+    return []

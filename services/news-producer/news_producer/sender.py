@@ -48,6 +48,9 @@ PROGRESS_SECONDS = 10.0
 LARGEST_FRAME = 100
 """More than what a batch and a record have besides key and value, so that most records need no closer look."""
 
+GONE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})  # noqa: SLF001
+"""What a topic that existed at the start fails with once it is deleted."""
+
 NEED = "cluster metadata"
 """The name of the readiness condition: a broker described the topic."""
 
@@ -276,6 +279,8 @@ class Sender:
             self._refused = self._refused or self._access.failure(error)
 
     def _remedy(self, error: KafkaError) -> str:
+        if error.code() in GONE:
+            return f": topic {self._topic} was deleted while the producer ran; run 'provision', which makes it anew"
         if error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
             return ""
         problem = f": a batch of at most {self._limit} bytes is larger than topic {self._topic} takes"

@@ -56,7 +56,7 @@ def groups() -> Response:
     return _answer(lambda snapshot: {"groups": [group_json(group) for group in snapshot.groups]})
 
 
-@blueprint.get("/groups/<path:group_id>")
+@blueprint.get("/groups/<any_id:group_id>")
 def group(group_id: str) -> Response:
     """Answer with one group, its members and its position in each partition."""
 
@@ -148,7 +148,7 @@ def pipeline_json(snapshot: Snapshot) -> dict[str, Any]:
     return asdict(figures) | {
         "consumed": {group.id: group.committed for group in snapshot.groups},
         "lag": {group.id: group.lag for group in snapshot.groups},
-        "connector_lines": figures.stages["connector"].consumed,
+        "connector_committed": figures.stages["connector"].consumed,
         "words_counted": tables.words_counted,
         "distinct_words": tables.distinct_words,
         "words_complete": tables.complete,

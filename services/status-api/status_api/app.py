@@ -8,6 +8,7 @@ from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import BaseConverter
 
 from status_api import api, page
 from status_api.metrics import SnapshotMetrics
@@ -32,9 +33,18 @@ SECURITY_HEADERS = {
 METHODS = ["GET", "HEAD"]
 
 
+class AnyId(BaseConverter):
+    """A group id in a path: any characters, slashes at its beginning and line breaks too."""
+
+    regex = r"[\s\S]*"
+    part_isolating = False
+
+
 def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -> Flask:
     """Create the application that serves the snapshots of a store."""
     app = Flask(__name__)
+    app.url_map.merge_slashes = False
+    app.url_map.converters["any_id"] = AnyId
     app.extensions["snapshots"] = store
     app.extensions["settings"] = settings
     app.register_blueprint(api.blueprint)

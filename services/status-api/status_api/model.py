@@ -126,13 +126,13 @@ class GroupPartition:
 
     @property
     def lag(self) -> int | None:
-        """The end offset minus the committed offset, as kafka-consumer-groups shows it.
+        """The end offset minus the committed offset; records that retention took are not counted.
 
         It is None if either is not known, and if the commit is beyond the end of a recreated or truncated topic.
         """
         if self.committed is None or self.end is None or self.committed > self.end:
             return None
-        return self.end - self.committed
+        return self.end - max(self.committed, self.low or 0)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ ABSENT = "Absent"
 class Stage:
     """A consumer group in the pipeline. None means that the group has never committed.
 
-    For the connector, `consumed` is the number of lines that it has written and committed.
+    `consumed` is the sum of its committed offsets. That is not the number of lines in the connector's file.
     """
 
     group: str

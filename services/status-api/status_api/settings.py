@@ -38,5 +38,5 @@ class StatusSettings(ServiceSettings):
     wordcount_group: str = Field(default="wordcount-stream", description="group shown as the word count")
     join_group: str = Field(default="join-service", description="group shown as the join")
     connector_group: str = Field(
-        default="connect-local-file-sink", description="the FileStream sink's group; its commits count as lines written"
+        default="connect-local-file-sink", description="the FileStream sink's group, whose committed offsets are shown"
     )

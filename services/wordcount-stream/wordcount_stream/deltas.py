@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from newsroom.errors import DecodeError
+from wordcount_stream.words import MAX_WORD_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +26,9 @@ CACHED_HOMES = 200_000
 QUOTES_COLON_COMMA = 4
 MAX_DIGITS = 19
 """The most digits of a 64-bit count."""
+
+MOST_COUNT = 10**12
+"""The highest count of one delta: no checkpoint has as many words. Many such deltas fit in a 64-bit count."""
 
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
@@ -93,4 +97,6 @@ def decode(data: bytes, _: object = ()) -> dict[str, int]:
         raise DecodeError(f"the value is not a set of deltas: {error}") from error
     if not isinstance(counts, dict) or not all(type(count) is int for count in counts.values()):
         raise DecodeError("the value is not a set of deltas: not a JSON object of whole numbers")
+    if any(len(word) > MAX_WORD_CHARACTERS or not 0 < count <= MOST_COUNT for word, count in counts.items()):
+        raise DecodeError("the value is not a set of deltas: a word is too long, or its count is impossible")
     return counts

@@ -42,6 +42,7 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
         reads=(MYTOPIC.name, NEWS.name, WORD_DELTAS.name),
         writes=(WORD_DELTAS.name, WORD_COUNTS.name),
         stateful=(WORD_DELTAS.name,),
+        keyed=(WORD_COUNTS.name,),
         build=lambda app: build(
             app,
             lambda *value: decoder.decode(*value).fields,

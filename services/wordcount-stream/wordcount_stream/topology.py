@@ -20,7 +20,7 @@ from newsroom.streams.decoding import InputMetrics, Poison, decode_text, input_f
 from newsroom.topics import MYTOPIC, NEWS, WORD_COUNTS, WORD_DELTAS
 from wordcount_stream import deltas
 from wordcount_stream.combiner import Combiner
-from wordcount_stream.words import MAX_WORD_CHARACTERS, without_overlong, words_of
+from wordcount_stream.words import MAX_WORD_CHARACTERS, MOST_GROWTH, without_overlong, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def word_reader(topic: str, text_of: Callable[[Any], str | Poison]) -> Callable[
         if words is None:
             FILTERED.inc()
             return []
-        if len(text) > MAX_WORD_CHARACTERS:
+        if MOST_GROWTH * len(text) > MAX_WORD_CHARACTERS:
             short_words = without_overlong(words)
             OVERLONG.inc(len(words) - len(short_words))
             words = short_words

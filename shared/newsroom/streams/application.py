@@ -22,7 +22,7 @@ from typing_extensions import override
 from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure, NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
-from newsroom.settings import HEARTBEAT_MILLISECONDS
+from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS
 from newsroom.streams.consumer import PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from newsroom.health import Health
     from newsroom.slots import Slot
     from newsroom.streams.settings import StreamSettings
+    from newsroom.topic_watch import TopicWatch
     from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
@@ -109,9 +110,11 @@ class StreamApplication(Application):
         *,
         rights: Sequence[Right] = (),
         poll_seconds: float,
+        watch: TopicWatch | None = None,
     ) -> None:
         self._health = health
         self._stop_flag = stop
+        self._watch = watch
         self._watchdog: Watchdog | None = None
         self._failure: BaseException | None = None
         name = identity(settings, slot)
@@ -147,6 +150,7 @@ class StreamApplication(Application):
         )
         self._interruptions: deque[float] = deque(maxlen=INTERRUPTIONS)
         context, state = self._processing_context, self._state_manager
+        context.commit_checkpoint = self._after_a_look(context.commit_checkpoint)  # type: ignore[method-assign]
         for owner, step in ((self, "_process_message"), (context, "commit_checkpoint"), (state, "do_recovery")):
             setattr(owner, step, self._continuing(getattr(owner, step)))
 
@@ -156,6 +160,8 @@ class StreamApplication(Application):
         if '"state":"UP"' in statistics:
             self._consumer_access.answered()
         self._look_at_state()
+        if self._watch is not None:
+            self._watch.look()
         if self._stop_flag:  # the signal arrived before run() installed Quix's handlers
             self.stop()
 
@@ -199,6 +205,17 @@ class StreamApplication(Application):
     def _on_consumer_error(self, error: KafkaError) -> None:
         self._consumer_access.note(error)
         log_client_error(error)
+
+    def _after_a_look(self, commit: Callable[..., None]) -> Callable[..., None]:
+        """Return Quix's commit, which looks at the topics first if it has results to commit."""
+
+        def run(force: bool = False, revoking: bool = False) -> None:
+            checkpoint = self._processing_context.checkpoint
+            if self._watch is not None and (force or checkpoint.expired()) and not checkpoint.empty():
+                self._watch.check()
+            commit(force=force, revoking=revoking)
+
+        return run
 
     def _continuing(self, step: Callable[..., None]) -> Callable[..., None]:
         """Return a step of Quix's loop after whose interruption by the cluster the replica continues."""
@@ -279,17 +296,19 @@ class StreamApplication(Application):
         self.stop()
 
     def _look_at_state(self) -> None:
-        if not self._state_manager.recovery_required:
+        recovery = self._state_manager._recovery_manager  # noqa: SLF001
+        if recovery is None or not self._state_manager.recovery_required:
             self._health.reached(NEED_STATE)
             return
-        by_number = self._state_manager._recovery_manager.partitions  # noqa: SLF001
-        partitions = [partition for stores in by_number.values() for partition in stores.values()]
+        partitions = [partition for stores in recovery.partitions.values() for partition in stores.values()]
         restored = sum(max(0, partition.offset + 1) for partition in partitions)
         everything = sum(partition.changelog_highwater for partition in partitions)
         self._health.lost(NEED_STATE, f"{RESTORING}: at {restored:,} of {everything:,}")
 
     @override
     def _on_assign(self, consumer: Any, topic_partitions: list[Any]) -> None:
+        if self._watch is not None:
+            self._watch.check()
         super()._on_assign(consumer, topic_partitions)
         self._look_at_state()
         log.info("partitions assigned", partitions=_data_partitions(topic_partitions))
@@ -329,6 +348,7 @@ def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
         "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
         "fetch.wait.max.ms": FETCH_WAIT_MS,
         "statistics.interval.ms": STATISTICS_INTERVAL_MS,
+        "topic.metadata.refresh.interval.ms": METADATA_MS,
         "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
     }

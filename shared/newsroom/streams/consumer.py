@@ -7,17 +7,21 @@ returns an error instead of asking the new broker, although it already looks for
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from prometheus_client import Counter
 from typing_extensions import override
 
 from newsroom.access import Right
 from newsroom.errors import ClusterUnavailable, NotYet
+from newsroom.headers import mend_headers
 from newsroom.kafka_errors import UNREACHABLE, kafka_error, raise_errors, reason_of
 from newsroom.logs import get_logger
+from newsroom.unread import UnreadWatch
 from newsroom.waiting import Deadline, StopFlag, Wait, do_nothing
 
 if TYPE_CHECKING:
@@ -42,6 +46,37 @@ ATTEMPT_SECONDS = 2.0
 """One request waits for the broker that it chose, also when that broker is gone. A repetition finds the new one."""
 
 
+AHEAD_MS = 60_000
+"""How far ahead of this machine's clock a timestamp may be. Clocks of machines differ by less, and a topic takes an
+hour by default (message.timestamp.after.max.ms)."""
+
+MOVED = Counter(
+    "newsroom_stream_timestamps_moved", "Records read as if they were of now: theirs is in the future.", ["topic"]
+)
+
+
+class AtPresent:
+    """A record with the present time instead of its own, which lies in the future or does not exist.
+
+    The output topics would refuse its own time. In the join it would hold up its partition, because records are
+    released in the order of their time.
+    """
+
+    def __init__(self, message: Any, now: int) -> None:  # noqa: ANN401 - the client has no types
+        self._message = message
+        self._now = now
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the client's own methods
+        return getattr(self._message, name)
+
+    def __len__(self) -> int:
+        return len(self._message)
+
+    def timestamp(self) -> tuple[int, int]:
+        """The type of the timestamp, and the present time in ms."""
+        return self._message.timestamp()[0], self._now
+
+
 class PatientConsumer(Consumer):  # type: ignore[misc]
     """Repeats requests that only the right broker can answer, for `PATIENCE_SECONDS` or until a stop.
 
@@ -54,21 +89,22 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         self._config = config
         self._stop = stop
         self._deadline = Deadline(PATIENCE_SECONDS)
+        self._unread = UnreadWatch(self)
         self._on_assign: Callable[[Consumer, list[TopicPartition]], None] | None = None
 
     @override
     def poll(self, timeout: float = -1) -> Any:
-        """As `confluent_kafka.Consumer.poll`."""
+        """As `confluent_kafka.Consumer.poll`; the record's headers and time are ones that can be used."""
         message = super().poll(timeout)
         self._check([message] if message is not None else [])
-        return message
+        return None if message is None else self._received(message)
 
     @override
     def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Any]:
-        """As `confluent_kafka.Consumer.consume`."""
+        """As `confluent_kafka.Consumer.consume`; the records' headers and times are ones that can be used."""
         messages: list[Any] = super().consume(num_messages, timeout)
         self._check(messages)
-        return messages
+        return [self._received(message) for message in messages]
 
     def _check(self, messages: Iterable[Any]) -> None:
         for message in messages:
@@ -89,6 +125,18 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         if self._on_assign is not None and partitions:
             self._on_assign(self, partitions)
 
+    def _received(self, message: Any) -> Any:  # noqa: ANN401 - the client has no types
+        topic = message.topic()
+        if message.error() is not None or is_changelog(topic):
+            return message
+        mend_headers(message)
+        self._unread.note(topic, message.partition(), message.offset())
+        now = time.time_ns() // 1_000_000
+        if 0 <= message.timestamp()[1] <= now + AHEAD_MS:
+            return message
+        MOVED.labels(topic).inc()
+        return AtPresent(message, now)
+
     @override
     def close(self) -> None:
         """As `confluent_kafka.Consumer.close`, which loses the error of a callback that fails while it closes."""
@@ -103,6 +151,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     def assign(self, partitions: list[TopicPartition]) -> None:
         """As `confluent_kafka.Consumer.assign`; each assignment starts `PATIENCE_SECONDS` again."""
         self._deadline = Deadline(PATIENCE_SECONDS)
+        self._unread.forget(partitions)
         super().assign(partitions)
 
     @override

@@ -22,6 +22,7 @@ from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecov
 from newsroom.access import Right
 from newsroom.errors import ClusterUnavailable, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
 from newsroom.kafka_errors import FENCED, LASTING, REBALANCING, kafka_error, reason_of
+from newsroom.topic_watch import REMEDY
 from newsroom.waiting import Stopped
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def _of_topics(error: BaseException, access: Access) -> NewsroomError:
     if isinstance(error, TopicPermissionError):
         names = re.findall(r'"([^"]+)"', str(error).partition(";")[0])
         return access.denied(Right("DESCRIBE_CONFIGS", "topic", name) for name in names)
-    return TopicMismatch(f"{error}: run 'provision' first; the number of partitions must not change")
+    remedy = "Run 'provision' first" if isinstance(error, TopicNotFoundError) else REMEDY
+    return TopicMismatch(f"{error}. {remedy}")
 
 
 def _of_the_cluster(error: BaseException, access: Access) -> NewsroomError:

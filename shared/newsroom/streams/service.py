@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsroom.access import Access, Right
-from newsroom.errors import LastingFailure
+from newsroom.errors import LastingFailure, TopicMismatch
 from newsroom.health import Health, HealthServer
 from newsroom.logs import get_logger
 from newsroom.slots import take_slot
 from newsroom.streams.application import NEEDS, StreamApplication, identity
 from newsroom.streams.changelog import Changelog, state_folder
 from newsroom.streams.errors import translated_errors, translation
-from newsroom.streams.topics import await_topics, denied_topics, prepare_changelog
+from newsroom.streams.topics import await_topics, denied_topics, forget_offsets, prepare_changelog
+from newsroom.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,14 +31,15 @@ def run_stream(
     reads: Sequence[str],
     writes: Sequence[str],
     stateful: Sequence[str],
+    keyed: Sequence[str] = (),
     build: Callable[[StreamApplication], None],
     poll_seconds: float,
 ) -> None:
     """Run one replica until a signal stops it.
 
     The topics that it `reads` and `writes` must exist before it starts. `stateful` names the inputs of its stateful
-    dataframe, whose store gets a changelog. `build` adds the dataframes. A due commit may be late by up
-    to `poll_seconds`.
+    dataframe, whose store gets a changelog. Their partitions, and those of the outputs in `keyed`, must stay as they
+    are. `build` adds the dataframes. A due commit may be late by up to `poll_seconds`.
 
     Raises:
         NewsroomError: the replica cannot continue; its open transaction was not committed.
@@ -53,7 +55,10 @@ def run_stream(
         sources = {topic: metadata[topic] for topic in stateful}
         topic_id = prepare_changelog(settings, access, changelog, sources, stop)
         folder = state_folder(slot, topic_id)
-        app = StreamApplication(settings, slot, folder, health, stop, rights=access.rights, poll_seconds=poll_seconds)
+        watch = TopicWatch(settings.client_config(f"{name}-watch"), {*reads, *writes}, (*stateful, *keyed))
+        app = StreamApplication(
+            settings, slot, folder, health, stop, rights=access.rights, poll_seconds=poll_seconds, watch=watch
+        )
 
         def explain(error: BaseException) -> BaseException:
             translated = translation(error, changelog, folder, access)
@@ -61,10 +66,15 @@ def run_stream(
             denied = denied_topics(settings, access) if isinstance(translated, LastingFailure) else None
             return denied or translated
 
-        with translated_errors(explain):
-            build(app)
-            if not stop:
-                app.run_watched(explain)
+        try:
+            with translated_errors(explain):
+                build(app)
+                if not stop:
+                    app.run_watched(explain)
+        except TopicMismatch as error:
+            if error.fields.get("recreated"):
+                forget_offsets(settings, access, str(error.fields["topic"]))
+            raise
 
 
 def rights(name: str, changelog: Changelog, reads: Sequence[str], writes: Sequence[str]) -> tuple[Right, ...]:

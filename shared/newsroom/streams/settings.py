@@ -11,7 +11,12 @@ from newsroom.settings import ServiceSettings
 
 ConsumerGroup = Annotated[
     str,
-    Field(description="consumer group id; also in the names of the changelog and of the transactional ids"),
+    # The changelog's name contains it, so it may have what a topic's name may have.
+    Field(
+        pattern=r"^[A-Za-z0-9._-]+$",
+        max_length=150,
+        description="consumer group id; also in the names of the changelog and of the transactional ids",
+    ),
 ]
 StateFolder = Annotated[
     Path,

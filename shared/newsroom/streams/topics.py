@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.error import KafkaError
 
@@ -172,6 +172,27 @@ def prepare_changelog(
         if cluster.creates(new):
             log.info("changelog created", topic=new.topic, replicas=new.replication_factor)
     return cluster.id_of(changelog.topic)
+
+
+def forget_offsets(settings: StreamSettings, access: Access, topic: str) -> None:
+    """Set the group's offsets of a topic that was made anew to its beginning; the last commit may be of the old one."""
+    admin = _client(settings, access)
+    group = settings.consumer_group
+    try:
+        partitions = admin.list_topics(topic, timeout=METADATA_SECONDS).topics[topic].partitions
+        offsets = [TopicPartition(topic, number, 0) for number in partitions]
+        request = ConsumerGroupTopicPartitions(group, offsets)
+        futures = admin.alter_consumer_group_offsets([request], request_timeout=ASK_SECONDS)
+        raise_errors(_answer(futures[group]).topic_partitions)
+    except (KafkaException, TimeoutError) as error:
+        # The cluster refuses this while the group has other members; it deletes a topic's offsets with the topic.
+        log.warning(
+            "the group's offsets of the new topic could not be reset; if they are not at its beginning, stop all "
+            "replicas and run kafka-consumer-groups --reset-offsets --to-earliest --execute",
+            group=group,
+            topic=topic,
+            error=reason_of(error),
+        )
 
 
 def _as_it_should_be(changelog: Changelog, sources: dict[str, Any]) -> NewTopic:

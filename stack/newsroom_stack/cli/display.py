@@ -100,7 +100,7 @@ def _rows(figures: dict[str, Any] | None, ports: Ports) -> list[tuple[str, str]]
         ("words counted", f"{_number(figures['words_counted'])}, {_number(figures['distinct_words'])} different"),
         ("top words", top or "-"),
         ("joined", f"{_number(figures['joined_total'])}  {last}"),
-        ("connector lines", _number(figures["connector_lines"])),
+        ("connector", f"{_number(figures['connector_committed'])} committed"),
         ("lag", lag or "-"),
         addresses,
     ]

@@ -12,6 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaExc
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from newsroom.errors import NotYet
+from newsroom.headers import mend_headers
 from newsroom.kafka_errors import is_unreachable, reason_of
 from newsroom.waiting import Deadline
 from newsroom_stack.errors import StackError
@@ -209,6 +210,7 @@ def _read_to(consumer: Consumer, topic: str, ends: Mapping[int, int], seconds: f
 
 
 def _record(message: Message) -> Record:
+    mend_headers(message)
     return Record(
         partition=message.partition(),
         offset=message.offset(),

@@ -7,8 +7,13 @@ from newsroom_audit.history import Record
 from newsroom_audit.words import text_of, words_of
 from wordcount_stream import words as service
 
+LETTERS_AND_MARKS = (
+    "aé \u0301\u0308\u0915\u093f\u094d\u200c\u200d\u0627\u064e\U00011107\U00011100\u0130_-\ufe0f\U000e0100"
+)
+MARKED = st.text(st.sampled_from(LETTERS_AND_MARKS), max_size=30)
 
-@given(st.text(max_size=60))
+
+@given(st.text(max_size=60) | MARKED)
 @example("Value10, value11! filter")
 @example("a" * 1001 + " short")
 @example("İstanbul ß ﬁ snake_case 中文")

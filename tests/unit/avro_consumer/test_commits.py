@@ -9,7 +9,7 @@ from avro_consumer import commits
 from avro_consumer.commits import CommitResult, Committer, classify
 from avro_consumer.errors import CommitRefused, MemberFenced
 from newsroom.access import Access, Right
-from newsroom.errors import LastingFailure
+from newsroom.errors import LastingFailure, TopicMismatch
 from support.waiting import wait_for
 from unit.avro_consumer.fakes import CommittingClient
 
@@ -91,6 +91,7 @@ def test_a_commit_that_hangs_does_not_hold_up_the_loop_and_no_other_passes_it(mo
             r"refuses the offsets of news partitions \[3\].*start again",
         ),
         (KafkaError.GROUP_AUTHORIZATION_FAILED, LastingFailure, r"may not READ group g at b:9092 .*add an ACL"),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, TopicMismatch, r"topic news was deleted while this consumer .*provision"),
         (KafkaError.FENCED_INSTANCE_ID, MemberFenced, r"cannot continue: .*--state-dir"),
     ],
 )

@@ -88,7 +88,13 @@ def test_a_dead_letter_that_the_brokers_find_too_large_is_cut_too(cluster: MockC
     )
 
 
-def test_a_dead_letter_that_the_client_refuses_is_a_sentence(cluster: MockCluster) -> None:
+def test_a_dead_letter_whose_key_and_headers_are_too_large_keeps_its_origin(cluster: MockCluster) -> None:
     letters = letters_to({"bootstrap.servers": cluster.address}, Ticks(0))
-    with pytest.raises(DeliveryFailed, match=r"news partition 0 offset 7.*too large"):
-        letters.put(poison(b"small", b"k" * (DEAD_LETTER_BYTES + 1)), ValueError("poison"))
+    record = Record("news", 0, 7, 0, b"k" * DEAD_LETTER_BYTES, b"x", (("h", b"y" * DEAD_LETTER_BYTES),))
+    letters.put(record, ValueError("bad"))
+    letters.deliver()
+    (letter,) = cluster.read("news.dlq")
+    headers = dict(letter.headers() or [])
+    assert (letter.key(), letter.value()) == (None, b"")
+    assert "h" not in headers
+    assert (headers["dlq.origin.offset"], headers["dlq.value.bytes"]) == (b"7", b"1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
@@ -13,8 +13,9 @@ from confluent_kafka import KafkaError, TopicPartition
 from avro_consumer import brokers, commits
 from avro_consumer.errors import MemberFenced
 from avro_consumer.member import MEMBERSHIP, TAKE_SECONDS, Member
-from newsroom.errors import LastingFailure, SettingsError
+from newsroom.errors import LastingFailure, SettingsError, TopicMismatch
 from newsroom.health import Health
+from newsroom.topic_watch import TopicWatch
 from support.messages import message
 from unit.avro_consumer.fakes import CommittingClient
 
@@ -36,6 +37,10 @@ class FakeClient(CommittingClient):
     def consume(self, room: int, seconds: float) -> list[Any]:
         self.waits.append((room, seconds))
         return self.batches.pop(0)() if self.batches else []
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout <= 2
+        return partitions  # their offsets are OFFSET_INVALID: nothing was committed
 
     def rebalance(self, event: str, *numbers: int) -> None:
         self.callbacks[event](self, [TopicPartition("news", number) for number in numbers])
@@ -88,6 +93,27 @@ def test_a_fatal_error_ends_the_member_with_a_sentence(error: KafkaError) -> Non
     client.callbacks["error_cb"](error)
     with pytest.raises(MemberFenced, match=r"fenced by another; if another process"):
         member.take(1)
+
+
+def test_a_topic_that_was_made_anew_ends_the_member_and_starts_its_group_at_the_beginning() -> None:
+    client = FakeClient()
+
+    class Watch:
+        def look(self) -> None:
+            raise TopicMismatch("made anew", topic="news", recreated=True)
+
+    def build(config: dict[str, Any], **_: object) -> FakeClient:
+        client.callbacks |= config
+        return client
+
+    member = Member(CONFIG, "news", Health(MEMBERSHIP), client=build, watch=cast("TopicWatch", Watch()))
+    member.subscribe()
+    client.rebalance("on_assign", 0, 1)
+    member.done({0: 10, 2: 7})
+    with pytest.raises(TopicMismatch, match="made anew"):
+        member.take(1)
+    client.rebalance("on_revoke", 0, 1)
+    assert client.commits == [{0: 0, 1: 0}]
 
 
 def test_a_right_that_is_missing_ends_the_member_with_a_sentence() -> None:

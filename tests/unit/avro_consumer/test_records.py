@@ -2,9 +2,15 @@
 
 import errno
 import json
+import math
 import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -84,7 +90,7 @@ def test_the_sink_writes_one_whole_line_a_record(tmp_path: Path) -> None:
     with JsonLinesSink(tmp_path / "deep" / "out.jsonl") as sink:
         sink.write([reading(0), reading(1, {"raw": b"\xff"})])
         lines = (tmp_path / "deep" / "out.jsonl").read_text().splitlines()
-    assert [json.loads(line)["value"] for line in lines] == ["väl\nue", {"raw": "\\xff"}]
+    assert [json.loads(line)["value"] for line in lines] == ["väl\nue", {"raw": "ÿ"}]
     assert json.loads(lines[0]) == {
         "topic": "news",
         "partition": 1,
@@ -93,6 +99,10 @@ def test_the_sink_writes_one_whole_line_a_record(tmp_path: Path) -> None:
         "key": "key1",
         "value": "väl\nue",
     }
+
+
+def offsets_in(path: Path) -> list[int]:
+    return [json.loads(line)["offset"] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("torn", [b'{"topic": "ne', b"x" * (2 * TAIL_BYTES + 7)])
@@ -109,6 +119,74 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path, whole: bytes, torn: bytes) 
 def test_a_sink_has_one_writer(tmp_path: Path) -> None:
     with JsonLinesSink(tmp_path / "out.jsonl"), pytest.raises(SettingsError, match="another process"):
         JsonLinesSink(tmp_path / "out.jsonl")
+
+
+def test_values_that_json_lacks_can_be_read_back(tmp_path: Path) -> None:
+    wide = Decimal("12345678901234567890123456789012345678.90")
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
+    raw = bytes(range(256))
+    value = {
+        "numbers": [math.nan, math.inf, -math.inf, 1.5],
+        "raw": raw,
+        "wide": wide,
+        "at": [moment, moment.date(), moment.time()],
+        "id": UUID(int=7),
+    }
+    with JsonLinesSink(tmp_path / "out.jsonl") as sink:
+        sink.write([reading(0, value), reading(1, {"raw": raw, "wide": wide})])
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    lines = (tmp_path / "out.jsonl").read_bytes().rstrip().split(b"\n")
+    first, second = (json.loads(line, parse_constant=refuse)["value"] for line in lines)
+    assert first["numbers"] == ["NaN", "Infinity", "-Infinity", 1.5]
+    assert second["raw"].encode("latin-1") == first["raw"].encode("latin-1") == raw
+    assert Decimal(first["wide"]) == wide
+    kinds = (datetime, date, time)
+    read = [kind.fromisoformat(text) for kind, text in zip(kinds, first["at"], strict=True)]  # type: ignore[attr-defined]
+    assert read == [moment, moment.date(), moment.time()]
+    assert UUID(first["id"]) == UUID(int=7)
+
+
+@pytest.mark.parametrize("rotate", [Path.unlink, lambda path: path.rename(path.with_suffix(".1"))])
+def test_a_file_that_is_taken_away_is_made_anew(tmp_path: Path, rotate: Callable[[Path], object]) -> None:
+    path = tmp_path / "deep" / "out.jsonl"
+    with JsonLinesSink(path) as sink:
+        sink.write([reading(0)])
+        rotate(path)
+        sink.write([reading(1)])
+        sink.write([reading(2)])
+        assert offsets_in(path) == [1, 2]
+        with pytest.raises(SettingsError, match="another process"):
+            JsonLinesSink(path)
+        shutil.rmtree(path.parent)
+        sink.write([reading(3)])
+        assert offsets_in(path) == [3]
+
+
+def test_lines_that_went_into_a_deleted_file_are_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.jsonl"
+    with JsonLinesSink(path) as sink:
+        sync = os.fsync
+
+        def deleted_meanwhile(descriptor: int) -> None:
+            monkeypatch.setattr("avro_consumer.sink.os.fsync", sync)
+            sync(descriptor)
+            path.unlink()
+
+        monkeypatch.setattr("avro_consumer.sink.os.fsync", deleted_meanwhile)
+        sink.write([reading(0)])
+        assert offsets_in(path) == [0]
+
+
+def test_a_file_that_cannot_be_made_anew_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    with JsonLinesSink(path) as sink:
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(SettingsError, match="cannot open the sink"):
+            sink.write([reading(0)])
 
 
 def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +216,11 @@ def test_the_format_decides_topic_and_group() -> None:
     assert strings.member_config(None)["group.id"] == "string-consumer"
     chosen = options("--format", "string", "--topic", "word", "--group", "g")
     assert (chosen.source, chosen.group_id) == ("word", "g")
+
+
+def test_a_blank_group_id_is_a_sentence() -> None:
+    with pytest.raises(SettingsError, match=r"--group \(or NEWSROOM_CONSUMER_GROUP\): a group id must not be blank"):
+        options("--group", " ")
 
 
 def test_poison_may_not_return_to_its_own_topic() -> None:

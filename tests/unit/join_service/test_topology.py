@@ -1,10 +1,14 @@
 """The join's dataframes, run without a broker."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from join_service.topology import build
+from newsroom.streams.outputs import LARGEST_BYTES
 from support.quix import Running, counter
 
 
@@ -67,3 +71,47 @@ def test_poison_is_counted_and_changes_nothing(running: Running, topic: str, val
     assert counter("join_undecodable", topic=topic) == before + 1
     running.feed("word", b"x", b"a")
     assert joined(running) == [b'{"count": 1, "label": "x"}']
+
+
+def test_a_result_too_large_for_a_record_is_dropped_and_counted(running: Running) -> None:
+    before = counter("join_too_large")
+    running.feed("word-counts", b"1", b"a")
+    running.feed("word", b'"' * (LARGEST_BYTES // 2), b"a")
+    assert joined(running) == []
+    assert counter("join_too_large") == before + 1
+
+
+def test_a_labels_headers_are_passed_on_while_they_fit(running: Running) -> None:
+    before = counter("join_without_headers")
+    running.feed("word-counts", b"1", b"a")
+    running.feed("word", b"x", b"a", headers=[("trace", b"1")])
+    running.feed("word", b"x", b"a", headers=[("trace", b"1" * LARGEST_BYTES)])
+    assert running.headers == [[("trace", b"1")], []]
+    assert counter("join_without_headers") == before + 1
+
+
+def test_a_key_too_large_for_the_state_is_poison(running: Running) -> None:
+    before = counter("join_undecodable", topic="word-counts")
+    running.feed("word-counts", b"1", b"a" * (LARGEST_BYTES + 1))
+    assert counter("join_undecodable", topic="word-counts") == before + 1
+
+
+RECORD = st.tuples(
+    st.sampled_from(["word", "word-counts"]),
+    st.none() | st.binary(max_size=20) | st.integers().map(lambda number: b"%d" % number),
+    st.none() | st.binary(max_size=3),
+    st.integers(-1, 2**63 - 1),
+)
+
+
+@given(records=st.lists(RECORD, max_size=30))
+@example([("word-counts", b"-9999999999999999999", b"a", 1)])
+@settings(max_examples=40)
+def test_no_record_stops_the_join(records: list[tuple[str, bytes | None, bytes | None, int]]) -> None:
+    with TemporaryDirectory() as folder:
+        running = Running(Path(folder), lambda app: build(app, lambda call: call()), "word--word-counts")
+        before = [counter("join_messages", topic=topic) for topic in ("word", "word-counts")]
+        for topic, value, key, timestamp in records:
+            running.feed(topic, value, key, timestamp=timestamp)
+        after = [counter("join_messages", topic=topic) for topic in ("word", "word-counts")]
+        assert sum(after) - sum(before) == len(records)

@@ -14,6 +14,7 @@ from newsroom.errors import DeliveryFailed, NotYet, SettingsError
 from newsroom.health import Health
 from newsroom.waiting import StopFlag, do_nothing
 from support.cluster import MockCluster
+from support.messages import message
 from support.web import NOBODY
 
 DEAD = {"bootstrap.servers": NOBODY, "log_level": 0}
@@ -117,4 +118,11 @@ def test_a_batch_that_the_topic_refuses_is_said_with_its_remedy(
     assert sender.send(None, b"x")
     sender.close()
     with pytest.raises(DeliveryFailed, match=remedy):
+        sender.check()
+
+
+def test_a_topic_that_is_deleted_under_the_producer_is_the_cause(cluster: MockCluster) -> None:
+    sender = dead_sender(StopFlag(), {"bootstrap.servers": cluster.address}, ledger=Ledger(cluster.topic()))
+    sender._on_delivery(KafkaError(KafkaError._UNKNOWN_PARTITION), message("news", 0, 0))
+    with pytest.raises(DeliveryFailed, match=r"topic t-.* was deleted while the producer ran; run 'provision'"):
         sender.check()

@@ -211,3 +211,7 @@ def test_a_registry_with_https_gets_the_certificates_too(tmp_path: Path) -> None
     options = f"--security-protocol SSL --ssl-certificate-location {key} --ssl-key-location {key}"
     with pytest.raises(SettingsError, match=r"--ssl-certificate-location .*fits the key"):
         load_settings(Example, "example", options.split())
+
+
+def test_consumers_notice_new_partitions_within_half_a_minute() -> None:
+    assert KafkaSettings().consumer_config("c", "g")["topic.metadata.refresh.interval.ms"] <= 30_000

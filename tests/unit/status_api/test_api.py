@@ -1,9 +1,11 @@
 import re
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from status_api.model import Group
 from unit.status_api.fakes import Site, a_snapshot
 
 PATHS = ["cluster", "brokers", "topics", "topics/news", "groups", "groups/avro-consumer", "pipeline"]
@@ -68,7 +70,7 @@ def test_pipeline(live_site: Site) -> None:
     assert body["records"]["mytopic"] == 123
     assert body["top_words"][0] == {"word": "kafka", "count": 21}
     assert body["last_joined"][0]["value"] == "(6, active)"
-    assert body["connector_lines"] == 90
+    assert body["connector_committed"] == 90
     assert body["lag"]["avro-consumer"] == 2
 
 
@@ -198,3 +200,10 @@ def test_metrics_follow_the_known_names_and_omit_what_is_unknown(live_site: Site
     assert value("newsroom_status_controller_id") == 2
     assert value("newsroom_status_snapshot_age_seconds") == 2
     assert value("newsroom_status_last_success_timestamp_seconds") == 1_700_000_000
+
+
+@pytest.mark.parametrize("group_id", ["/lead", "//x", "a\nb", "a\n", "a//b/", "a?b#c%d", "..", " ", "група", "groups"])
+def test_a_group_id_of_any_shape_is_found(site: Site, group_id: str) -> None:
+    site.store.succeeded(replace(a_snapshot(), groups=(Group(group_id, "Empty"),)))
+    answer = site.client.get(f"/api/v1/groups/{quote(group_id, safe='')}")
+    assert (answer.status_code, answer.json and answer.json["id"]) == (200, group_id)

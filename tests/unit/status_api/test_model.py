@@ -13,6 +13,11 @@ def test_lag_is_end_less_commit() -> None:
     assert GroupPartition("t", 0, committed=10, end=10).lag == 0
 
 
+def test_records_that_retention_took_are_no_lag() -> None:
+    assert GroupPartition("t", 0, committed=4, low=7, end=10).lag == 3
+    assert GroupPartition("t", 0, committed=8, low=7, end=10).lag == 2
+
+
 def test_lag_is_unknown_not_zero_without_commit_or_end() -> None:
     assert GroupPartition("t", 0, committed=None, end=10).lag is None
     assert GroupPartition("t", 0, committed=4, end=None).lag is None

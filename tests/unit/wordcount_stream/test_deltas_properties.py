@@ -7,11 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsroom.errors import DecodeError
-from wordcount_stream.deltas import decode, encode, home_of, split
+from wordcount_stream.deltas import MOST_COUNT, decode, encode, home_of, split
 from wordcount_stream.words import words_of
 
 WORDS = st.text().flatmap(lambda text: st.sampled_from(words_of(text) or ["word"]))
-COUNTS = st.dictionaries(WORDS, st.integers(1, 2**62))
+COUNTS = st.dictionaries(WORDS, st.integers(1, MOST_COUNT))
 
 
 @given(COUNTS, st.integers(1, 12), st.integers(40, 400))

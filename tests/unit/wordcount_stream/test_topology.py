@@ -1,10 +1,14 @@
 """The word count's dataframes, run without a broker."""
 
+import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder
 from newsroom.schemas.registry import register
@@ -91,3 +95,32 @@ def test_deltas_are_added_to_the_counts_so_far(running: Running) -> None:
 def test_a_new_count_is_logged_in_the_labs_words(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     running.feed("word-deltas", b'{"value10": 6}')
     assert "KTable wordCounts : key value10 - value 6" in capsys.readouterr().out
+
+
+WORDS = st.dictionaries(st.text(max_size=5), st.integers() | st.booleans() | st.none(), max_size=3)
+RECORD = st.tuples(
+    st.sampled_from(["mytopic", "news", "word-deltas"]),
+    # An id that the registry does not have may be the registry's fault.
+    st.none()
+    | st.binary(max_size=20).filter(lambda value: value[:1] != b"\0")
+    | WORDS.map(lambda words: json.dumps(words).encode()),
+    st.integers(-1, 2**63 - 1),
+)
+
+
+@given(records=st.lists(RECORD, max_size=30))
+@example([("word-deltas", b'{"a": 18446744073709551615}', 1), ("word-deltas", b'{"a": 18446744073709551615}', 1)])
+@example([("word-deltas", b'{"%s": 1}' % (b"x" * (MAX_WORD_CHARACTERS + 1)), 1)])
+@settings(max_examples=40)
+def test_no_record_stops_the_word_count(records: list[tuple[str, bytes | None, int]]) -> None:
+    decoder = AvroDecoder(memory_registry())
+    with TemporaryDirectory() as folder:
+        running = Running(
+            Path(folder),
+            lambda app: build(app, lambda *value: decoder.decode(*value).fields, after_commit=None),
+            "word-deltas",
+        )
+        for topic, value, timestamp in records:
+            running.feed(topic, value, timestamp=timestamp)
+        checkpoint(running)
+        assert all(len(key) <= 4 * MAX_WORD_CHARACTERS for key, *_ in running.records_of("word-counts"))

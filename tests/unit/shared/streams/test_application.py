@@ -16,7 +16,7 @@ from quixstreams import Application
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.models import SerializationContext
 
-from newsroom.errors import LastingFailure, RegistryUnavailable, ReplicaFenced
+from newsroom.errors import LastingFailure, RegistryUnavailable, ReplicaFenced, TopicMismatch
 from newsroom.health import Health
 from newsroom.logs import configure_logging
 from newsroom.slots import Slot, take_slot
@@ -37,10 +37,10 @@ class Bench:
         self.health = Health(*NEEDS)
         self.stop = StopFlag()
 
-    def application(self, **values: Any) -> StreamApplication:  # noqa: ANN401
+    def application(self, *, watch: Any = None, **values: Any) -> StreamApplication:  # noqa: ANN401
         settings = StreamSettings(consumer_group="g", state_dir=self.slot.folder, **values)
         folder = self.slot.folder / "id"
-        return StreamApplication(settings, self.slot, folder, self.health, self.stop, poll_seconds=0.1)
+        return StreamApplication(settings, self.slot, folder, self.health, self.stop, poll_seconds=0.1, watch=watch)
 
 
 @pytest.fixture
@@ -244,3 +244,36 @@ def test_the_second_signal_ends_at_once_without_a_stack_trace(tmp_path: Path, nu
     )
     assert done.returncode == 128 + number
     assert "Traceback" not in done.stdout + done.stderr
+
+
+class Watch:
+    """Notes when the topics are looked at; one of them is not what it was."""
+
+    def __init__(self) -> None:
+        self.checks = 0
+
+    def check(self) -> None:
+        self.checks += 1
+        raise TopicMismatch("topic word was given 8 partitions")
+
+
+def test_topics_are_looked_at_before_results_are_committed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch()
+    app = bench.application(watch=watch)
+    context = app._processing_context
+    committed: list[bool] = []
+    checkpoint = SimpleNamespace(
+        expired=lambda: True, empty=lambda: True, close=lambda **_: None, commit=lambda **_: committed.append(True)
+    )
+    monkeypatch.setattr(context, "_checkpoint", checkpoint)
+    monkeypatch.setattr(context, "init_checkpoint", lambda: None)
+    context.commit_checkpoint()
+    assert watch.checks == 0
+    checkpoint.empty = lambda: False
+    with pytest.raises(TopicMismatch, match="8 partitions"):
+        context.commit_checkpoint()
+    assert committed == []
+
+
+def test_consumers_notice_new_partitions_within_half_a_minute(bench: Bench) -> None:
+    assert bench.application().config.consumer_extra_config["topic.metadata.refresh.interval.ms"] <= 30_000

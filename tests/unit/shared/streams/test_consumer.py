@@ -1,11 +1,12 @@
 """Asking again while coordinators and leaders move, with answers as a cluster gives them."""
 
+import time
 from collections.abc import Callable
 from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.error import KafkaError
 
 from newsroom.access import Access, Right
@@ -14,6 +15,7 @@ from newsroom.streams import consumer as stream_consumer
 from newsroom.streams.consumer import PatientConsumer, patiently
 from newsroom.waiting import Deadline, StopFlag, Stopped
 from support.cluster import MockCluster
+from support.quix import counter
 from support.waiting import wait_for
 
 ACCESS = Access({"bootstrap.servers": "b:1"}, Right("READ", "topic", "news"), Right("READ", "group", "g"))
@@ -95,6 +97,29 @@ def test_an_error_of_one_partition_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(KafkaException):
         consumer.committed([TopicPartition("t", 0)])
     Consumer.close(consumer)
+
+
+YEAR_2100_MS = 4_102_444_800_000
+
+
+@pytest.mark.parametrize("call", ["poll", "consume"])
+def test_a_record_from_the_future_has_the_present_time_and_is_counted(cluster: MockCluster, call: str) -> None:
+    topic = cluster.topic()
+    producer = Producer({"bootstrap.servers": cluster.address, "linger.ms": 0})
+    for timestamp in (1000, YEAR_2100_MS):
+        producer.produce(topic, b"value", b"key", partition=0, timestamp=timestamp)
+    assert producer.flush(10) == 0
+    with closing(
+        PatientConsumer({"bootstrap.servers": cluster.address, "group.id": "g"}, StopFlag(), ACCESS)
+    ) as consumer:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        past, future = [consumer.poll(10), consumer.poll(10)] if call == "poll" else consumer.consume(2, 10)
+    assert past is not None
+    assert future is not None
+    assert past.timestamp()[1] == 1000
+    assert abs(future.timestamp()[1] / 1000 - time.time()) < 60
+    assert (future.key(), future.value(), future.offset(), len(future)) == (b"key", b"value", 1, 5)
+    assert counter("stream_timestamps_moved", topic=topic) == 1
 
 
 def test_a_denied_record_names_its_topic() -> None:

@@ -16,7 +16,7 @@ from newsroom.errors import ClusterUnavailable, LastingFailure, StateLost
 from newsroom.streams import topics as stream_topics
 from newsroom.streams.changelog import Changelog
 from newsroom.streams.settings import StreamSettings
-from newsroom.streams.topics import await_topics, denied_topics, prepare_changelog
+from newsroom.streams.topics import await_topics, denied_topics, forget_offsets, prepare_changelog
 from newsroom.waiting import StopFlag, Stopped
 from support.futures import done
 
@@ -119,6 +119,19 @@ class FakeCluster:
 
     def close(self) -> None:
         self.consumers[-1]["closed"] = True
+
+    def list_topics(self, name: str, timeout: float) -> Any:  # noqa: ANN401
+        assert timeout <= 5
+        return SimpleNamespace(topics={name: SimpleNamespace(partitions={0: None, 1: None})})
+
+    def alter_consumer_group_offsets(self, requests: list[Any], *, request_timeout: float) -> dict[str, Future[Any]]:
+        assert request_timeout <= 5
+        (request,) = requests
+        return {request.group_id: self._answer(lambda: self._altered(request))}
+
+    def _altered(self, request: Any) -> Any:  # noqa: ANN401
+        self.commits |= {part.partition: part.offset for part in request.topic_partitions}
+        return request
 
 
 @pytest.fixture
@@ -302,3 +315,17 @@ def test_a_group_that_may_not_be_read_is_an_event_of_the_client(
     monkeypatch.setattr(cluster, "poll", lambda _: denied, raising=False)
     with pytest.raises(LastingFailure, match="may not READ group g at"):
         cluster.prepared()
+
+
+def test_offsets_of_a_topic_that_was_made_anew_go_to_its_beginning(cluster: FakeCluster) -> None:
+    cluster.commits = {0: 12, 1: 7}
+    forget_offsets(cluster.settings, cluster.access, "news")
+    assert cluster.commits == {0: 0, 1: 0}
+
+
+def test_offsets_that_the_cluster_does_not_reset_now_are_a_sentence(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.failures = [failed(KafkaError.UNKNOWN_MEMBER_ID)]
+    forget_offsets(cluster.settings, cluster.access, "news")
+    assert "could not be reset" in capsys.readouterr().out

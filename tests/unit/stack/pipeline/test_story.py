@@ -177,7 +177,7 @@ def test_a_terminal_gets_a_living_table_with_the_story_below(monkeypatch: pytest
         "stages": {"consumer": {"consumed": 1190}},
         "words_counted": 4321,
         "distinct_words": 99,
-        "connector_lines": 252,
+        "connector_committed": 252,
         "joined_total": 1,
         "top_words": [{"word": "market", "count": 70}],
         "last_joined": [{"word": "value10", "value": "(6, active)"}],

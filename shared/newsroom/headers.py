@@ -1,0 +1,35 @@
+"""Headers of records that others wrote: Kafka takes any bytes as a header's name, Python's client only UTF-8."""
+
+from __future__ import annotations
+
+from operator import methodcaller
+from typing import Any
+
+UNREADABLE = "\ufffd"
+"""The name of a header whose own name is not UTF-8: the client does not give its bytes."""
+
+WITHOUT_NAME = "(<NULL>"
+"""How Python shows a header without a name. To read that name would crash the process."""
+
+_headers = methodcaller("headers")
+"""Not `message.headers()`: in a loop Python 3.11 stops to check what such a call left behind, and the client's error
+would come out of a later, innocent line."""
+
+
+def mend_headers(message: Any) -> None:  # noqa: ANN401 - the client has no types
+    """Make `message.headers()` return, whatever the names are; a header with an unreadable name keeps its value.
+
+    The client's first call raises an error, and the next one returns headers without a name.
+    """
+    try:
+        _headers(message)
+    except (SystemError, UnicodeDecodeError):
+        message.set_headers(_readable(message))
+
+
+def _readable(message: Any) -> list[tuple[str, bytes | None]]:  # noqa: ANN401
+    try:
+        headers = _headers(message) or []
+    except (SystemError, UnicodeDecodeError):
+        return []
+    return [(UNREADABLE, header[1]) if repr(header).startswith(WITHOUT_NAME) else header for header in headers]

@@ -1,0 +1,76 @@
+"""Notices records that retention or `kafka-delete-records` took before a consumer read them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaException, TopicPartition
+from prometheus_client import Counter
+
+from newsroom.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Ask = Callable[[TopicPartition], int | None]
+
+log = get_logger(__name__)
+
+LOST = Counter("newsroom_unread", "Records that retention or delete-records took before they were read.", ["topic"])
+
+ASK_SECONDS = 2.0
+"""The timeout of a question. Without an answer nothing is counted."""
+
+ASK_AGAIN_SECONDS = 1.0
+"""How long the beginning of a partition is taken as known. A compacted topic has a gap at each record."""
+
+
+class UnreadWatch:
+    """Follows the offsets that a consumer returns: where one is left out, it looks whether the log begins later."""
+
+    def __init__(self, consumer: Any) -> None:  # noqa: ANN401 - the client has no types
+        self._consumer = consumer
+        self._next: dict[tuple[str, int], int | None] = {}
+        self._begins: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """The consumer starts these partitions at their committed offsets."""
+        for partition in partitions:
+            self._next.pop((partition.topic, partition.partition), None)
+
+    def note(self, topic: str, partition: int, offset: int) -> None:
+        """Note the next record of a partition; log and count what is missing before it."""
+        place = (topic, partition)
+        expected = self._next[place] if place in self._next else self._committed(place)
+        self._next[place] = offset + 1
+        if expected is None or offset <= expected:
+            return
+        begin = self._begin(place)
+        lost = min(begin, offset) - expected
+        if lost > 0:
+            LOST.labels(topic).inc(lost)
+            log.warning(
+                "records were deleted before they were read (retention, or kafka-delete-records)",
+                topic=topic,
+                partition=partition,
+                offsets=f"{expected} to {expected + lost - 1}",
+                records=lost,
+            )
+
+    def _committed(self, place: tuple[str, int]) -> int | None:
+        try:
+            (answer,) = self._consumer.committed([TopicPartition(*place)], timeout=ASK_SECONDS)
+        except KafkaException:
+            return None
+        return answer.offset if answer.offset >= 0 else None
+
+    def _begin(self, place: tuple[str, int]) -> int:
+        asked_at, begin = self._begins.get(place, (0.0, 0))
+        if time.monotonic() - asked_at >= ASK_AGAIN_SECONDS:
+            try:
+                begin = (self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=ASK_SECONDS) or (0, 0))[0]
+            except KafkaException:
+                return begin
+            self._begins[place] = (time.monotonic(), begin)
+        return begin

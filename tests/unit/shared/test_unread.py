@@ -1,0 +1,73 @@
+"""Records that were deleted before they were read."""
+
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_INVALID, KafkaException, TopicPartition
+from confluent_kafka.error import KafkaError
+
+from newsroom import unread
+from newsroom.unread import UnreadWatch
+from support.quix import counter
+
+
+class FakeConsumer:
+    def __init__(self, committed: int = OFFSET_INVALID, begin: int = 0) -> None:
+        self.offset = committed
+        self.begin = begin
+        self.fails = False
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout <= 2
+        return [TopicPartition(part.topic, part.partition, self.offset) for part in partitions]
+
+    def get_watermark_offsets(self, _: Any, timeout: float) -> tuple[int, int]:  # noqa: ANN401
+        assert timeout <= 2
+        if self.fails:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        return self.begin, 100
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unread, "ASK_AGAIN_SECONDS", 0.0)
+
+
+def lost(consumer: FakeConsumer, *offsets: int) -> float:
+    before = counter("unread", topic="t")
+    watch = UnreadWatch(consumer)
+    for offset in offsets:
+        watch.note("t", 0, offset)
+    return counter("unread", topic="t") - before
+
+
+def test_records_between_the_commit_and_the_beginning_are_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    assert lost(FakeConsumer(committed=4, begin=10), 10, 11) == 6
+    text = capsys.readouterr().out
+    assert "records were deleted before they were read" in text
+    assert "offsets='4 to 9'" in text
+
+
+def test_a_gap_behind_the_beginning_is_a_marker_or_compaction() -> None:
+    assert lost(FakeConsumer(committed=4, begin=4), 4, 6, 9) == 0
+
+
+def test_records_may_be_lost_while_the_consumer_runs() -> None:
+    assert lost(FakeConsumer(begin=8), 3, 10) == 4
+
+
+def test_a_group_without_commits_and_a_broker_that_is_silent_count_nothing() -> None:
+    assert lost(FakeConsumer(begin=8), 8, 9) == 0
+    consumer = FakeConsumer(committed=1, begin=8)
+    consumer.fails = True
+    assert lost(consumer, 8) == 0
+
+
+def test_a_new_assignment_begins_at_its_commit() -> None:
+    consumer = FakeConsumer(committed=20, begin=15)
+    before = counter("unread", topic="t")
+    watch = UnreadWatch(consumer)
+    watch.note("t", 0, 5)
+    watch.forget([TopicPartition("t", 0)])
+    watch.note("t", 0, 20)
+    assert counter("unread", topic="t") == before
