@@ -34,15 +34,15 @@ class UnreadWatch:
         self._next: dict[tuple[str, int], int | None] = {}
         self._begins: dict[tuple[str, int], tuple[float, int]] = {}
 
-    def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """The consumer starts these partitions at their committed offsets."""
-        for partition in partitions:
-            self._next.pop((partition.topic, partition.partition), None)
+    def begin_at(self, committed: Iterable[TopicPartition]) -> None:
+        """Note the committed offsets at which the consumer begins these partitions; a negative one is none."""
+        for partition in committed:
+            self._next[partition.topic, partition.partition] = partition.offset if partition.offset >= 0 else None
 
     def note(self, topic: str, partition: int, offset: int) -> None:
         """Note the next record of a partition; log and count what is missing before it."""
         place = (topic, partition)
-        expected = self._next[place] if place in self._next else self._committed(place)
+        expected = self._next.get(place)
         self._next[place] = offset + 1
         if expected is None or offset <= expected:
             return
@@ -57,13 +57,6 @@ class UnreadWatch:
                 offsets=f"{expected} to {expected + lost - 1}",
                 records=lost,
             )
-
-    def _committed(self, place: tuple[str, int]) -> int | None:
-        try:
-            (answer,) = self._consumer.committed([TopicPartition(*place)], timeout=ASK_SECONDS)
-        except KafkaException:
-            return None
-        return answer.offset if answer.offset >= 0 else None
 
     def _begin(self, place: tuple[str, int]) -> int:
         asked_at, begin = self._begins.get(place, (0.0, 0))

@@ -224,9 +224,18 @@ class Member:
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # Cooperative rebalancing and KIP-848 name only the new partitions. The others stay.
         self._owned |= set(_numbers(partitions))
-        self._unread.forget(partitions)
+        self._note_beginning(partitions)
         self._note("assigned", partitions)
         self._reached_membership()
+
+    def _note_beginning(self, partitions: list[TopicPartition]) -> None:
+        # Here, before the first record: in the loop the answer would delay a commit, perhaps beyond a rebalance.
+        if not partitions:
+            return
+        try:
+            self._unread.begin_at(self._consumer.committed(partitions, timeout=METADATA_SECONDS))
+        except KafkaException as error:
+            log.debug("the committed offsets are not known", error=reason_of(error))
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # The member owns these partitions until the callback returns, so it can still commit.

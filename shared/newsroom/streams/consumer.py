@@ -151,14 +151,16 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     def assign(self, partitions: list[TopicPartition]) -> None:
         """As `confluent_kafka.Consumer.assign`; each assignment starts `PATIENCE_SECONDS` again."""
         self._deadline = Deadline(PATIENCE_SECONDS)
-        self._unread.forget(partitions)
         super().assign(partitions)
 
     @override
     def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
         """As `confluent_kafka.Consumer.committed`, with retries."""
         ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=_shortened(timeout))
-        return patiently(lambda: raise_errors(ask()), "committed offsets", self._deadline, self._stop)
+        answer = patiently(lambda: raise_errors(ask()), "committed offsets", self._deadline, self._stop)
+        # Quix asks at each assignment, and begins there.
+        self._unread.begin_at(answer)
+        return answer
 
     @override
     def get_watermark_offsets(

@@ -17,10 +17,6 @@ class FakeConsumer:
         self.begin = begin
         self.fails = False
 
-    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        assert timeout <= 2
-        return [TopicPartition(part.topic, part.partition, self.offset) for part in partitions]
-
     def get_watermark_offsets(self, _: Any, timeout: float) -> tuple[int, int]:  # noqa: ANN401
         assert timeout <= 2
         if self.fails:
@@ -36,6 +32,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def lost(consumer: FakeConsumer, *offsets: int) -> float:
     before = counter("unread", topic="t")
     watch = UnreadWatch(consumer)
+    watch.begin_at([TopicPartition("t", 0, consumer.offset)])
     for offset in offsets:
         watch.note("t", 0, offset)
     return counter("unread", topic="t") - before
@@ -68,6 +65,6 @@ def test_a_new_assignment_begins_at_its_commit() -> None:
     before = counter("unread", topic="t")
     watch = UnreadWatch(consumer)
     watch.note("t", 0, 5)
-    watch.forget([TopicPartition("t", 0)])
+    watch.begin_at([TopicPartition("t", 0, 20)])
     watch.note("t", 0, 20)
     assert counter("unread", topic="t") == before

@@ -57,7 +57,12 @@ def test_patience_ends() -> None:
 
 def test_the_questions_of_one_assignment_share_their_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines: list[Deadline] = []
-    monkeypatch.setattr(stream_consumer, "patiently", lambda _ask, _what, deadline, *_: deadlines.append(deadline))
+
+    def note(_ask: object, _what: str, deadline: Deadline, *_: object) -> list[TopicPartition]:
+        deadlines.append(deadline)
+        return []
+
+    monkeypatch.setattr(stream_consumer, "patiently", note)
     consumer = PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)
     for _ in range(2):
         consumer.assign([])
