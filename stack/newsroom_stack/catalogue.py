@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from newsroom_stack.errors import StackError
 
 BROKERS = 3
+LAB_WRITERS = ("lab-rounds", "lab-labels")
+"""Containers that write the lab's records all the time; a check that counts exactly pauses them."""
+
 MAX_REPLICAS = 10
 """Replicas of one service on one machine; each has its own port for health and metrics. No topic has so many
 partitions, so you can see an idle replica."""

@@ -58,15 +58,18 @@ def read_connector(path: Path) -> dict[str, str]:
 class ConnectWorker:
     """The job's requests to Connect. Every wait ends at the job's one deadline, or at a signal."""
 
-    def __init__(self, client: httpx.Client, wait: Wait) -> None:
+    def __init__(self, client: httpx.Client, wait: Wait, *, update: bool = False) -> None:
         self._client = client
+        self._update = update
         self._address = str(client.base_url)
         self._wait = wait
         self._stale: Deadline
         """After this, a state that has not changed counts as stale."""
 
     def provide(self, config: Mapping[str, str]) -> int:
-        """Create or update the connector, wait until all its tasks run, and return their number.
+        """Create the connector if it is missing, wait until all its tasks run, and return their number.
+
+        A connector that is there keeps its configuration, unless the job is told to update it.
 
         Raises:
             ConnectUnavailable: Connect does not answer, or does not run the connector, before the deadline.
@@ -83,10 +86,22 @@ class ConnectWorker:
         # Do not send an unchanged configuration: Connect would restart the connector.
         path = f"/connectors/{name}/config"
         current = self._client.get(path)
-        if current.is_success and current.json() == config:
+        differences = _differences(current.json(), config) if current.is_success else ""
+        if current.is_success and not (differences and self._update):
+            if differences:
+                log.warning(
+                    "the connector differs from its file and stays as it is; provision --update-connector changes it",
+                    connector=name,
+                    differences=differences,
+                )
             return None
         answer = self._client.put(path, json=dict(config))
         if answer.is_success:
+            log.info(
+                "updated the connector" if differences else "created the connector",
+                connector=name,
+                **({"differences": differences} if differences else {}),
+            )
             return None
         message = _message(answer)
         if answer.status_code == httpx.codes.CONFLICT or answer.is_server_error:
@@ -150,6 +165,14 @@ def _state(what: str, part: Mapping[str, Any]) -> str:
     # A failed task has a Java stack trace, whose first line names the cause.
     reason = str(part.get("trace") or "").strip().partition("\n")[0]
     return f"{what} is {part['state']}{f' ({reason})' if reason else ''}"
+
+
+def _differences(current: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """What the connector has and the file has not, by name: `tasks.max is 2 (file: 1)`."""
+    names = sorted(name for name in {*current, *wanted} if current.get(name) != wanted.get(name))
+    return ", ".join(
+        f"{name} is {current.get(name, 'not set')} (file: {wanted.get(name, 'not set')})" for name in names
+    )
 
 
 def _message(answer: httpx.Response) -> str:

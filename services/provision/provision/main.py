@@ -47,7 +47,7 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
     if schema is not None:
         provide_subject(settings, schema, wait)
     if settings.connect_url and connector is not None:
-        provide_connector(settings.connect_url, connector, wait)
+        provide_connector(settings.connect_url, connector, wait, update=settings.update_connector)
 
 
 def provide_topics(cluster: Cluster, brokers: int) -> None:
@@ -75,9 +75,9 @@ def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], wait
     log.info(sentence)
 
 
-def provide_connector(url: str, connector: Mapping[str, str], wait: Wait) -> None:
-    """Create or update the connector, and wait until it runs."""
+def provide_connector(url: str, connector: Mapping[str, str], wait: Wait, *, update: bool) -> None:
+    """Create the connector if it is missing (with `update`, also change it), and wait until it runs."""
     with connect_client(url) as client:
-        tasks = ConnectWorker(client, wait).provide(connector)
+        tasks = ConnectWorker(client, wait, update=update).provide(connector)
     sentence = f"connector {connector['name']}: running, {tasks} task{'' if tasks == 1 else 's'}"
     log.info(sentence)

@@ -37,6 +37,9 @@ class ProvisionSettings(ServiceSettings):
         description="address of the Kafka Connect worker for the connector, as http://host:port; if empty, the job "
         "does not call Connect (a standalone worker reads the connector's file itself)",
     )
+    update_connector: bool = Field(
+        default=False, description="give an existing connector the file's configuration; by default it keeps its own"
+    )
     connector_path: Path = Field(
         default=packaged("kafka-connect-configs", "connect-file-sink.properties"),
         description="properties file that describes the connector",

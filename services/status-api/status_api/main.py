@@ -130,5 +130,6 @@ def listen(host: str, port: int) -> socket.socket:
 def run(settings: StatusSettings, _: StopFlag) -> None:
     """Serve until a stop signal. From here on gunicorn handles the signals and ends the process with 0."""
     listener = listen(settings.http_host, settings.http_port)
-    log.info("status page, API and metrics", address=f"http://{settings.http_host}:{listener.getsockname()[1]}")
+    address = settings.public_url or f"http://{settings.http_host}:{listener.getsockname()[1]}"
+    log.info("status page, API and metrics: open the address in a browser", address=address)
     StatusServer(settings, listener).run()

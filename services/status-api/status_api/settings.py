@@ -22,6 +22,10 @@ class StatusSettings(ServiceSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address of the page, the API and the metrics")
     http_port: int = Field(default=8000, ge=0, le=65535, description="port on that address; 0 takes a free one")
+    public_url: str = Field(
+        default="",
+        description="address under which a browser reaches the page, for the log; the default is made of host and port",
+    )
     refresh: float = Field(default=1.0, ge=0.2, le=60.0, description="seconds between two snapshots of the cluster")
     request_timeout: float = Field(
         # Three steps of a snapshot wait for a broker that has just died, up to a second after the last snapshot.

@@ -13,7 +13,7 @@ from docker.errors import APIError, DockerException, NotFound
 from typing_extensions import override
 
 from newsroom.waiting import need
-from newsroom_stack.catalogue import SERVICES, service_kind
+from newsroom_stack.catalogue import LAB_WRITERS, SERVICES, service_kind
 from newsroom_stack.containers.compose import Compose
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent, unknown_name
@@ -61,7 +61,7 @@ STATES = {
 }
 
 ROLES = {"kafka": "broker", "registry": "registry", "connect": "connect", "provision": "job", "kafka-ui": "ui"}
-ROLES |= {kind.name: "service" for kind in SERVICES}
+ROLES |= dict.fromkeys((*(kind.name for kind in SERVICES), *LAB_WRITERS), "service")
 
 ROLE_ORDER = ("broker", "registry", "connect", "service", "job", "ui", "tool")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from newsroom.errors import NotYet
 from newsroom.waiting import need
+from newsroom_stack.catalogue import LAB_WRITERS
 from newsroom_stack.environment import services_environment
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY, SINK_FILE
@@ -78,6 +79,16 @@ class Story:
         """
         # Another command may still be starting the stack.
         self._stage("everything ready", self._unready)
+        writers = [each.name for each in self._stack.ps() if each.service in LAB_WRITERS]
+        try:
+            for name in writers:
+                self._stack.pause(name)
+            return self._tell()
+        finally:
+            for name in writers:
+                self._stack.resume(name)
+
+    def _tell(self) -> Figures:
         self._stage("headlines", lambda: None if self._total("news") else "0 records in news")
         headlines = self._total("news")
         self._stage("consumed", lambda: _short(self._consumed(), headlines))

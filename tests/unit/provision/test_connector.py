@@ -54,10 +54,14 @@ class Connect:
 
 
 def worker(
-    answer: Callable[[httpx.Request], httpx.Response], seconds: float = 5, stop: StopFlag | None = None
+    answer: Callable[[httpx.Request], httpx.Response],
+    seconds: float = 5,
+    stop: StopFlag | None = None,
+    *,
+    update: bool = False,
 ) -> ConnectWorker:
     client = httpx.Client(base_url=URL, transport=httpx.MockTransport(answer))
-    return ConnectWorker(client, Wait(Deadline(seconds), stop or StopFlag(), longest_pause=0.05))
+    return ConnectWorker(client, Wait(Deadline(seconds), stop or StopFlag(), longest_pause=0.05), update=update)
 
 
 def test_the_labs_file_is_read_with_its_references() -> None:
@@ -93,13 +97,26 @@ def test_a_missing_file_is_said_before_any_wait() -> None:
         serve(settings, StopFlag())
 
 
-def test_the_connector_is_put_with_its_whole_file_and_again_only_when_it_differs() -> None:
+def test_a_missing_connector_gets_its_whole_file_and_one_that_is_there_keeps_its_configuration(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     connect, sink = Connect(), read_connector(SINK)
     assert [worker(connect).provide(sink) for _ in range(2)] == [1, 1]
     assert connect.configs == [sink]
-    connect.configs[-1]["topics"] = "other"
+    changed = {**sink, "tasks.max": "2"}
+    connect.configs[-1] = changed
     assert worker(connect).provide(sink) == 1
-    assert connect.configs[-1] == sink
+    assert connect.configs == [changed]
+    assert "tasks.max is 2 (file: 1)" in capsys.readouterr().out
+
+
+def test_the_connector_takes_its_file_when_the_job_is_told_to() -> None:
+    connect, sink = Connect(), read_connector(SINK)
+    connect.configs.append({**sink, "topics": "other"})
+    assert worker(connect, update=True).provide(sink) == 1
+    assert connect.configs[1:] == [sink]
+    assert worker(connect, update=True).provide(sink) == 1
+    assert connect.configs[1:] == [sink]
 
 
 def test_a_state_that_does_not_change_is_written_anew(monkeypatch: pytest.MonkeyPatch) -> None:

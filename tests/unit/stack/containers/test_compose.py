@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from newsroom_stack.catalogue import SERVICES
+from newsroom_stack.catalogue import LAB_WRITERS, SERVICES
 from newsroom_stack.containers.compose import Compose
 from newsroom_stack.errors import StackError
 from newsroom_stack.jvm.artifacts import LOCK_FILE, REGISTRY_ARTIFACT
@@ -102,6 +102,55 @@ def test_every_port_variable_that_the_file_reads_is_set_from_the_offset(monkeypa
     assert environment["NEWSROOM_KAFKA_2_PORT"] == "39192"
     assert environment["COMPOSE_PROJECT_NAME"] == "newsroom-100"
     assert "COMPOSE_PROJECT_NAME" not in Compose(StackSettings()).environment()
+
+
+def test_every_variable_that_the_file_reads_is_in_the_example_with_its_default() -> None:
+    text = (REPOSITORY / "docker-compose.yml").read_text()
+    read = dict(re.findall(r"(?<!\$)\$\{(\w+):-([^}]*)\}", text))
+    example = dict(re.findall(r"^#(\w+)=(.*)$", (REPOSITORY / ".env.example").read_text(), re.MULTILINE))
+    del example["COMPOSE_PROJECT_NAME"]  # compose itself reads it
+    # connect-standalone shows more by default; the rest is quiet.
+    assert example == read | {"NEWSROOM_JVM_LOG_LEVEL": "WARN"}
+
+
+def test_what_ran_comes_back_and_what_was_stopped_stays_stopped_for_every_container() -> None:
+    commands = {"provision", "connect-standalone"}
+    policies = {name: service["restart"] for name, service in COMPOSE["services"].items()}
+    assert policies == {name: "no" if name in commands else "unless-stopped" for name in policies}
+
+
+def test_the_replicas_of_every_scalable_service_have_a_variable() -> None:
+    for kind in SERVICES:
+        replicas = COMPOSE["services"][kind.name]["deploy"].get("replicas")
+        variable = f"NEWSROOM_{kind.name.upper().replace('-', '_')}_REPLICAS"
+        assert replicas == (f"${{{variable}:-1}}" if kind.scalable else None)
+
+
+def test_jvms_warn_only_and_one_variable_turns_them_up() -> None:
+    services = COMPOSE["services"]
+    for name, variable in (
+        *((broker, "NEWSROOM_JVM_LOG_LEVEL") for broker in (*BROKERS, "connect")),
+        ("registry", "QUARKUS_LOG_LEVEL"),
+        ("kafka-ui", "LOGGING_LEVEL_ROOT"),
+    ):
+        assert services[name]["environment"][variable] == "${NEWSROOM_JVM_LOG_LEVEL:-WARN}"
+    levels = yaml.safe_load((REPOSITORY / "docker/kafka/log4j2.yaml").read_text())["Configuration"]["Loggers"]
+    assert levels["Root"]["level"] == "${env:NEWSROOM_JVM_LOG_LEVEL:-WARN}"
+
+
+def test_the_labs_own_worker_starts_no_other_worker() -> None:
+    needs, start = ["connect-standalone"], set()
+    while needs:
+        name = needs.pop()
+        start.add(name)
+        needs += set(COMPOSE["services"][name].get("depends_on", {})) - start
+    assert "connect" not in start
+
+
+def test_the_end_to_end_tests_have_strings_and_labels_for_themselves() -> None:
+    extra = yaml.safe_load((REPOSITORY / "compose.e2e.yml").read_text())["services"]
+    assert all(extra[name]["profiles"] == ["demo"] for name in LAB_WRITERS)
+    assert all("profiles" not in COMPOSE["services"][name] for name in LAB_WRITERS)
 
 
 FAKE_DOCKER = """#!/bin/sh

@@ -200,6 +200,15 @@ def test_what_cannot_be_scaled_is_refused(stack: ContainerStack) -> None:
         stack.scale("kafka", 4)
 
 
+def test_scaling_one_service_names_no_other(stack: ContainerStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(stack.compose, "run", lambda *arguments, **_: commands.append(arguments))
+    stack.scale("avro-consumer", 3)
+    (command,) = commands
+    assert command[-2:] == ("avro-consumer=3", "avro-consumer")
+    assert {"--no-deps", "--no-recreate"} <= set(command)
+
+
 def test_news_are_changes_of_state(
     stack: ContainerStack, there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,15 +31,24 @@ class Pipeline:
         self.rounds = 0
         self.unready: list[str] = []
         self.labelled = False
+        self.writers: tuple[str, ...] = ()
+        self.acts: list[str] = []
         self.produced: list[tuple[str, ...]] = []
 
     def running(self) -> bool:
         return True
 
     def ps(self) -> list[Any]:
-        return [SimpleNamespace(name="kafka-1", ready=True)] + [
-            SimpleNamespace(name=name, ready=False) for name in self.unready
+        return [
+            *(SimpleNamespace(name=name, service=name, ready=True) for name in ("kafka-1", *self.writers)),
+            *(SimpleNamespace(name=name, service=name, ready=False) for name in self.unready),
         ]
+
+    def pause(self, name: str) -> None:
+        self.acts.append(f"pause {name}")
+
+    def resume(self, name: str) -> None:
+        self.acts.append(f"resume {name}")
 
     def execute(self, *_: str) -> str:
         return f"{42 * self.rounds} test.sink.txt\n"
@@ -81,6 +90,20 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
 def story(pipeline: Pipeline) -> tuple[Story, list[str]]:
     said: list[str] = []
     return Story(cast("Stack", pipeline), said.append, started=0.0), said
+
+
+def test_who_else_writes_pauses_meanwhile_and_goes_on_after_a_failure_too(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.writers = ("lab-rounds", "lab-labels")
+    told, _ = story(pipeline)
+    told.tell()
+    resumed = ["resume lab-rounds", "resume lab-labels"]
+    assert pipeline.acts == ["pause lab-rounds", "pause lab-labels", *resumed]
+    pipeline.labelled, pipeline.execute = False, lambda *_: "0 lines"  # type: ignore[method-assign]
+    with pytest.raises(StackError, match="'connector' was not seen"):
+        told.tell()
+    assert pipeline.acts[-2:] == resumed
 
 
 def test_a_pipeline_that_works_is_told_with_its_figures(pipeline: Pipeline) -> None:
