@@ -61,7 +61,9 @@ RUN --mount=type=bind,from=tools,source=/usr/local/bin/uv,target=/usr/local/bin/
     # One entry point for every image, so that the command has only the service's options.
  && ln -s "/opt/venv/bin/${SERVICE}" /usr/local/bin/service
 LABEL org.opencontainers.image.title="newsroom ${SERVICE}" \
-      org.opencontainers.image.description="A service of Newsroom, a Kafka system to run, break and measure"
+      org.opencontainers.image.description="A service of Newsroom, a Kafka system to run, break and measure" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="0.1.0"
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["python", "-I", "-S", "/app/healthcheck.py"]

@@ -16,6 +16,9 @@ UNKNOWN = "Unknown"
 INTERNAL_PREFIXES = ("_", "changelog__", "repartition__", "kafkasql-", "registry-events")
 """Prefixes of the topics of the brokers, Connect, Quix's state and the schema registry."""
 
+INTERNAL_GROUPS = "apicurio-"
+"""Prefix of the registry's consumer groups: it makes new ones at each start and leaves the old ones behind."""
+
 Key = tuple[str, int]
 """A topic's name and a partition's number."""
 
@@ -232,7 +235,7 @@ class Snapshot:
         return sum(partition.leader == broker_id for topic in self.topics for partition in topic.partitions)
 
     def visible(self, *, internal: bool) -> Snapshot:
-        """Return the snapshot with or without internal topics, also in the groups' partitions."""
+        """Return the snapshot with or without internal groups and topics, also in the groups' partitions."""
         if internal:
             return self
         groups = (
@@ -241,6 +244,7 @@ class Snapshot:
                 partitions=tuple(row for row in group.partitions if not row.topic.startswith(INTERNAL_PREFIXES)),
             )
             for group in self.groups
+            if not group.id.startswith(INTERNAL_GROUPS)
         )
         return replace(self, topics=tuple(topic for topic in self.topics if not topic.internal), groups=tuple(groups))
 

@@ -61,3 +61,16 @@ def test_missing_certificates_end_with_a_clear_error_before_anything_starts() ->
     assert finished.returncode == 2
     assert "--ssl-ca-location /nowhere/ca.pem: cannot be read" in finished.stderr
     assert "Traceback" not in finished.stdout + finished.stderr
+
+
+def test_the_log_names_the_address_that_a_browser_reaches() -> None:
+    options = ["--http-port", "0", "--bootstrap-servers", "127.0.0.1:1", "--public-url", "http://localhost:8200"]
+    process = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert "address=http://localhost:8200" in process.stdout.readline()
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()

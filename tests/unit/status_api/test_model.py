@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import override
@@ -77,6 +78,15 @@ def test_a_topic_counts_partitions_out_of_sync_and_below_the_minimum() -> None:
         0,
     )
     assert a_topic("t", [1, 1], in_sync=(1,)).under_min_in_sync == 2
+
+
+def test_the_registrys_own_groups_are_internal() -> None:
+    snapshot = a_snapshot()
+    groups = (*snapshot.groups, replace(snapshot.groups[0], id="apicurio-registry-1f0c"))
+    snapshot = replace(snapshot, groups=groups)
+    assert snapshot.visible(internal=False).group("apicurio-registry-1f0c") is None
+    assert snapshot.visible(internal=False).group(groups[0].id) is not None
+    assert snapshot.visible(internal=True).group("apicurio-registry-1f0c") is not None
 
 
 def test_internal_topics_are_hidden_also_in_groups() -> None:
