@@ -128,6 +128,10 @@ class Agent:
         """Whether a group has committed past every record below these end offsets."""
         return self._observer.passed(group, topic, _offsets(ends))
 
+    def counts_of(self, prefix: str) -> dict[str, int]:
+        """The counts of the words with this beginning."""
+        return {word: count for word, count in self._observer.counts().items() if word.startswith(prefix)}
+
     def joined(self, since: dict[str, int] | None) -> list[tuple[str, int, str]]:
         """Every joined result, or those since some end offsets."""
         return self._observer.joined(_offsets(since))

@@ -93,6 +93,11 @@ def unready(project: ContainerPipeline) -> str:
             if not each.ready:
                 last = [line for _, line in project.stack.logs(each.name)][-LAST_LINES:]
                 lines += [f"{each.name}: {each.state}, {each.restarts} restarts", *(f"    {line}" for line in last)]
+        lines += [
+            f"{container.name}: a process was killed because the container's memory was full"
+            for container in project.stack.containers()
+            if container.attrs["State"].get("OOMKilled")
+        ]
     except Exception as error:  # noqa: BLE001 - whatever the engine says, the failure itself must be told
         lines.append(f"{type(error).__name__}: {error}")
     return "\n".join(lines) or "none"

@@ -14,7 +14,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from newsroom_stack.containers.stack import ContainerStack
+from newsroom_stack.containers.stack import KILLED, ContainerStack
 from newsroom_stack.interface import State
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.pipeline.observe import Record
@@ -42,7 +42,8 @@ class Agent(Observing):
             cwd=REPOSITORY,
             env=compose.environment(),
         )
-        self._answers: Queue[str] = Queue()
+        self._answers: Queue[str | None] = Queue()
+        """Its lines; None when it has ended."""
         self._number = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -63,22 +64,38 @@ class Agent(Observing):
         with self._process.stdout or [] as lines:  # type: ignore[union-attr]
             for line in lines:
                 self._answers.put(line)
+        self._answers.put(None)
+
+    def alive(self) -> bool:
+        """Whether it can be called."""
+        return self._process.poll() is None
 
     def call(self, method: str, /, **arguments: Any) -> Any:  # noqa: ANN401 - JSON values
         """Call a method of the agent; its error is ours."""
         assert self._process.stdin
         self._number += 1
         request = {"number": self._number, "call": method, "arguments": arguments}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise AssertionError(self._end_of(method)) from None
         answer: dict[str, Any] = {}
         while answer.get("number") != self._number:  # an earlier one came too late
             try:
-                answer = json.loads(self._answers.get(timeout=ANSWER_SECONDS))
+                line = self._answers.get(timeout=ANSWER_SECONDS)
             except Empty:
                 raise AssertionError(f"the tester did not answer {method} within {ANSWER_SECONDS:g} s") from None
+            if line is None:
+                raise AssertionError(self._end_of(method))
+            answer = json.loads(line)
         assert "error" not in answer, f"{method}: {answer['error']}"
         return answer["result"]
+
+    def _end_of(self, method: str) -> str:
+        code = self._process.wait(10)
+        memory = ": most likely out of memory, whose limit is in compose.e2e.yml" if code == KILLED else ""
+        return f"the tester ended with exit code {code} before it answered {method}{memory}"
 
     @override
     def end_offsets(self, topic: str) -> dict[int, int]:
@@ -130,6 +147,8 @@ class Account:
     prefix: str
     sent: int = 0
     acknowledged: list[str] = field(default_factory=list)
+    since: dict[int, int] = field(default_factory=dict)
+    """The topic's end offsets when the load began."""
 
 
 class ContainerPipeline(Pipeline):
@@ -203,7 +222,7 @@ class ContainerPipeline(Pipeline):
         Every record must be acknowledged in the end, whatever happened meanwhile.
         """
         prefix = f"load{uuid.uuid4().hex[:6]}x"
-        account = Account(prefix)
+        account = Account(prefix, since=self.observer.end_offsets(topic))
         self.agent.call("load_start", name=prefix, topic=topic, rate=rate, prefix=prefix)
         try:
             yield account
@@ -232,14 +251,16 @@ class ContainerPipeline(Pipeline):
         prefix = account.prefix
 
         def counts() -> dict[str, int]:
-            return {word: count for word, count in self.observer.counts().items() if word.startswith(prefix)}
+            counts: dict[str, int] = self.agent.call("counts_of", prefix=prefix)
+            return counts
 
         def all_there() -> bool:
             return set(account.acknowledged) <= set(counts())
 
         wait_for(f"all {len(account.acknowledged)} words counted", all_there, 120)
         self.quiet(120)
-        values = ((record.value or b"").decode("latin-1") for record in self.observer.read("mytopic"))
+        records = self.observer.read("mytopic", account.since)
+        values = ((record.value or b"").decode("latin-1") for record in records)
         there = Counter(value for value in values if value.startswith(prefix))
         wrong = sorted(counts().items() ^ there.items())
         assert not wrong, f"{len(wrong)} words are not counted as often as they are there: {wrong[:5]}\n" + self._trace(
@@ -261,6 +282,9 @@ class ContainerPipeline(Pipeline):
 
     def mend(self) -> None:
         """Undo what a failed test left behind: everything runs, and each service has one replica."""
+        if not self.agent.alive():
+            self.agent.close()
+            self.connect()
         for each in self.stack.ps():
             if each.role == "job":
                 continue

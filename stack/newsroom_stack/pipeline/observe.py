@@ -150,14 +150,16 @@ class Observer:
     def table(self, topic: str) -> dict[str, bytes]:
         """The newest value of every key (UTF-8) of a topic. A tombstone deletes its key."""
         table: dict[str, bytes] = {}
-        for record in self.read(topic):
-            if record.key is None:
-                continue
-            key = record.key.decode()
-            if record.value is None:
-                table.pop(key, None)
-            else:
-                table[key] = record.value
+        # One record at a time: a topic's history is much larger than its table. A key's records are in one partition.
+        with closing(self._between(topic, {}, self.end_offsets(topic))) as records:
+            for record in records:
+                if record.key is None:
+                    continue
+                key = record.key.decode()
+                if record.value is None:
+                    table.pop(key, None)
+                else:
+                    table[key] = record.value
         return table
 
     def counts(self) -> dict[str, int]:
