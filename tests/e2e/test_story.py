@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from e2e.network import ContainerPipeline
+from newsroom_stack.interface import State
 from support.scenarios import Scenarios
 from support.waiting import wait_for
 
@@ -44,6 +45,21 @@ def test_the_labs_own_way_to_run_the_connector(pipeline: ContainerPipeline) -> N
         wait_for("one worker again", lambda: shares() == [5])
     finally:
         docker("rm", "--force", worker)
+
+
+def test_the_labs_own_way_leaves_a_stopped_worker_stopped(pipeline: ContainerPipeline) -> None:
+    pipeline.stack.compose.run("stop", "connect", seconds=60)
+    worker = pipeline.stack.compose.run("run", "--detach", "connect-standalone", seconds=120).strip()
+    try:
+
+        def shares() -> list[int]:
+            return [len(mine) for mine in pipeline.owners("connect-local-file-sink").values()]
+
+        wait_for("one worker with the five partitions", lambda: shares() == [5], 120)
+        assert {each.name: each.state for each in pipeline.stack.ps()}["connect"] == State.EXITED
+    finally:
+        docker("rm", "--force", worker)
+        pipeline.stack.restart("connect")
 
 
 def test_the_page_and_the_api_show_the_pipeline(pipeline: ContainerPipeline) -> None:
