@@ -11,7 +11,9 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, NewsroomError
 from newsroom.kafka_errors import is_unreachable, kafka_error, reason_of
-from newsroom.waiting import need
+from newsroom.logs import get_logger
+from newsroom.topics import MIN_INSYNC_REPLICAS
+from newsroom.waiting import Deadline, need
 from provision.comparison import PartitionState, unsettled
 
 if TYPE_CHECKING:
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
     from newsroom.topics import DeclaredTopic
     from newsroom.waiting import Wait
 
+log = get_logger(__name__)
+
 T = TypeVar("T")
+
+PATIENCE_SECONDS = 10.0
+"""How long the job waits for the last replica of a topic that exists. A broker that starts catches up in seconds."""
 
 REQUEST_SECONDS = 5.0
 """The timeout of one request to the cluster. The job repeats a failed request until its deadline."""
@@ -140,23 +147,31 @@ class Cluster:
                 f"the cluster does not return the topics' configuration ({reason_of(error)})"
             ) from error
 
-    def wait_in_sync(self, names: Sequence[str]) -> dict[str, tuple[PartitionState, ...]]:
+    def wait_in_sync(self, names: Sequence[str], *, new: bool) -> dict[str, tuple[PartitionState, ...]]:
         """Wait until every partition of the topics has a leader and all replicas in sync, and return the topics.
 
-        A later request could reach a broker that does not know a new topic yet.
+        A later request could reach a broker that does not know a new topic yet. If no topic is new, after
+        `PATIENCE_SECONDS` the replicas that a write needs are enough: one lost broker stops no cluster.
 
         Raises:
             ClusterUnavailable: a partition is not in sync at the deadline.
             LastingFailure: the user may not describe a topic.
         """
+        patience = Deadline(PATIENCE_SECONDS)
 
         def attempt() -> dict[str, tuple[PartitionState, ...]]:
             topics = self.topics()
             absent = [name for name in names if not topics.get(name)]
             self._check_describable(absent)
-            lagging = absent or unsettled({name: topics[name] for name in names})
-            more = f" and {len(lagging) - LISTED} more" if len(lagging) > LISTED else ""
-            need(f"not in sync: {', '.join(lagging[:LISTED])}{more}" if lagging else None)
+            chosen = {name: topics[name] for name in names if name not in absent}
+            lagging = absent or unsettled(chosen)
+            if lagging and not absent and not new and patience.passed():
+                missing = unsettled(chosen, replicas=MIN_INSYNC_REPLICAS)
+                if not missing:
+                    log.warning("a broker is missing; the others are enough", not_in_sync=_listed(lagging))
+                    return topics
+                lagging = missing
+            need(f"not in sync: {_listed(lagging)}" if lagging else None)
             return topics
 
         return self._until(attempt)
@@ -191,3 +206,8 @@ class Cluster:
                 address=self._address,
             ),
         )
+
+
+def _listed(partitions: Sequence[str]) -> str:
+    more = f" and {len(partitions) - LISTED} more" if len(partitions) > LISTED else ""
+    return f"{', '.join(partitions[:LISTED])}{more}"

@@ -22,6 +22,11 @@ class PartitionState:
     replicas: tuple[int, ...]
     in_sync: tuple[int, ...]
 
+    @property
+    def in_sync_replicas(self) -> int:
+        """How many of its replicas are in sync."""
+        return len(set(self.replicas) & set(self.in_sync))
+
 
 def differences(topic: DeclaredTopic, partitions: Sequence[PartitionState], config: Mapping[str, str]) -> list[str]:
     """Describe each difference of a topic from its declaration; configuration that is not declared does not count."""
@@ -57,20 +62,22 @@ def refuse_differences(
         )
 
 
-def unsettled(partitions: Mapping[str, Sequence[PartitionState]]) -> list[str]:
-    """Describe each partition that has no leader or lacks an in-sync replica."""
+def unsettled(partitions: Mapping[str, Sequence[PartitionState]], replicas: int | None = None) -> list[str]:
+    """Describe each partition that has no leader or has fewer in-sync replicas than `replicas` (by default, all)."""
     return [
-        f"{name} partition {partition.number} ({len(set(partition.replicas) & set(partition.in_sync))} of "
+        f"{name} partition {partition.number} ({partition.in_sync_replicas} of "
         f"{len(partition.replicas)} replicas in sync{'' if partition.leader >= 0 else ', no leader'})"
         for name, topic_partitions in partitions.items()
         for partition in topic_partitions
-        if partition.leader < 0 or not set(partition.replicas) <= set(partition.in_sync)
+        if partition.leader < 0 or partition.in_sync_replicas < (replicas or len(partition.replicas))
     ]
 
 
-def summary(topic: DeclaredTopic, *, created: bool) -> str:
-    """The log line for a topic that is as declared and in sync."""
+def summary(topic: DeclaredTopic, partitions: Sequence[PartitionState], *, created: bool) -> str:
+    """The log line for a topic that is as declared; not all of its replicas need to be in sync."""
+    fewest = min(partition.in_sync_replicas for partition in partitions)
     return (
-        f"topic {topic.name}: {topic.partitions} partitions, replication {topic.replication_factor}, in sync "
+        f"topic {topic.name}: {topic.partitions} partitions, replication {topic.replication_factor}, "
+        f"{'in sync' if fewest >= topic.replication_factor else f'{fewest} in sync'} "
         f"({'created' if created else 'exists'})"
     )

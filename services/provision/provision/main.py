@@ -51,19 +51,26 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
 
 
 def provide_topics(cluster: Cluster, brokers: int) -> None:
-    """Create the missing topics, check all of them, and wait until their replicas are in sync."""
-    cluster.wait_for_brokers(brokers)
+    """Create the missing topics, check all of them, and wait until their replicas are in sync.
+
+    It waits for so many brokers only if a topic is missing.
+    """
+    cluster.wait_for_brokers(1)
     before = cluster.topics()
+    if any(topic.name not in before for topic in ALL_TOPICS):
+        cluster.wait_for_brokers(brokers)
+        before = cluster.topics()
     existing = [topic for topic in ALL_TOPICS if topic.name in before]
     # Check before creating anything, so that the job does not change a cluster it refuses.
     refuse_differences(existing, before, cluster.configs([topic.name for topic in existing]))
-    cluster.create([topic for topic in ALL_TOPICS if topic.name not in before])
+    missing = [topic for topic in ALL_TOPICS if topic.name not in before]
+    cluster.create(missing)
     names = [topic.name for topic in ALL_TOPICS]
-    after = cluster.wait_in_sync(names)
+    after = cluster.wait_in_sync(names, new=bool(missing))
     # Check again: a job with another declaration may have created the missing topics.
     refuse_differences(ALL_TOPICS, after, cluster.configs(names))
     for topic in ALL_TOPICS:
-        log.info(summary(topic, created=topic.name not in before))
+        log.info(summary(topic, after[topic.name], created=topic.name not in before))
 
 
 def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], wait: Wait) -> None:

@@ -25,7 +25,7 @@ class ProvisionSettings(ServiceSettings):
     )
 
     timeout: float = Field(default=60.0, gt=0, description="seconds for the whole job, including waits")
-    brokers: int = Field(default=3, ge=1, description="number of brokers to wait for before creating topics")
+    brokers: int = Field(default=3, ge=1, description="number of brokers to wait for before creating missing topics")
     registry: bool = Field(
         default=True, description="set the compatibility in the schema registry and register the schema of news"
     )

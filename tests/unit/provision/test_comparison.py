@@ -63,9 +63,11 @@ class FakeCluster:
     def __init__(self, partitions: dict[str, int]) -> None:
         self.partitions = partitions
         self.new: list[str] = []
+        self.waits: list[int] = []
+        """The numbers of brokers that were waited for."""
 
     def wait_for_brokers(self, number: int) -> None:
-        assert number == 3
+        self.waits.append(number)
 
     def topics(self) -> dict[str, list[PartitionState]]:
         return {name: partitions_of(number) for name, number in self.partitions.items()}
@@ -78,8 +80,9 @@ class FakeCluster:
         self.new = [topic.name for topic in topics]
         self.partitions |= {topic.name: topic.partitions for topic in topics}
 
-    def wait_in_sync(self, names: list[str]) -> dict[str, list[PartitionState]]:
+    def wait_in_sync(self, names: list[str], *, new: bool) -> dict[str, list[PartitionState]]:
         assert set(names) == self.partitions.keys()
+        assert new == bool(self.new)
         return self.topics()
 
 
@@ -87,8 +90,11 @@ def test_only_missing_topics_are_created_and_none_in_a_cluster_that_is_refused()
     cluster = FakeCluster({topic.name: topic.partitions for topic in ALL_TOPICS[2:]})
     provide_topics(cast("Cluster", cluster), 3)
     assert cluster.new == [topic.name for topic in ALL_TOPICS[:2]]
-    provide_topics(cast("Cluster", cluster), 3)
-    assert cluster.new == []
+    assert cluster.waits == [1, 3]
+    again = FakeCluster(cluster.partitions)
+    provide_topics(cast("Cluster", again), 3)
+    assert again.new == []
+    assert again.waits == [1], "one lost broker does not matter when there is nothing to create"
     other = FakeCluster({"news": 1})
     with pytest.raises(TopicMismatch, match="news has 1 partitions, declared 6"):
         provide_topics(cast("Cluster", other), 3)
@@ -105,13 +111,16 @@ def test_a_replica_out_of_sync_or_a_missing_leader_is_unsettled() -> None:
         "news partition 1 (2 of 3 replicas in sync)",
         "news partition 2 (3 of 3 replicas in sync, no leader)",
     ]
+    assert unsettled({"news": partitions}, replicas=2) == ["news partition 2 (3 of 3 replicas in sync, no leader)"]
     assert unsettled({"news": partitions_of(6)}) == []
 
 
 def test_the_line_of_a_topic() -> None:
     line = "topic mytopic: 5 partitions, replication 3, in sync"
-    assert summary(ALL_TOPICS[0], created=True) == f"{line} (created)"
-    assert summary(ALL_TOPICS[0], created=False) == f"{line} (exists)"
+    assert summary(ALL_TOPICS[0], partitions_of(5), created=True) == f"{line} (created)"
+    assert summary(ALL_TOPICS[0], partitions_of(5), created=False) == f"{line} (exists)"
+    partitions = [*partitions_of(4), PartitionState(4, 1, (1, 2, 3), (1, 2))]
+    assert summary(ALL_TOPICS[0], partitions, created=False).endswith("replication 3, 2 in sync (exists)")
 
 
 def test_options() -> None:
@@ -143,8 +152,30 @@ def test_topics_in_sync_are_those_of_the_last_answer() -> None:
     cluster = Cluster({"bootstrap.servers": NOBODY}, Wait(Deadline(5)))
     answers: list[dict[str, Any]] = [{}, {"news": tuple(partitions_of(6))}]
     cluster.topics = lambda: answers.pop(0)  # type: ignore[method-assign]
-    assert set(cluster.wait_in_sync(["news"])) == {"news"}
+    assert set(cluster.wait_in_sync(["news"], new=False)) == {"news"}
     assert answers == []
+
+
+@pytest.mark.parametrize(("new", "in_sync"), [(False, (1, 2)), (True, (1, 2)), (False, (1,))])
+def test_a_broker_that_does_not_come_back_stops_only_new_topics_and_topics_without_enough_replicas(
+    monkeypatch: pytest.MonkeyPatch, new: bool, in_sync: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr("provision.cluster.PATIENCE_SECONDS", 0.0)
+    cluster = Cluster({"bootstrap.servers": NOBODY}, Wait(Deadline(0.2)))
+    topics = {"news": (PartitionState(0, 1, (1, 2, 3), in_sync),)}
+    cluster.topics = lambda: topics  # type: ignore[method-assign]
+    if in_sync == (1, 2) and not new:
+        assert cluster.wait_in_sync(["news"], new=new) == topics
+    else:
+        with pytest.raises(ClusterUnavailable, match=rf"news partition 0 \({len(in_sync)} of 3 replicas in sync\)"):
+            cluster.wait_in_sync(["news"], new=new)
+
+
+def test_the_last_replica_of_a_topic_gets_some_seconds() -> None:
+    cluster = Cluster({"bootstrap.servers": NOBODY}, Wait(Deadline(5)))
+    answers = [(PartitionState(0, 1, (1, 2, 3), in_sync),) for in_sync in ((1, 2), (1, 2, 3))]
+    cluster.topics = lambda: {"news": answers.pop(0)}  # type: ignore[method-assign]
+    assert cluster.wait_in_sync(["news"], new=False)["news"][0].in_sync_replicas == 3
 
 
 class FakeAdmin:
