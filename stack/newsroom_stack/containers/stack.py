@@ -17,6 +17,7 @@ from newsroom_stack.catalogue import LAB_WRITERS, SERVICES, service_kind
 from newsroom_stack.containers.compose import Compose
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent, unknown_name
+from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.waits import deadline_after, wait_until
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ STATES = {
     "dead": State.FAILED,
 }
 
-ROLES = {"kafka": "broker", "registry": "registry", "connect": "connect", "provision": "job", "kafka-ui": "ui"}
+ROLES = {"kafka": "broker", "registry": "registry", "connect": "connect", "kafka-ui": "ui"}
+ROLES |= dict.fromkeys(("topics", "provision"), "job")
 ROLES |= dict.fromkeys((*(kind.name for kind in SERVICES), *LAB_WRITERS), "service")
 
 ROLE_ORDER = ("broker", "registry", "connect", "service", "job", "ui", "tool")
@@ -97,11 +99,25 @@ class ContainerStack(Stack):
     def up(self, *, run_for: float | None = None, show: Show = silent) -> None:
         if run_for is not None:
             raise StackError("containers in the background have nobody to stop them: leave out --detach or --for")
-        self._engine()
+        self._refuse_another_clone()
         try:
             self.compose.run("up", "--detach", "--wait", seconds=UP_SECONDS, show=show)
         except StackError as error:
             raise StackError(f"{error}{self._what_is_wrong()}") from error
+
+    def _refuse_another_clone(self) -> None:
+        """Compose itself takes over the containers and volumes of a clone whose folder has the same name.
+
+        Raises:
+            StackError: the project's containers belong to another clone.
+        """
+        for container in self.containers():
+            folder = container.labels.get(f"{LABEL}project.working_dir", "")
+            if folder not in {"", str(REPOSITORY)}:
+                raise StackError(
+                    f"the compose project {self.compose.project} belongs to the clone in {folder}: give this one its "
+                    "own name and ports (export NEWSROOM_PORT_OFFSET=200), or run 'docker compose down' there"
+                )
 
     def _what_is_wrong(self) -> str:
         # Compose only says that a container is unhealthy; the container's last lines say why.
@@ -115,6 +131,8 @@ class ContainerStack(Stack):
 
     @override
     def down(self, *, wipe: bool = False) -> list[str]:
+        if wipe:
+            self._refuse_another_clone()
         lines = ["everything is stopped" if self.containers() else "nothing was running"]
         options = ["--volumes"] if wipe else []
         self.compose.run("--profile", "*", "down", "--remove-orphans", *options, seconds=DOWN_SECONDS)

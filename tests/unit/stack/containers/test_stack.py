@@ -14,6 +14,7 @@ from newsroom_stack.containers import stack as module
 from newsroom_stack.containers.stack import ContainerOwner, ContainerStack
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State
+from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.settings import StackSettings
 
 MIB = 1024**2
@@ -30,6 +31,7 @@ class FakeContainer:
     code: int = 0
     ports: dict[str, Any] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
+    folder: Path = REPOSITORY
 
     @property
     def id(self) -> str:
@@ -41,7 +43,11 @@ class FakeContainer:
 
     @property
     def labels(self) -> dict[str, str]:
-        return {"com.docker.compose.service": self.service, "com.docker.compose.container-number": str(self.number)}
+        return {
+            "com.docker.compose.service": self.service,
+            "com.docker.compose.container-number": str(self.number),
+            "com.docker.compose.project.working_dir": str(self.folder),
+        }
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -198,6 +204,21 @@ def test_what_cannot_be_scaled_is_refused(stack: ContainerStack) -> None:
         stack.scale("status-api", 2)
     with pytest.raises(StackError, match="there is no service 'kafka'"):
         stack.scale("kafka", 4)
+
+
+def test_a_clone_takes_over_nothing_of_another_clone_with_the_same_project_name(
+    stack: ContainerStack, there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(stack.compose, "run", lambda *arguments, **_: commands.append(arguments))
+    stack.up()
+    stack.down(wipe=True)
+    assert len(commands) == 2
+    there[0].folder = Path("/other/newsroom")
+    for act in (stack.up, lambda: stack.down(wipe=True)):
+        with pytest.raises(StackError, match="project belongs to the clone in /other/newsroom: give this one its own"):
+            act()
+    assert len(commands) == 2
 
 
 def test_scaling_one_service_names_no_other(stack: ContainerStack, monkeypatch: pytest.MonkeyPatch) -> None:
