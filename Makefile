@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 BIN := .venv/bin
 PACKAGES := shared stack audit services/*
-SCRIPTS := scripts/lock .ci/run docker/kafka/healthy
+SCRIPTS := scripts/lock .ci/run docker/kafka/healthy docker/kafka/connect-healthy
 INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.
 UNIT := $(BIN)/pytest -n 4 --dist worksteal tests/unit
@@ -39,7 +39,7 @@ logs: $(INSTALLED) ## Follow all logs
 	@$(BIN)/newsroom logs --follow
 
 docker-build: ## Build the images of the services
-	@docker compose build
+	@docker compose build --build-arg REVISION=$$(git rev-parse HEAD)
 
 docker-up: ## Start the stack as containers, with the services as they are now
 	@docker compose up --detach --build --wait

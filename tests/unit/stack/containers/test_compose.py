@@ -1,6 +1,7 @@
 """The compose file says what the stack as processes says: brokers, ports, services."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from newsroom import __version__
 from newsroom_stack.catalogue import LAB_WRITERS, SERVICES
 from newsroom_stack.containers.compose import Compose
 from newsroom_stack.errors import StackError
@@ -114,7 +116,7 @@ def test_every_variable_that_the_file_reads_is_in_the_example_with_its_default()
 
 
 def test_what_ran_comes_back_and_what_was_stopped_stays_stopped_for_every_container() -> None:
-    commands = {"provision", "connect-standalone"}
+    commands = {"topics", "provision", "connect-standalone"}
     policies = {name: service["restart"] for name, service in COMPOSE["services"].items()}
     assert policies == {name: "no" if name in commands else "unless-stopped" for name in policies}
 
@@ -145,6 +147,61 @@ def test_the_labs_own_worker_starts_no_other_worker() -> None:
         start.add(name)
         needs += set(COMPOSE["services"][name].get("depends_on", {})) - start
     assert "connect" not in start
+
+
+def test_no_broker_must_be_healthy_for_another_container_to_start() -> None:
+    conditions = {
+        (name, broker): service["depends_on"][broker]["condition"]
+        for name, service in COMPOSE["services"].items()
+        for broker in service.get("depends_on", {})
+        if broker in BROKERS
+    }
+    # provision counts the brokers itself: all three for new topics, the replicas that a write needs for others.
+    assert conditions == {("topics", broker): "service_started" for broker in BROKERS}
+    for name in ("registry", "connect", "connect-standalone", "provision"):
+        assert COMPOSE["services"][name]["depends_on"]["topics"]["condition"] == "service_completed_successfully"
+    assert COMPOSE["services"]["topics"]["build"]["args"]["SERVICE"] == "provision"
+
+
+def test_the_line_that_says_what_to_do_comes_when_the_page_is_there() -> None:
+    labels = COMPOSE["services"]["lab-labels"]
+    assert "open http://localhost:${NEWSROOM_STATUS_PORT:-8000}" in labels["entrypoint"][2]
+    assert labels["depends_on"]["status-api"]["condition"] == "service_healthy"
+
+
+def test_a_full_memory_does_not_swap() -> None:
+    for name, service in COMPOSE["services"].items():
+        assert service["memswap_limit"] == service["deploy"]["resources"]["limits"]["memory"], name
+
+
+def test_the_labels_of_an_image_name_our_version_and_licence() -> None:
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', (REPOSITORY / "Dockerfile").read_text()))
+    assert labels["version"] == __version__
+    assert labels["licenses"] == "Apache-2.0"
+    assert labels["revision"] == "${REVISION}"
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        ('{"a":{"status":{"connector":{"state":"RUNNING"},"tasks":[{"id":0,"state":"RUNNING"}]}}}', 0),
+        ("{}", 0),
+        ('{"a":{"status":{"connector":{"state":"RUNNING"},"tasks":[{"id":0,"state":"FAILED","trace":"why"}]}}}', 1),
+    ],
+)
+def test_connect_is_healthy_unless_a_task_has_failed(tmp_path: Path, states: str, code: int) -> None:
+    fake = tmp_path / "wget"
+    fake.write_text(f"#!/bin/sh\ncase \"$*\" in *expand=status*) echo '{states}';; esac\n")
+    fake.chmod(0o755)
+    done = subprocess.run(
+        ["bash", REPOSITORY / "docker/kafka/connect-healthy"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert ("why" in done.stdout) == bool(code)
 
 
 def test_the_end_to_end_tests_have_strings_and_labels_for_themselves() -> None:
