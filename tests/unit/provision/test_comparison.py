@@ -162,7 +162,7 @@ def test_a_broker_that_does_not_come_back_stops_only_new_topics_and_topics_witho
 ) -> None:
     monkeypatch.setattr("provision.cluster.PATIENCE_SECONDS", 0.0)
     cluster = Cluster({"bootstrap.servers": NOBODY}, Wait(Deadline(0.2)))
-    topics = {"news": (PartitionState(0, 1, (1, 2, 3), in_sync),)}
+    topics: dict[str, tuple[PartitionState, ...]] = {"news": (PartitionState(0, 1, (1, 2, 3), in_sync),)}
     cluster.topics = lambda: topics  # type: ignore[method-assign]
     if in_sync == (1, 2) and not new:
         assert cluster.wait_in_sync(["news"], new=new) == topics
