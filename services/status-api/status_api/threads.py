@@ -79,6 +79,7 @@ class ReaderThreads:
             self._settings.request_timeout,
             quorum=self._quorum.ask,
             groups=self._groups.ask,
+            racks=self._groups.racks,
             tables=reader.tables,
         )
         self._threads = [

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.error import KafkaError
+from quixstreams.models.topics import TopicAdmin
+from typing_extensions import override
 
 from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, NotYet, StateLost, TopicMismatch
@@ -208,6 +210,18 @@ def _as_it_should_be(changelog: Changelog, sources: dict[str, Any]) -> NewTopic:
     )
 
 
+class OneAdmin(TopicAdmin):
+    """Quix's admin client, made once. Quix makes a new one at each use, because an `AdminClient` counts as false."""
+
+    @property
+    @override
+    def admin_client(self) -> AdminClient:
+        if self._inner_admin is None:
+            self._inner_admin = AdminClient(self._config | {"logger": logging.getLogger("librdkafka")})
+        self._inner_admin.poll(0)  # hands on its log lines
+        return self._inner_admin
+
+
 class _Cluster:
     """Requests to the cluster, each repeated until the cluster answers. All of them share one deadline."""
 
@@ -251,7 +265,7 @@ class _Cluster:
         """Whether the group has committed offsets on these topics; does not join the group."""
         # read_committed would wait until a killed replica's open transaction times out.
         config = self._settings.consumer_config(self._name, group, isolation_level="read_uncommitted")
-        consumer = Consumer(config)
+        consumer = Consumer(config, logger=logging.getLogger("librdkafka"))
         partitions = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
 
         def ask() -> bool:
@@ -291,12 +305,16 @@ class _Cluster:
 
         def attempt() -> T:
             try:
+                # First: while no broker answers, librdkafka's other requests connect again thousands of times a second.
+                self._admin.list_topics(timeout=METADATA_SECONDS)
                 return ask()
             except TimeoutError as error:
                 raise NotYet(f"no answer within {ASK_SECONDS:g} s") from error
             except KafkaException as error:
                 self._access.raise_lasting(error, *rights)
                 raise NotYet(reason_of(error)) from error
+            finally:
+                self._admin.poll(0)  # hands on its log lines
 
         return self._wait.until(
             attempt, lambda missing: ClusterUnavailable(f"{failure} at {address}: {missing}", address=address)
