@@ -15,7 +15,6 @@ from typing_extensions import override
 from newsroom.errors import LastingFailure
 from newsroom.health import Health, cannot_listen
 from newsroom.logs import get_logger
-from status_api.app import create_app
 from status_api.store import SnapshotStore
 from status_api.threads import ReaderThreads
 
@@ -106,6 +105,9 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
         store, health = SnapshotStore(settings.refresh), Health()
         self._threads = ReaderThreads(settings, store, health)
         self._threads.start()
+        # Imported while the threads connect: Flask takes longer to import than the Kafka client.
+        from status_api.app import create_app  # noqa: PLC0415
+
         return create_app(store, health, settings)
 
     def _worker_exit(self, _: object, __: object) -> None:

@@ -23,10 +23,11 @@ from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure, NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
 from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS, RECONNECT
+from newsroom.streams.admin import OneAdmin
 from newsroom.streams.consumer import PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
-from newsroom.streams.topics import OneAdmin
+from newsroom.streams.replica import NEED_PARTITIONS, NEED_STATE, identity
 from newsroom.streams.watchdog import Watchdog
 from newsroom.waiting import RESTORING, STOP_SIGNALS, Stopped
 
@@ -45,11 +46,6 @@ if TYPE_CHECKING:
     from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
-
-NEED_PARTITIONS = "partitions"
-NEED_STATE = "state"
-NEEDS = (NEED_PARTITIONS, NEED_STATE)
-"""The needs that make a stream service ready, for `Health(*NEEDS)`."""
 
 TRANSACTION_TIMEOUT_MS = 15_000
 """The cluster aborts a dead replica's open transaction after this time; a restarted replica aborts it at once.
@@ -339,11 +335,6 @@ class StreamApplication(Application):
 
 def _data_partitions(partitions: list[Any]) -> list[str]:
     return sorted(f"{tp.topic}-{tp.partition}" for tp in partitions if not is_changelog(tp.topic))
-
-
-def identity(settings: StreamSettings, slot: Slot) -> str:
-    """The replica's name, which survives a restart and is unique among the running replicas."""
-    return f"{settings.consumer_group}-{slot.number}"
 
 
 def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:

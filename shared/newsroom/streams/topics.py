@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from confluent_kafka.error import KafkaError
-from quixstreams.models.topics import TopicAdmin
-from typing_extensions import override
 
 from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, NotYet, StateLost, TopicMismatch
@@ -208,18 +206,6 @@ def _as_it_should_be(changelog: Changelog, sources: dict[str, Any]) -> NewTopic:
             "min.insync.replicas": str(min(MIN_INSYNC_REPLICAS, max(1, replicas - 1))),
         },
     )
-
-
-class OneAdmin(TopicAdmin):
-    """Quix's admin client, made once. Quix makes a new one at each use, because an `AdminClient` counts as false."""
-
-    @property
-    @override
-    def admin_client(self) -> AdminClient:
-        if self._inner_admin is None:
-            self._inner_admin = AdminClient(self._config | {"logger": logging.getLogger("librdkafka")})
-        self._inner_admin.poll(0)  # hands on its log lines
-        return self._inner_admin
 
 
 class _Cluster:
