@@ -61,11 +61,12 @@ class FakeCluster:
         """The id of the changelog, which is there now."""
         return prepare_changelog(self.settings, self.access, CHANGELOG, SOURCES, stop or StopFlag())
 
-    def list_topics(self, _name: str | None = None, **_: object) -> object:
+    def list_topics(self, name: str = "", *, timeout: float) -> object:
+        assert timeout <= 5
         self.outages -= 1
         if self.outages >= 0:
             raise failed(KafkaError._TRANSPORT)
-        return SimpleNamespace(brokers={}, topics={})
+        return SimpleNamespace(brokers={}, topics={name: SimpleNamespace(partitions={0: None, 1: None})})
 
     def poll(self, _: float) -> None:
         """Hand on log lines."""
@@ -133,10 +134,6 @@ class FakeCluster:
 
     def close(self) -> None:
         self.consumers[-1]["closed"] = True
-
-    def list_topics(self, name: str, timeout: float) -> Any:  # noqa: ANN401
-        assert timeout <= 5
-        return SimpleNamespace(topics={name: SimpleNamespace(partitions={0: None, 1: None})})
 
     def alter_consumer_group_offsets(self, requests: list[Any], *, request_timeout: float) -> dict[str, Future[Any]]:
         assert request_timeout <= 5
