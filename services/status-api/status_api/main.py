@@ -31,6 +31,8 @@ THREADS = 8
 GRACE_SECONDS = 3
 """How long a stop waits for running requests; with the threads' five seconds it takes less than ten."""
 BACKLOG = 128
+GUESS = " Perhaps out of memory?"
+"""What gunicorn guesses of every worker that SIGKILL ended, also when the parent itself or a user sent it."""
 
 
 class _Logs(GunicornLogger):  # type: ignore[misc]
@@ -42,6 +44,13 @@ class _Logs(GunicornLogger):  # type: ignore[misc]
         self._access_log_enabled = False
         self.error_log.propagate = True
         self.error_log.setLevel(logging.WARNING)
+
+    @override
+    def error(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        if msg.endswith(GUESS):
+            self.warning("the process that serves the page (pid %s) was ended by %s", *args)
+        else:
+            super().error(msg, *args, **kwargs)
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
