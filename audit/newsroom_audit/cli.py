@@ -31,7 +31,8 @@ from newsroom_audit.reader import ClusterReader
 
 with warnings.catch_warnings(record=True):
     # A library below the registry's client warns of a rename that nobody here can do anything about.
-    from newsroom.schemas.avro import AvroDecoder, AvroEncoder, read_schema
+    from newsroom.schemas.avro import AvroDecoder, AvroEncoder
+    from newsroom.schemas.files import read_schema
     from newsroom.schemas.registry import Patience, register, registry_client
 
 if TYPE_CHECKING:

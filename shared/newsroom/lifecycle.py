@@ -6,11 +6,11 @@ import os
 import pkgutil
 import signal
 import sys
-import warnings
 from typing import TYPE_CHECKING, TypeVar
 
 from newsroom.errors import NewsroomError
 from newsroom.help import help_text
+from newsroom.lean import leave_out_extras
 from newsroom.logs import configure_logging, get_logger
 from newsroom.proxies import ask_no_proxy_for_loopback
 from newsroom.settings import ServiceSettings, load_settings, unknown_variables
@@ -53,6 +53,7 @@ def run_service(
     except NewsroomError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    leave_out_extras()
     ask_no_proxy_for_loopback(repr(settings))
     stop = StopFlag()
     stop.install()
@@ -65,9 +66,7 @@ def run_service(
 
 def _run(body: str, settings: SettingsT, stop: StopFlag, stopped_code: int) -> int:
     try:
-        with warnings.catch_warnings(record=True):
-            # A library below the registry's client warns of a rename that operators can do nothing about.
-            run: Callable[[SettingsT, StopFlag], int | None] = pkgutil.resolve_name(body)
+        run: Callable[[SettingsT, StopFlag], int | None] = pkgutil.resolve_name(body)
         return run(settings, stop) or 0
     except Stopped as stopped:
         log.warning("stopped by a signal while waiting", missing=str(stopped))

@@ -7,8 +7,12 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
 from typing_extensions import override
+
+from newsroom.lean import without
+
+with without("rich"):  # for coloured tracebacks, which no log has
+    import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping

@@ -38,6 +38,10 @@ of two topics partitioned differently misses records without any error."""
 METADATA_MS = 20_000
 """How often a consumer looks for new partitions. librdkafka's default is five minutes."""
 
+RECONNECT: dict[str, Any] = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1000}
+"""A client's pauses between two connections to one broker, which double. A broker that restarts is found again within a
+second, not after librdkafka's ten."""
+
 PREFIX = "NEWSROOM_"
 
 SERVICE_PREFIXES = tuple(
@@ -171,8 +175,7 @@ class KafkaSettings(BaseSettings):
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
             "client.id": client_id,
-            # A broker that restarts is found again within a second, not after librdkafka's ten.
-            "reconnect.backoff.max.ms": 1000,
+            **RECONNECT,
         }
         if self.sasl_mechanism and self.sasl_username and self.sasl_password:
             config |= {

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from newsroom.background import in_background
 from newsroom.errors import TopicMismatch
 from newsroom.kafka_errors import kafka_error
 
@@ -57,7 +59,7 @@ class TopicWatch:
         self._fixed = frozenset(fixed)
         self._first: dict[str, TopicShape] = {}
         self._missing: dict[str, int] = {}
-        self._futures: dict[str, Future[Any]] = {}
+        self._question: Future[dict[str, Any]] | None = None
         self._asked_at = self._silent_until = 0.0
 
     def look(self) -> None:
@@ -66,9 +68,10 @@ class TopicWatch:
         Raises:
             TopicMismatch: a topic is not what it was.
         """
-        if self._futures and all(future.done() for future in self._futures.values()):
+        self._admin.poll(0)  # an admin client hands on its log lines only when it is polled
+        if self._question is not None and self._question.done():
             self._judge(0)
-        if time.monotonic() - self._asked_at >= LOOK_SECONDS:
+        if self._question is None and time.monotonic() - self._asked_at >= LOOK_SECONDS:
             self._ask()
 
     def check(self) -> None:
@@ -82,28 +85,39 @@ class TopicWatch:
             return
         self._ask()
         self._judge(ANSWER_SECONDS)
-        if self._futures:
+        if self._question is not None:
             self._silent_until = now + SILENCE_SECONDS
 
     def _ask(self) -> None:
         self._asked_at = time.monotonic()
-        self._futures = self._admin.describe_topics(TopicCollection(self._names), request_timeout=LOOK_SECONDS)
+        self._question = in_background(self._described)
+
+    def _described(self) -> dict[str, Any]:
+        """Each topic as the cluster describes it now, or the error.
+
+        Raises:
+            KafkaException: no broker answers.
+            TimeoutError: a broker does not answer.
+        """
+        # First: while the controller that it knows is dead, librdkafka describes nothing and connects without a pause.
+        self._admin.list_topics(self._names[0], timeout=LOOK_SECONDS)
+        futures = self._admin.describe_topics(TopicCollection(self._names), request_timeout=LOOK_SECONDS)
+        wait(futures.values(), LOOK_SECONDS + ANSWER_SECONDS)
+        return {name: future.exception(0) or future.result() for name, future in futures.items()}
 
     def _judge(self, seconds: float) -> None:
-        """Judge the answers that come in time; they are forgotten if all came."""
-        end = time.monotonic() + seconds
-        for name, future in self._futures.items():
-            try:
-                topic = future.result(max(0.0, end - time.monotonic()))
-            except TimeoutError:
-                return
-            except KafkaException as error:
-                if kafka_error(error).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    self._note_missing(name)
-                continue
-            self._missing.pop(name, None)
-            self._compare(name, TopicShape(str(topic.topic_id), len(topic.partitions)))
-        self._futures = {}
+        """Judge the answer if it comes in time, and forget the question then."""
+        if self._question is None or not wait([self._question], seconds).done:
+            return
+        question, self._question = self._question, None
+        if question.exception() is not None:
+            return
+        for name, topic in question.result().items():
+            if not isinstance(topic, KafkaException):
+                self._missing.pop(name, None)
+                self._compare(name, TopicShape(str(topic.topic_id), len(topic.partitions)))
+            elif kafka_error(topic).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                self._note_missing(name)
 
     def _note_missing(self, name: str) -> None:
         self._missing[name] = self._missing.get(name, 0) + 1

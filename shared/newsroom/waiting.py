@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
+"""The pause doubles from the first to the longest. So a server that restarts (3 to 18 s) gets few requests, and the
+wait ends soon after it is back."""
 
 RESTORING = "restoring the state from its changelog"
 """So begins the reason of a stream that is not ready yet. While what follows changes, the stream makes progress."""
-"""The pause doubles from the first to the longest. So a server that restarts (3 to 18 s) gets few requests, and the
-wait ends soon after it is back."""
 
 
 class Stopped(Exception):

@@ -6,11 +6,15 @@ take, and an assertion of librdkafka would end the supervisor that probes with i
 
 from __future__ import annotations
 
+import contextlib
 import json
+import select
 import socket
 import struct
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
+
+from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +24,19 @@ PROBE_SECONDS = 2.0
 
 HTTP_OK = 200
 
+FAILED = " is FAILED"
+"""In what `connect_ready` says of a connector or task that Connect does not start again by itself."""
+
 METADATA_REQUEST = struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0)
 """Length, API key (Metadata), version 1, correlation id, no client id, no topics."""
+
+_LOG = b"__cluster_metadata"
+_QUESTION = struct.pack(f">hhihxBB{len(_LOG)}sBixxx", 55, 0, 1, -1, 2, len(_LOG) + 1, _LOG, 2, 0)
+QUORUM_REQUEST = struct.pack(">i", len(_QUESTION)) + _QUESTION
+"""Length, API key (DescribeQuorum), version 0, correlation id, no client id, one topic with its partition 0."""
+MOST_BYTES = 4096
+QUORUM_ERROR = struct.Struct(f">i5xh2x{len(_LOG)}xx4xh")
+"""The two errors of the answer: of the whole, and of the partition. A controller that does not lead answers with one."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +114,15 @@ def _reason(trace: str) -> str:
     return f": {text}" if text else ""
 
 
-def broker_ready(address: str) -> str | None:
-    """None when this broker answers and lists itself among the living brokers, otherwise what is missing.
+def broker_ready(target: str) -> str | None:
+    """None when this broker serves a living cluster, otherwise what is missing.
 
-    A broker of KRaft answers clients once the controller has registered it, and lists no broker that is fenced. It is
-    ready without the other brokers: with a lost one, the stack would otherwise never be healed.
+    `target` is the broker's address and, after a space, the controllers' addresses with commas, if they are to be
+    asked. A broker of KRaft answers clients once the controller has registered it, and lists no broker that is fenced.
+    It is ready without the other brokers, as long as there is an active controller: with a lost broker, the stack would
+    otherwise never be healed. Without a controller it lists for ever those that lived last, itself among them.
     """
+    address, _, controllers = target.partition(" ")
     host, _, port = address.rpartition(":")
     try:
         with (
@@ -112,11 +130,41 @@ def broker_ready(address: str) -> str | None:
             connection.makefile("rb") as stream,
         ):
             connection.sendall(METADATA_REQUEST)
-            if (host, int(port)) in _listed(stream):
-                return None
+            listed = (host, int(port)) in _listed(stream)
     except (OSError, struct.error) as error:
         return _silence(address, error)
-    return f"{address} is not among the brokers that it lists: the controller has fenced it"
+    if not listed:
+        return f"{address} is not among the brokers that it lists: the controller has fenced it"
+    if controllers and not _one_leads(controllers.split(",")):
+        return f"{address} answers, but the cluster has no active controller: start the other brokers"
+    return None
+
+
+def _one_leads(controllers: list[str]) -> bool:
+    """Whether one of the controllers leads the quorum. All are asked at once: one that is paused answers nothing."""
+    with contextlib.ExitStack() as stack:
+        waiting: list[socket.socket] = []
+        for controller in controllers:
+            host, _, port = controller.rpartition(":")
+            with contextlib.suppress(OSError):
+                connection = stack.enter_context(socket.create_connection((host, int(port)), PROBE_SECONDS))
+                connection.sendall(QUORUM_REQUEST)
+                waiting.append(connection)
+        deadline = Deadline(PROBE_SECONDS)
+        while waiting and not deadline.passed():
+            for connection in select.select(waiting, [], [], deadline.left())[0]:
+                waiting.remove(connection)
+                if _leads(connection):
+                    return True
+    return False
+
+
+def _leads(connection: socket.socket) -> bool:
+    try:
+        _, error, partition_error = QUORUM_ERROR.unpack_from(connection.recv(MOST_BYTES))
+    except (OSError, struct.error):
+        return False
+    return error == partition_error == 0
 
 
 def _listed(stream: IO[bytes]) -> Iterator[tuple[str, int]]:

@@ -23,7 +23,8 @@ import httpx
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from newsroom.schemas.avro import AvroEncoder, read_schema
+from newsroom.schemas.avro import AvroEncoder
+from newsroom.schemas.files import read_schema
 from newsroom.schemas.registry import register, registry_client
 from newsroom.settings import KafkaSettings
 from newsroom_stack.pipeline.observe import Observer

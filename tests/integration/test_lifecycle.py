@@ -188,9 +188,11 @@ def test_what_is_broken_is_named_and_can_be_healed(home: Home) -> None:
     def unready() -> dict[str, str]:
         return {each.name: each.missing for each in home.pipeline.stack.ps() if not each.ready}
 
-    for name in ("kafka-2", "kafka-3"):
-        assert newsroom("kill", name).code == 0
-    assert "kafka-1" not in unready()
+    assert newsroom("kill", "kafka-2").code == 0
+    wait_for("two brokers and an active controller", lambda: not {"kafka-1", "kafka-3"} & set(unready()), 30)
+    assert newsroom("kill", "kafka-3").code == 0
+    lone = "answers, but the cluster has no active controller: start the other brokers"
+    wait_for("a lone broker is not ready", lambda: lone in unready().get("kafka-1", ""), 30)
     both = [home.start("restart", name) for name in ("kafka-3", "kafka-2")]
     assert [command.process.wait(START_SECONDS) for command in both] == [0, 0], [each.output() for each in both]
     wait_for("everything is ready", home.pipeline.all_ready, START_SECONDS)
@@ -203,6 +205,16 @@ def test_what_is_broken_is_named_and_can_be_healed(home: Home) -> None:
     assert "connect is not ready: task 0 of connector local-file-sink is FAILED" in newsroom("ps").output
     assert (newsroom("doctor").code, newsroom("restart", "connect").code) == (1, 0)
     assert "connect" not in unready()
+
+    sink = home.pipeline.layout.sink_file
+    sink.unlink()
+    sink.mkdir()
+    failed = newsroom("restart", "connect")
+    assert failed.code == 1
+    assert "connect is not ready: task 0 of connector local-file-sink is FAILED: org" in failed.output
+    assert "within 60 s" not in failed.output
+    sink.rmdir()
+    assert newsroom("restart", "connect").code == 0
 
 
 def test_ctrl_c_while_it_starts_leaves_nothing(home: Home) -> None:

@@ -4,7 +4,7 @@ import uuid
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
-from newsroom.schemas.avro import read_schema
+from newsroom.schemas.files import read_schema
 from newsroom.schemas.registry import registry_client
 from newsroom.settings import KafkaSettings
 from newsroom_stack.layout import REPOSITORY

@@ -36,7 +36,7 @@ class BrokerWatch:
         now = time.monotonic()
         if self._silent_since is None:
             self._silent_since = now
-            log.warning("no broker answers, retrying", error=reason)
+            log.warning("no broker answers, retrying", **({"error": reason} if reason else {}))
         elif now - self._silent_since >= LOSS_SECONDS:
             self._health.lost(BROKERS, f"no broker has answered for {now - self._silent_since:.0f} s")
 

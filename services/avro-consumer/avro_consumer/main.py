@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from avro_consumer.dead_letters import DeadLetters
 from avro_consumer.loop import Loop
 from avro_consumer.member import MEMBERSHIP, Member
-from avro_consumer.records import AvroFormat, Format, StringFormat
+from avro_consumer.records import AvroFormat, StringFormat
 from avro_consumer.sink import JsonLinesSink, sink_path
 from newsroom.health import Health, HealthServer
-from newsroom.schemas.avro import AvroDecoder, read_schema
-from newsroom.schemas.registry import Patience, check_registry, registry_client
+from newsroom.schemas.addresses import check_addresses
+from newsroom.schemas.files import read_schema
 from newsroom.slots import Slot, take_slot
 from newsroom.topic_watch import TopicWatch
 from newsroom.topics import NEWS, NEWS_TYPE
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from avro_consumer.settings import AvroConsumerSettings
     from newsroom.waiting import StopFlag
 
@@ -31,6 +33,10 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         NewsroomError: the consumer cannot continue.
     """
     health = Health(MEMBERSHIP)
+    reader_schema = None
+    if settings.format == "avro":  # what is wrong with the settings is said before anything is waited for
+        check_addresses(settings.registry_url)
+        reader_schema = read_schema(settings.reader_schema) if settings.reader_schema else None
     with ExitStack() as resources:
         resources.enter_context(HealthServer(health, settings.http_host, settings.http_port))
         slot = _slot(settings, resources)
@@ -49,9 +55,9 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         config = settings.member_config(slot.number if slot else None)
         watch = TopicWatch(settings.client_config("avro-consumer-watch"), [settings.source])
         member = resources.enter_context(Member(config, settings.source, health, watch=watch))
-        form = _format(settings, stop, health)
+        member.wait_for_topic(Deadline(settings.start_timeout), stop)
+        form = StringFormat() if settings.format == "string" else _avro(settings, reader_schema, stop, health)
         start = Deadline(settings.start_timeout)
-        member.wait_for_topic(start, stop)
         member.subscribe()
         Loop(
             settings,
@@ -71,10 +77,13 @@ def _slot(settings: AvroConsumerSettings, resources: ExitStack) -> Slot | None:
     return resources.enter_context(take_slot(settings.state_dir))
 
 
-def _format(settings: AvroConsumerSettings, stop: StopFlag, health: Health) -> Format:
-    if settings.format == "string":
-        return StringFormat()
-    reader_schema = read_schema(settings.reader_schema) if settings.reader_schema else None
+def _avro(
+    settings: AvroConsumerSettings, reader_schema: Mapping[str, Any] | None, stop: StopFlag, health: Health
+) -> AvroFormat:
+    # Imported when a broker has answered: the registry's client takes longer to import than Kafka's.
+    from newsroom.schemas.avro import AvroDecoder  # noqa: PLC0415
+    from newsroom.schemas.registry import Patience, check_registry, registry_client  # noqa: PLC0415
+
     registry = registry_client(settings, stop, health.tick)
     patience = Patience(settings.registry_timeout, stop, health.tick)
     # Check the address now, before the first record depends on it.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from join_service.topology import build
 from newsroom.streams.service import run_stream
 from newsroom.topics import WORD, WORD_COUNTS, WORDS_JOINED
 
 if TYPE_CHECKING:
     from join_service.settings import JoinSettings
+    from newsroom.streams.application import StreamApplication
     from newsroom.waiting import StopFlag
 
 POLL_SECONDS = 0.05
@@ -25,6 +25,13 @@ def run(settings: JoinSettings, stop: StopFlag) -> None:
         reads=(WORD.name, WORD_COUNTS.name),
         writes=(WORDS_JOINED.name,),
         stateful=(WORD.name, WORD_COUNTS.name),
-        build=lambda app: build(app, app.after_commit),
+        build=_build,
         poll_seconds=POLL_SECONDS,
     )
+
+
+def _build(app: StreamApplication) -> None:
+    # Imported when the cluster has answered: Quix takes longer to import than all the rest.
+    from join_service.topology import build  # noqa: PLC0415
+
+    build(app, app.after_commit)

@@ -12,13 +12,11 @@ from news_producer.inputs import STRINGS
 from news_producer.items import AvroRecords, Encoded, Item, StringRecords, key_policy
 from news_producer.ledger import Ledger, LedgerMetrics
 from news_producer.lines import Wanted
-from news_producer.registry import SchemaWatch, schema_id
 from news_producer.run import Run, log_account
 from news_producer.sender import NEED, Sender
 from news_producer.sources import open_source
 from newsroom.health import Health, HealthServer
-from newsroom.schemas.avro import AvroEncoder, read_schema
-from newsroom.schemas.registry import Patience, registry_client
+from newsroom.schemas.files import read_schema
 from newsroom.waiting import Stopped
 
 if TYPE_CHECKING:
@@ -39,11 +37,7 @@ def run(settings: ProducerSettings, stop: StopFlag) -> int:
         resources.enter_context(HealthServer(health, settings.http_host, settings.http_port))
         wanted = STRINGS if schema is None else _fields(schema)
         sources = [open_source(source, settings, stop, wanted) for source in settings.sources]
-        try:
-            encode = _encoder(settings, schema, stop, health.tick)
-        except Stopped:
-            log_account(ledger)
-            raise
+        # It connects while the registry is asked.
         sender = Sender(
             settings.client(NAME),
             ledger,
@@ -55,6 +49,11 @@ def run(settings: ProducerSettings, stop: StopFlag) -> int:
         metrics = LedgerMetrics(ledger)
         REGISTRY.register(metrics)
         resources.callback(REGISTRY.unregister, metrics)
+        try:
+            encode = _encoder(settings, schema, stop, health.tick)
+        except Stopped:
+            log_account(ledger)
+            raise
         return Run(settings, sources, encode, sender).send_all(stop)
 
 
@@ -70,6 +69,11 @@ def _encoder(
     key = key_policy(settings.key, settings.fixed_key)
     if schema is None:
         return StringRecords(key).encode
+    # Imported when the Kafka client connects, and only for Avro: the registry's client takes longer to import.
+    from news_producer.registry import SchemaWatch, schema_id  # noqa: PLC0415
+    from newsroom.schemas.avro import AvroEncoder  # noqa: PLC0415
+    from newsroom.schemas.registry import Patience, registry_client  # noqa: PLC0415
+
     subject = settings.subject_name
     registry = registry_client(settings, stop, tick)
     ask = partial(schema_id, registry, subject, schema, may_register=settings.register_schema)

@@ -7,10 +7,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import httpx
-
 from news_producer.errors import FeedUnavailable
-from news_producer.feeds import FeedReader
 from news_producer.items import Item, Skip
 from newsroom.addresses import masked
 from newsroom.logs import get_logger
@@ -18,6 +15,7 @@ from newsroom.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from news_producer.feeds import FeedReader
     from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
@@ -74,6 +72,11 @@ class FeedSource:
         pause = self._interval
         try:
             if self._reader is None:
+                # Imported here: they take longer to import than the Kafka client, and most runs read no feed.
+                import httpx  # noqa: PLC0415
+
+                from news_producer.feeds import FeedReader  # noqa: PLC0415
+
                 client = resources.enter_context(httpx.Client(timeout=FETCH_SECONDS, follow_redirects=True))
                 self._reader = FeedReader(self._url, client)
             entries = self._reader.new_entries()

@@ -94,6 +94,8 @@ class Cluster:
 
     def _create(self, topics: Sequence[DeclaredTopic]) -> str | None:
         """None if the topics exist, otherwise why the cluster could not create one yet."""
+        # First: while no broker answers, librdkafka's other requests connect again thousands of times a second.
+        self._metadata()
         new_topics = [
             NewTopic(
                 topic.name,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsroom.logs import get_logger
-from newsroom.schemas.avro import read_schema
-from newsroom.schemas.registry import registry_client
+from newsroom.schemas.addresses import check_addresses
+from newsroom.schemas.files import read_schema
 from newsroom.topics import ALL_TOPICS, NEWS_SUBJECT
 from newsroom.waiting import Deadline, Wait
 from provision.cluster import Cluster
 from provision.comparison import refuse_differences, summary
-from provision.connector import ConnectWorker, connect_client, read_connector
-from provision.subjects import COMPATIBILITY, set_up, wait_for_registry
+from provision.properties import read_connector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +40,8 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
     """
     # Read both files first, so that a wrong path fails at once and not after the wait for the cluster.
     schema = read_schema(settings.schema_path) if settings.registry else None
+    if settings.registry:
+        check_addresses(settings.registry_url)
     connector = read_connector(settings.connector_path) if settings.connect_url else None
     wait = Wait(Deadline(settings.timeout), stop, longest_pause=PAUSE_SECONDS)
     provide_topics(Cluster(settings.client_config("provision"), wait), settings.brokers)
@@ -75,6 +76,10 @@ def provide_topics(cluster: Cluster, brokers: int) -> None:
 
 def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], wait: Wait) -> None:
     """Set the registry's compatibility and register the schema of news."""
+    # Imported when the brokers have answered: the registry's client takes longer to import than Kafka's.
+    from newsroom.schemas.registry import registry_client  # noqa: PLC0415
+    from provision.subjects import COMPATIBILITY, set_up, wait_for_registry  # noqa: PLC0415
+
     registry = registry_client(settings, wait.stop)
     wait_for_registry(registry, settings.registry_url, wait)
     number = set_up(registry, NEWS_SUBJECT, schema)
@@ -84,6 +89,8 @@ def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], wait
 
 def provide_connector(url: str, connector: Mapping[str, str], wait: Wait, *, update: bool) -> None:
     """Create the connector if it is missing (with `update`, also change it), and wait until it runs."""
+    from provision.connector import ConnectWorker, connect_client  # noqa: PLC0415 - as above
+
     with connect_client(url) as client:
         tasks = ConnectWorker(client, wait, update=update).provide(connector)
     sentence = f"connector {connector['name']}: running, {tasks} task{'' if tasks == 1 else 's'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from status_api.known import KnownGroups
 from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicState, by_key, one_line, with_offsets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
     from newsroom.access import Access
@@ -50,10 +51,9 @@ Silence = dict[int | None, Reason]
 
 def admin_client(settings: KafkaSettings, timeout_seconds: float, access: Access) -> AdminClient:
     """Make the client for `Collector`; `access` notes what it reports when it is polled."""
-    # The page shows a refused connection; the log must not repeat it each second. After a socket timeout librdkafka
-    # uses a broker again only on a new connection.
-    limits = {"log_level": 2, "error_cb": access.note, "socket.timeout.ms": round(timeout_seconds * MILLISECONDS)}
-    return AdminClient(settings.client_config("newsroom-status") | limits)
+    # After a socket timeout librdkafka uses a broker again only on a new connection.
+    limits = {"error_cb": access.note, "socket.timeout.ms": round(timeout_seconds * MILLISECONDS)}
+    return AdminClient(settings.client_config("newsroom-status") | limits, logger=logging.getLogger("librdkafka"))
 
 
 class Collector:
@@ -67,11 +67,13 @@ class Collector:
         *,
         quorum: Callable[[], Future[Quorum]],
         groups: Callable[[Sequence[int]], Future[GroupsByBroker]],
+        racks: Callable[[], Mapping[int, str | None]],
         tables: Callable[[], Tables],
     ) -> None:
         self._admin = admin
         self._quorum = quorum
         self._groups = groups
+        self._racks = racks
         self._addresses = addresses
         self._timeout = timeout_seconds
         self._tables = tables
@@ -88,11 +90,11 @@ class Collector:
         Raises:
             ClusterUnavailable: no broker answered before the deadline.
         """
-        limit = {"request_timeout": self._timeout}
-        cluster_future = self._admin.describe_cluster(**limit)
+        self._admin.poll(0)  # an admin client hands on its log lines only when it is polled
+        # First: while no broker answers, librdkafka's other requests connect again thousands of times a second.
         metadata = self._metadata()
         groups_future = self._groups(sorted(metadata.brokers))
-        # The cluster's description names any living broker as the controller; only the quorum knows the real one.
+        # The cluster's metadata names any living broker as the controller; only the quorum knows the real one.
         quorum_future = self._quorum()
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         listing, listing_error = answer(groups_future, deadline)
@@ -107,7 +109,6 @@ class Collector:
         listed = (group for groups in (listing or {}).values() if not isinstance(groups, str) for group in groups)
         unlisted = silence or _unled(metadata)
         groups = self._known.update((with_offsets(group, partitions) for group in listed), silent, unlisted)
-        cluster, cluster_error = answer(cluster_future, deadline)
         quorum, quorum_error = answer(quorum_future, deadline)
         self._number += 1
         return Snapshot(
@@ -116,15 +117,11 @@ class Collector:
             cluster_id=metadata.cluster_id,
             controller_id=quorum.leader_id if quorum else None,
             controller_epoch=quorum.epoch if quorum else None,
-            brokers=_brokers(cluster, metadata),
+            brokers=_brokers(metadata, self._racks()),
             topics=tuple(topics),
             groups=tuple(groups),
             tables=self._tables(),
-            error=one_line(
-                f"describing the cluster: {cluster_error}" if cluster_error else None,
-                quorum_error,
-                silence,
-            ),
+            error=one_line(quorum_error, silence),
             unlisted=unlisted,
         )
 
@@ -209,11 +206,9 @@ def _unled(metadata: Any) -> Reason | None:  # noqa: ANN401
     return f"partitions without a leader in {OFFSETS_TOPIC}: {len(unled)}" if unled else None
 
 
-def _brokers(cluster: Any, metadata: Any) -> tuple[Broker, ...]:  # noqa: ANN401
-    # Not every user may describe the cluster; the metadata names the brokers, but not their racks.
-    nodes = metadata.brokers.values() if cluster is None else cluster.nodes
-    brokers = (Broker(node.id, node.host, node.port, getattr(node, "rack", None)) for node in nodes)
-    return tuple(sorted(brokers, key=lambda broker: broker.id))
+def _brokers(metadata: Any, racks: Mapping[int, str | None]) -> tuple[Broker, ...]:  # noqa: ANN401
+    nodes = sorted(metadata.brokers.values(), key=lambda node: node.id)
+    return tuple(Broker(node.id, node.host, node.port, racks.get(node.id)) for node in nodes)
 
 
 def _partition(topic: str, metadata: Any, ends: Offsets, lows: Offsets) -> Partition:  # noqa: ANN401

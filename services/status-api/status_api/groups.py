@@ -66,6 +66,12 @@ class GroupsReader(Inquirer[GroupsByBroker]):
         """
         return self._ask(partial(self._read, list(brokers)))
 
+    def racks(self) -> dict[int, str | None]:
+        """The rack of each broker that the client knows: librdkafka's metadata does not have them."""
+        client = self._client
+        brokers = client._manager.cluster.brokers() if client is not None else ()  # noqa: SLF001 - as in `_send`
+        return {broker.node_id: broker.rack for broker in brokers}
+
     def _read(self, brokers: list[int], deadline: Deadline) -> GroupsByBroker:
         if not brokers:
             return {}

@@ -15,7 +15,6 @@ from typing_extensions import override
 from newsroom.errors import LastingFailure
 from newsroom.health import Health, cannot_listen
 from newsroom.logs import get_logger
-from status_api.app import create_app
 from status_api.store import SnapshotStore
 from status_api.threads import ReaderThreads
 
@@ -32,6 +31,8 @@ THREADS = 8
 GRACE_SECONDS = 3
 """How long a stop waits for running requests; with the threads' five seconds it takes less than ten."""
 BACKLOG = 128
+GUESS = " Perhaps out of memory?"
+"""What gunicorn guesses of every worker that SIGKILL ended, also when the parent itself or a user sent it."""
 
 
 class _Logs(GunicornLogger):  # type: ignore[misc]
@@ -43,6 +44,13 @@ class _Logs(GunicornLogger):  # type: ignore[misc]
         self._access_log_enabled = False
         self.error_log.propagate = True
         self.error_log.setLevel(logging.WARNING)
+
+    @override
+    def error(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        if msg.endswith(GUESS):
+            self.warning("the process that serves the page (pid %s) was ended by %s", *args)
+        else:
+            super().error(msg, *args, **kwargs)
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
@@ -106,6 +114,9 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
         store, health = SnapshotStore(settings.refresh), Health()
         self._threads = ReaderThreads(settings, store, health)
         self._threads.start()
+        # Imported while the threads connect: Flask takes longer to import than the Kafka client.
+        from status_api.app import create_app  # noqa: PLC0415
+
         return create_app(store, health, settings)
 
     def _worker_exit(self, _: object, __: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def table_consumer(settings: KafkaSettings) -> Consumer:
         # Reading a topic that does not exist yet must not create it with the default number of partitions.
         allow_auto_create_topics=False,
     )
-    return Consumer(config | {"log_level": 2})
+    return Consumer(config, logger=logging.getLogger("librdkafka"))
 
 
 class TableReader:

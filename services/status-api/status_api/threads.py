@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
 from newsroom.access import Access
-from newsroom.admin.quorum import QuorumReader
 from newsroom.errors import LastingFailure, NewsroomError
 from newsroom.kafka_errors import reason_of
 from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
 from newsroom.waiting import Deadline
 from status_api.collector import Collector, admin_client
-from status_api.groups import GroupsReader
 from status_api.tables import TableReader, table_consumer
 
 if TYPE_CHECKING:
@@ -66,27 +65,37 @@ class ReaderThreads:
         self._health = health
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._quorum = QuorumReader(settings, settings.request_timeout)
-        self._groups = GroupsReader(settings, settings.request_timeout)
+        self._inquirers = ExitStack()
 
     def start(self) -> None:
-        """Start both threads."""
+        """Start both threads, each as soon as it can be."""
         reader = TableReader(table_consumer(self._settings), self._settings.max_words, self._access)
-        self._admin = admin_client(self._settings, self._settings.request_timeout, self._access)
-        collector = Collector(
+        self._start_thread("tables", self._tables, reader)
+        self._start_thread("snapshots", self._snapshots, self._collector(reader))
+
+    def _start_thread(self, name: str, target: Callable[..., None], argument: object) -> None:
+        thread = threading.Thread(target=target, args=(argument,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _collector(self, reader: TableReader) -> Collector:
+        # Imported while the tables' reader connects: kafka-python takes longer to import than confluent-kafka.
+        from newsroom.admin.quorum import QuorumReader  # noqa: PLC0415
+        from status_api.groups import GroupsReader  # noqa: PLC0415
+
+        settings = self._settings
+        self._admin = admin_client(settings, settings.request_timeout, self._access)
+        quorum = self._inquirers.enter_context(QuorumReader(settings, settings.request_timeout))
+        groups = self._inquirers.enter_context(GroupsReader(settings, settings.request_timeout))
+        return Collector(
             self._admin,
-            self._settings.bootstrap_servers,
-            self._settings.request_timeout,
-            quorum=self._quorum.ask,
-            groups=self._groups.ask,
+            settings.bootstrap_servers,
+            settings.request_timeout,
+            quorum=quorum.ask,
+            groups=groups.ask,
+            racks=groups.racks,
             tables=reader.tables,
         )
-        self._threads = [
-            threading.Thread(target=self._snapshots, args=(collector,), name="snapshots", daemon=True),
-            threading.Thread(target=self._tables, args=(reader,), name="tables", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
 
     def stop(self) -> None:
         """Ask both threads to end and wait for them, at most `STOP_SECONDS`."""
@@ -94,8 +103,7 @@ class ReaderThreads:
         deadline = Deadline(STOP_SECONDS)
         for thread in self._threads:
             thread.join(deadline.left())
-        self._quorum.close()
-        self._groups.close()
+        self._inquirers.close()
         self._threads = []
 
     def _snapshots(self, collector: Collector) -> None:

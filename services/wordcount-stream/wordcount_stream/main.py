@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from newsroom.schemas.avro import AvroDecoder
-from newsroom.schemas.registry import Patience, check_registry, registry_client
+from newsroom.schemas.addresses import check_addresses
 from newsroom.streams.service import run_stream
 from newsroom.topics import MYTOPIC, NEWS, NEWS_TYPE, WORD_COUNTS, WORD_DELTAS
-from wordcount_stream.topology import build
 
 if TYPE_CHECKING:
+    from newsroom.streams.application import StreamApplication
     from newsroom.waiting import StopFlag
     from wordcount_stream.settings import WordcountSettings
 
@@ -28,14 +27,7 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
     Raises:
         NewsroomError: the service cannot continue; its open transaction was not committed.
     """
-    registry = registry_client(settings, stop)
-    # Check the registry now, so that a wrong address fails at the start and not at the first article.
-    Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
-
-    # Less than the 60 s after which the group gives the partitions of a loop that stands still to others.
-    patience = Patience(min(settings.registry_timeout, RUNNING_SECONDS), stop)
-    decoder = AvroDecoder(registry, topic=NEWS.name, patience=patience, expected=NEWS_TYPE)
-
+    check_addresses(settings.registry_url)
     run_stream(
         settings,
         stop,
@@ -43,10 +35,25 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
         writes=(WORD_DELTAS.name, WORD_COUNTS.name),
         stateful=(WORD_DELTAS.name,),
         keyed=(WORD_COUNTS.name,),
-        build=lambda app: build(
-            app,
-            lambda *value: decoder.decode(*value).fields,
-            after_commit=app.after_commit if settings.log_counts else None,
-        ),
+        build=partial(_build, settings, stop),
         poll_seconds=POLL_SECONDS,
+    )
+
+
+def _build(settings: WordcountSettings, stop: StopFlag, app: StreamApplication) -> None:
+    # Imported when the cluster has answered: Quix and the registry's client take longer to import than all the rest.
+    from newsroom.schemas.avro import AvroDecoder  # noqa: PLC0415
+    from newsroom.schemas.registry import Patience, check_registry, registry_client  # noqa: PLC0415
+    from wordcount_stream.topology import build  # noqa: PLC0415
+
+    registry = registry_client(settings, stop)
+    # Check the registry now, so that a wrong address fails at the start and not at the first article.
+    Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
+    # Less than the 60 s after which the group gives the partitions of a loop that stands still to others.
+    patience = Patience(min(settings.registry_timeout, RUNNING_SECONDS), stop)
+    decoder = AvroDecoder(registry, topic=NEWS.name, patience=patience, expected=NEWS_TYPE)
+    build(
+        app,
+        lambda *value: decoder.decode(*value).fields,
+        after_commit=app.after_commit if settings.log_counts else None,
     )

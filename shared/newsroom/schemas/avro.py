@@ -10,7 +10,6 @@ There are two kinds of failure. A record is to blame for a `DecodeError`: it is 
 from __future__ import annotations
 
 import io
-import json
 import struct
 import uuid
 from functools import wraps
@@ -28,7 +27,6 @@ from newsroom.waiting import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
@@ -77,24 +75,6 @@ def _or_underlying(convert: Callable[..., Any]) -> Callable[..., Any]:
 
 # Avro's own rule: a reader that cannot use a logical type takes the underlying value.
 LOGICAL_READERS.update({name: _or_underlying(convert) for name, convert in LOGICAL_READERS.items()})
-
-
-def read_schema(path: Path) -> dict[str, Any]:
-    """Read an Avro schema file.
-
-    Raises:
-        SettingsError: the file is missing, or is not a valid schema of a record.
-    """
-    try:
-        schema = json.loads(path.read_text(encoding="utf-8-sig"))
-        fastavro.parse_schema(schema)
-    except OSError as error:
-        raise SettingsError(f"schema file {path} cannot be read: {error.strerror}") from error
-    except Exception as error:  # fastavro may raise any exception, depending on the text
-        raise SettingsError(f"schema file {path} is not an Avro schema: {error}") from error
-    if not isinstance(schema, dict) or schema.get("type") != "record":
-        raise SettingsError(f"schema file {path} is not a record schema")
-    return schema
 
 
 class AvroEncoder:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
-from httpx import URL, InvalidURL
+from httpx import InvalidURL
 
 from newsroom.errors import LastingFailure, NewsroomError, RegistryUnavailable, SchemaRefused, SettingsError
 from newsroom.proxies import without_login
+from newsroom.schemas.addresses import check_addresses
 from newsroom.schemas.exchange import Exchange, named
 from newsroom.waiting import Deadline, StopFlag, Stopped, Wait, do_nothing
 
@@ -40,8 +41,7 @@ def registry_client(
     Raises:
         SettingsError: the address is not a URL of a registry, or the client refuses its settings.
     """
-    for address in settings.registry_url.split(","):
-        _check_address(address.strip(), settings.registry_url)
+    check_addresses(settings.registry_url)
     config = settings.registry_config()
     try:
         client = SchemaRegistryClient.new_client(config)
@@ -59,21 +59,6 @@ def registry_client(
 def address_of(registry_url: str) -> str:
     """The registry as messages name it, with each of its addresses."""
     return ", or ".join(named(address.strip()) for address in registry_url.split(","))
-
-
-def _check_address(address: str, registry_url: str) -> None:
-    try:
-        url = URL(address)
-        good = url.scheme == "mock" or (url.scheme in {"http", "https"} and bool(url.host))
-    except (InvalidURL, ValueError):
-        good = False
-    if not good:
-        # Do not show what stands before an @: it may be a password, with a comma in it.
-        shown = registry_url.rpartition("@")[2] if "@" in registry_url else address
-        raise SettingsError(
-            f"--registry-url (or NEWSROOM_REGISTRY_URL): {shown!r} is not an address of a "
-            "schema registry: write http://HOST:PORT/PATH"
-        )
 
 
 def ask_registry(registry: SchemaRegistryClient, call: Callable[[], T]) -> T:

@@ -22,10 +22,12 @@ from typing_extensions import override
 from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure, NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
-from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS
+from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS, RECONNECT
+from newsroom.streams.admin import OneAdmin
 from newsroom.streams.consumer import PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
+from newsroom.streams.replica import NEED_PARTITIONS, NEED_STATE, identity
 from newsroom.streams.watchdog import Watchdog
 from newsroom.waiting import RESTORING, STOP_SIGNALS, Stopped
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import KafkaError
     from quixstreams.internal_producer import InternalProducer
+    from quixstreams.models.topics import TopicManager
 
     from newsroom.health import Health
     from newsroom.slots import Slot
@@ -43,11 +46,6 @@ if TYPE_CHECKING:
     from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
-
-NEED_PARTITIONS = "partitions"
-NEED_STATE = "state"
-NEEDS = (NEED_PARTITIONS, NEED_STATE)
-"""The needs that make a stream service ready, for `Health(*NEEDS)`."""
 
 TRANSACTION_TIMEOUT_MS = 15_000
 """The cluster aborts a dead replica's open transaction after this time; a restarted replica aborts it at once.
@@ -79,9 +77,6 @@ librdkafka's default (500 ms) 13 partitions took 6.5 s."""
 SOCKET_TIMEOUT_MS = 5000
 """The client gives up on a broker that does not answer for this long, and asks for the new leader. The default is a
 minute."""
-
-RECONNECT_MAX_MS = 1000
-"""The client finds a restarted broker within a second. librdkafka's default is ten seconds."""
 
 MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 8 * MIB
@@ -188,6 +183,12 @@ class StreamApplication(Application):
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+    @override
+    def _get_topic_manager(self) -> TopicManager:
+        manager = super()._get_topic_manager()
+        manager._admin = OneAdmin(self._config.broker_address, extra_config=self._config.producer_extra_config)  # noqa: SLF001
+        return manager
 
     @override
     def _get_internal_producer(self, on_error: Any = None, transactional: bool | None = None) -> InternalProducer:
@@ -336,11 +337,6 @@ def _data_partitions(partitions: list[Any]) -> list[str]:
     return sorted(f"{tp.topic}-{tp.partition}" for tp in partitions if not is_changelog(tp.topic))
 
 
-def identity(settings: StreamSettings, slot: Slot) -> str:
-    """The replica's name, which survives a restart and is unique among the running replicas."""
-    return f"{settings.consumer_group}-{slot.number}"
-
-
 def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "session.timeout.ms": int(settings.session_timeout * 1000),
@@ -349,7 +345,7 @@ def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
         "fetch.wait.max.ms": FETCH_WAIT_MS,
         "statistics.interval.ms": STATISTICS_INTERVAL_MS,
         "topic.metadata.refresh.interval.ms": METADATA_MS,
-        "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+        **RECONNECT,
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
     }
     if settings.static_membership:
@@ -366,7 +362,7 @@ def _producer_extra(name: str) -> dict[str, Any]:
         "partitioner": "murmur2",
         "compression.type": "lz4",
         "queue.buffering.max.messages": QUEUE_MESSAGES,
-        "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+        **RECONNECT,
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
     }
 

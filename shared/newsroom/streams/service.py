@@ -9,15 +9,15 @@ from newsroom.errors import LastingFailure, TopicMismatch
 from newsroom.health import Health, HealthServer
 from newsroom.logs import get_logger
 from newsroom.slots import take_slot
-from newsroom.streams.application import NEEDS, StreamApplication, identity
 from newsroom.streams.changelog import Changelog, state_folder
-from newsroom.streams.errors import translated_errors, translation
+from newsroom.streams.replica import NEEDS, identity
 from newsroom.streams.topics import await_topics, denied_topics, forget_offsets, prepare_changelog
 from newsroom.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from newsroom.streams.application import StreamApplication
     from newsroom.streams.settings import StreamSettings
     from newsroom.waiting import StopFlag
 
@@ -56,6 +56,10 @@ def run_stream(
         topic_id = prepare_changelog(settings, access, changelog, sources, stop)
         folder = state_folder(slot, topic_id)
         watch = TopicWatch(settings.client_config(f"{name}-watch"), {*reads, *writes}, (*stateful, *keyed))
+        # Quix takes as much CPU time to import as the service up to here, which may still wait for its topics.
+        from newsroom.streams.application import StreamApplication  # noqa: PLC0415
+        from newsroom.streams.errors import translated_errors, translation  # noqa: PLC0415
+
         app = StreamApplication(
             settings, slot, folder, health, stop, rights=access.rights, poll_seconds=poll_seconds, watch=watch
         )

@@ -251,7 +251,7 @@ class _Cluster:
         """Whether the group has committed offsets on these topics; does not join the group."""
         # read_committed would wait until a killed replica's open transaction times out.
         config = self._settings.consumer_config(self._name, group, isolation_level="read_uncommitted")
-        consumer = Consumer(config)
+        consumer = Consumer(config, logger=logging.getLogger("librdkafka"))
         partitions = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
 
         def ask() -> bool:
@@ -291,12 +291,16 @@ class _Cluster:
 
         def attempt() -> T:
             try:
+                # First: while no broker answers, librdkafka's other requests connect again thousands of times a second.
+                self._admin.list_topics(timeout=METADATA_SECONDS)
                 return ask()
             except TimeoutError as error:
                 raise NotYet(f"no answer within {ASK_SECONDS:g} s") from error
             except KafkaException as error:
                 self._access.raise_lasting(error, *rights)
                 raise NotYet(reason_of(error)) from error
+            finally:
+                self._admin.poll(0)  # hands on its log lines
 
         return self._wait.until(
             attempt, lambda missing: ClusterUnavailable(f"{failure} at {address}: {missing}", address=address)

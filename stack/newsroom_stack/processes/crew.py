@@ -13,6 +13,7 @@ from newsroom.errors import LastingFailure
 from newsroom.waiting import RESTORING, Deadline, Stopped, need
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import State, unknown_name
+from newsroom_stack.probes import FAILED
 from newsroom_stack.processes.child import Child
 from newsroom_stack.processes.logfiles import cut
 from newsroom_stack.processes.runfile import END_SECONDS
@@ -44,6 +45,9 @@ RESTART_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 START_DEATHS = {"service": 2}
 """How often a process of a role may die while the crew waits for its readiness. A service that cannot continue ends
 and expects a new start, for example when a broker's leadership moves. The other roles die for a lasting reason."""
+
+FAILED_SECONDS = 3.0
+"""A connector or task that is failed for this long stays so: Connect does not start it again by itself."""
 
 STEADY_SECONDS = 60.0
 """A process that ran this long has recovered: after its next death the waits start from the first."""
@@ -139,16 +143,14 @@ class Crew:
         progress = ""
         while True:
             try:
-                self.wait(child.spec.probe.missing, child.spec.deadline, child.name, children)
+                return self.wait(_unless_it_failed(child), child.spec.deadline, child.name, children)
             except StackError:
                 missing = child.spec.probe.missing()
                 # A large state takes its time: the deadline holds for each step of it.
-                if child.exit_code() is not None or missing is None or RESTORING not in missing or missing == progress:
+                if child.exit_code() is not None or RESTORING not in (missing or RESTORING) or missing == progress:
                     raise
-                progress = missing
-                self._say(f"{child.name}: {missing}")
-            else:
-                return
+                progress = missing or ""
+                self._say(f"{child.name}: {missing or 'ready'}")
 
     def wait(
         self, missing: Callable[[], str | None], seconds: float, what: str, children: Sequence[Child] = ()
@@ -282,6 +284,24 @@ class Crew:
 
 def _ended_for_good(child: Child) -> bool:
     return child.spec.role == "service" and child.exit_code() == LastingFailure.exit_code
+
+
+def _unless_it_failed(child: Child) -> Callable[[], str | None]:
+    """The question whether the child is ready, which ends a wait for a connector that nothing starts again."""
+    failed_at: float | None = None
+
+    def missing() -> str | None:
+        nonlocal failed_at
+        text = child.spec.probe.missing()
+        if text is None or FAILED not in text:
+            failed_at = None
+        elif failed_at is None:
+            failed_at = time.monotonic()
+        elif time.monotonic() - failed_at >= FAILED_SECONDS:
+            raise StackError(f"{child.name} is not ready: {text}")
+        return text
+
+    return missing
 
 
 @contextlib.contextmanager

@@ -50,7 +50,9 @@ class Plan:
         """The combined broker and controller `kafka-N`."""
         address = f"localhost:{self.ports.brokers[node - 1]}"
         launch = jvm.broker(self.artifacts, self._node(node))
-        return ProcessSpec(f"kafka-{node}", "kafka", "broker", launch, address, Probe("broker", address))
+        controllers = ",".join(f"localhost:{port}" for port in self.ports.controllers)
+        probe = Probe("broker", f"{address} {controllers}")
+        return ProcessSpec(f"kafka-{node}", "kafka", "broker", launch, address, probe)
 
     def format_storage(self, node: int) -> jvm.Launch | None:
         """The command that formats a node's storage, or None when it is formatted already."""

@@ -87,7 +87,7 @@ def test_avro_poison_goes_to_the_dead_letter_topic_and_the_consumer_goes_on(benc
     bench.send(good, b"poison", good, partition=2)
     with pytest.MonkeyPatch.context() as patch:
         # The in-memory registry belongs to its client object.
-        patch.setattr(service, "registry_client", lambda *_, **__: registry)
+        patch.setattr("newsroom.schemas.registry.registry_client", lambda *_, **__: registry)
         bench.run(format="avro", count=3)
     assert [entry["value"] for entry in bench.sunk()] == [{"title": "Rain", "media": "BBC"}] * 2
     assert bench.committed() == 3
@@ -122,7 +122,7 @@ def test_a_silent_registry_stops_the_consumer_and_commits_nothing(bench: Bench) 
     bench.send(b"\0\0\0\0\1x", partition=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "get_schema", silent)
-        patch.setattr(service, "registry_client", lambda *_, **__: registry)
+        patch.setattr("newsroom.schemas.registry.registry_client", lambda *_, **__: registry)
         with pytest.raises(RegistryUnavailable, match=f"{bench.topic} partition 0 offset 0: no schema for"):
             bench.run(format="avro", registry_timeout=0.3)
     assert bench.committed() == 0
@@ -134,7 +134,7 @@ def test_a_registry_that_lost_its_data_stops_the_consumer_and_no_record_is_given
     encoder = AvroEncoder(NEWS_SCHEMA, 1)
     bench.send(*(encoder.encode({"title": f"Rain {number}", "media": "BBC"}) for number in range(20)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service, "registry_client", lambda *_, **__: registry)
+        patch.setattr("newsroom.schemas.registry.registry_client", lambda *_, **__: registry)
         with pytest.raises(RegistryUnavailable, match=r"schema id 1 is unknown .*the registry may have lost its data"):
             bench.run(format="avro", registry_timeout=0.3)
         assert bench.committed() == 0

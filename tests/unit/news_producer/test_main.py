@@ -118,7 +118,7 @@ def test_a_registry_that_comes_back_is_used(cluster: MockCluster, monkeypatch: p
             raise failures.pop()
         return 7
 
-    monkeypatch.setattr("news_producer.main.schema_id", number)
+    monkeypatch.setattr("news_producer.registry.schema_id", number)
     assert code_of(cluster, "--count", "1") == 0
     (record,) = cluster.read("news")
     assert bytes(record.value() or b"")[:5] == b"\0\0\0\0\7"

@@ -74,7 +74,7 @@ def test_a_feed_is_tried_again_after_whatever_it_met(web: Web, monkeypatch: pyte
         return new_entries(reader)
 
     real = httpx.Client
-    monkeypatch.setattr("news_producer.polling.httpx.Client", client)
+    monkeypatch.setattr(httpx, "Client", client)
     monkeypatch.setattr(FeedReader, "new_entries", look)
     stop = StopFlag()
     feed = FeedSource(f"{web.url}/feed", interval=0.05, once=False, stop=stop)

@@ -186,6 +186,9 @@ class FakeAdmin:
         self.answers = list(answers)
         self.cluster = Cluster({"bootstrap.servers": NOBODY}, Wait(Deadline(5)))
 
+    def list_topics(self, **_: object) -> object:
+        return SimpleNamespace(brokers={})
+
     def create_topics(self, resources: list[Any], **_: object) -> dict[str, Future[Any]]:
         return {resources[0].topic: self._answer()}
 

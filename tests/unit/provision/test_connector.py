@@ -13,9 +13,10 @@ from newsroom.settings import load_settings
 from newsroom.waiting import Deadline, StopFlag, Stopped, Wait
 from newsroom_stack.layout import REPOSITORY
 from provision import connector
-from provision.connector import ConnectWorker, connect_client, read_connector
+from provision.connector import ConnectWorker, connect_client
 from provision.errors import ConnectorRefused, ConnectUnavailable
 from provision.main import serve
+from provision.properties import read_connector
 from provision.settings import ProvisionSettings
 
 SINK = REPOSITORY / "kafka-connect-configs" / "connect-file-sink.properties"

@@ -44,17 +44,6 @@ def test_an_errors_fields_stand_in_its_line(capsys: pytest.CaptureFixture[str]) 
     assert ends_with(SettingsError("no such file"), capsys)[0] == 2
 
 
-def test_a_warning_of_a_library_that_the_body_imports_is_not_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
-) -> None:
-    (tmp_path / "renaming.py").write_text(
-        "import warnings\nwarnings.simplefilter('always')\nwarnings.warn('use the new name')\ndef run(*_): pass\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert run_service("test-service", ServiceSettings, "renaming:run") == 0
-    assert not recwarn
-
-
 def test_what_nobody_foresaw_is_logged_with_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
     code, line = ends_with(ZeroDivisionError("odd"), capsys)
     assert code == UNFORESEEN

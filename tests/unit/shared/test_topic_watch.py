@@ -12,6 +12,7 @@ from newsroom import topic_watch
 from newsroom.errors import TopicMismatch
 from newsroom.topic_watch import TopicWatch
 from support.futures import done
+from support.waiting import wait_for
 
 GONE = KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
 
@@ -22,7 +23,16 @@ class FakeAdmin:
     def __init__(self) -> None:
         self.topics: dict[str, tuple[str, int] | Exception] = {"word": ("a", 6), "news": ("b", 6)}
         self.silent = False
+        self.down = False
         self.questions = 0
+
+    def poll(self, _: float) -> None:
+        """Hand on log lines."""
+
+    def list_topics(self, _name: str, *, timeout: float) -> None:
+        assert timeout <= 2
+        if self.down:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     def describe_topics(self, collection: Any, *, request_timeout: float) -> dict[str, Future[Any]]:  # noqa: ANN401
         assert request_timeout <= 2
@@ -39,7 +49,7 @@ class FakeAdmin:
 @pytest.fixture
 def admin(monkeypatch: pytest.MonkeyPatch) -> FakeAdmin:
     monkeypatch.setattr(topic_watch, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(topic_watch, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(topic_watch, "ANSWER_SECONDS", 0.2)
     return FakeAdmin()
 
 
@@ -52,9 +62,8 @@ def watch_of(admin: FakeAdmin) -> TopicWatch:
 def test_a_topic_that_was_made_anew_is_noticed(admin: FakeAdmin) -> None:
     watch = watch_of(admin)
     admin.topics["news"] = ("c", 6)
-    watch.look()
     with pytest.raises(TopicMismatch, match=r"topic news was deleted and made anew .* from its beginning") as raised:
-        watch.look()
+        wait_for("the next look at the answer", watch.look)
     assert raised.value.fields == {"topic": "news", "recreated": True}
 
 
@@ -90,6 +99,14 @@ def test_without_an_answer_a_service_commits_and_does_not_ask_at_once_again(admi
     watch = watch_of(admin)
     admin.silent = True
     watch.check()
+    questions = admin.questions
+    watch.check()
+    assert admin.questions == questions
+
+
+def test_without_a_broker_only_metadata_is_asked_for(admin: FakeAdmin) -> None:
+    watch = watch_of(admin)
+    admin.down = True
     questions = admin.questions
     watch.check()
     assert admin.questions == questions

@@ -5,13 +5,13 @@ import socketserver
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from typing_extensions import override
 
 from newsroom_stack import probes
-from newsroom_stack.probes import METADATA_REQUEST, Probe
+from newsroom_stack.probes import METADATA_REQUEST, QUORUM_REQUEST, Probe
 from support.web import NOBODY, Web
 
 STATUS_PATH = "/connectors?expand=status"
@@ -34,6 +34,21 @@ class Broker(socketserver.TCPServer):
         body = struct.pack(">ii", 1, len(listed)) + brokers
         self.answer = struct.pack(">i", len(body)) + body
         self.own = f"localhost:{own}"
+        self.request = METADATA_REQUEST
+
+
+NOT_LEADER = 6
+
+
+class Controller(Broker):
+    """Answers one question for the quorum with this error, as the leader or another controller does."""
+
+    def __init__(self, error: int = 0, whole: int = 0) -> None:
+        super().__init__()
+        partition = struct.pack(">ihiiq", 0, error, 2 if error == 0 else 0, 7, 100)
+        body = struct.pack(">ixhBB18sB", 1, whole, 2, 19, b"__cluster_metadata", 2) + partition + bytes(4)
+        self.request = QUORUM_REQUEST
+        self.answer = struct.pack(">i", len(body)) + body
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -41,13 +56,20 @@ class Handler(socketserver.StreamRequestHandler):
 
     @override
     def handle(self) -> None:
-        assert self.rfile.read(len(METADATA_REQUEST)) == METADATA_REQUEST
+        request = self.server.request
+        assert self.rfile.read(len(request)) == request
         self.wfile.write(self.server.answer)
 
 
 @contextmanager
 def broker(*listed: int) -> Iterator[Broker]:
-    with Broker(*listed) as server:
+    with serving(Broker(*listed)) as server:
+        yield server
+
+
+@contextmanager
+def serving(server: Broker) -> Iterator[Broker]:
+    with server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -67,6 +89,32 @@ def test_a_broker_that_does_not_list_itself_is_fenced() -> None:
         assert probes.broker_ready(fenced.own) == (
             f"{fenced.own} is not among the brokers that it lists: the controller has fenced it"
         )
+
+
+@pytest.mark.parametrize(
+    ("errors", "ready"), [([NOT_LEADER, 0], True), ([NOT_LEADER, NOT_LEADER], False), ([], False)]
+)
+def test_a_broker_is_ready_when_one_of_the_controllers_leads(errors: list[int], *, ready: bool) -> None:
+    with ExitStack() as stack:
+        alone = stack.enter_context(broker(0))
+        controllers = [stack.enter_context(serving(Controller(error))).own for error in errors]
+        missing = probes.broker_ready(f"{alone.own} {','.join([NOBODY, *controllers])}")
+    no_controller = f"{alone.own} answers, but the cluster has no active controller: start the other brokers"
+    assert missing == (None if ready else no_controller)
+
+
+def test_a_controller_that_is_paused_does_not_hide_the_one_that_leads() -> None:
+    with Broker() as paused, broker(0) as alone, serving(Controller()) as leader:  # nobody serves the first
+        assert probes.broker_ready(f"{alone.own} {paused.own},{leader.own}") is None
+
+
+@pytest.mark.parametrize("answer", [b"HTTP", b""])
+def test_what_is_no_controller_leads_nothing(answer: bytes) -> None:
+    with broker(0) as alone, serving(Controller()) as stranger:
+        stranger.answer = answer
+        assert "no active controller" in str(probes.broker_ready(f"{alone.own} {stranger.own}"))
+    with broker(0) as alone, serving(Controller(whole=41)) as refusing:
+        assert "no active controller" in str(probes.broker_ready(f"{alone.own} {refusing.own}"))
 
 
 def test_what_is_no_broker_and_what_is_silent_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,14 +39,16 @@ class FakeAdmin:
             Group("good", "Stable", "classic", "range", 1, (member,), commits({("t", 0): 4})),
             Group("bad", "Stable", "classic", error="the cluster does not let this user read the group"),
         ]
-        self.node = SimpleNamespace(id=1, host="b1", port=9092, rack="r")
-        # Under KRaft a broker names any living broker as the controller; the page must not show it.
-        self.cluster: object = SimpleNamespace(controller=self.node, nodes=[self.node])
+        self.node = SimpleNamespace(id=1, host="b1", port=9092)
+        self.down = False
 
-    def describe_cluster(self, **_: object) -> Future[Any]:
-        return done(self.cluster)
+    def poll(self, _: float) -> None:
+        """Hand on log lines."""
 
     def list_topics(self, **_: object) -> object:
+        self.calls.append("metadata")
+        if self.down:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         partitions = {i: SimpleNamespace(id=i, leader=-1 if i == 2 else 1, replicas=[1, 2], isrs=[1]) for i in range(3)}
         topic = SimpleNamespace(topic="t", partitions=partitions, error=None)
         topics = {"t": topic}
@@ -93,6 +95,7 @@ def collector(
         timeout,
         quorum=lambda: done(quorum),
         groups=admin.groups,
+        racks=lambda: {1: "r"},
         tables=lambda: NO_TABLES,
     )
 
@@ -100,11 +103,16 @@ def collector(
 def blind_collector(addresses: str, timeout: float = 20.0) -> Collector:
     """A collector that has librdkafka only."""
     admin = AdminClient({"bootstrap.servers": addresses, **QUIET})
-    # With these it waits for a controller, which a mock cluster does not have.
-    admin.describe_cluster = lambda **_: unavailable("cluster")
+    # This waits for a controller, which a mock cluster does not have.
     admin.describe_configs = lambda resources, **_: {resource: unavailable("configs") for resource in resources}
     return Collector(
-        admin, addresses, timeout, quorum=lambda: unavailable("quorum"), groups=unavailable, tables=lambda: NO_TABLES
+        admin,
+        addresses,
+        timeout,
+        quorum=lambda: unavailable("quorum"),
+        groups=unavailable,
+        racks=dict,
+        tables=lambda: NO_TABLES,
     )
 
 
@@ -192,12 +200,12 @@ def test_commits_are_read_before_ends_and_configs_seldom() -> None:
     assert first.id != second.id
 
 
-def test_a_cluster_that_may_not_be_described_is_shown_from_its_metadata() -> None:
+def test_a_cluster_that_is_down_is_asked_for_its_metadata_alone() -> None:
     admin = FakeAdmin()
-    admin.cluster = KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED))
-    snapshot = collector(admin).collect()
-    assert (len(snapshot.brokers), snapshot.controller_id) == (1, 3)
-    assert snapshot.error is not None
+    admin.down = True
+    with pytest.raises(ClusterUnavailable, match="no broker of b1:9092 answered"):
+        collector(admin).collect()
+    assert set(admin.calls) == {"metadata"}
 
 
 def test_without_a_controller_a_snapshot_has_everything_else_and_the_reason() -> None:

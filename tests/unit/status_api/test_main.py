@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 
+import psutil
 import pytest
 
 from support.waiting import wait_for
@@ -42,6 +43,29 @@ def test_without_a_cluster_it_lives_is_not_ready_says_why_and_ends_cleanly(numbe
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_worker_that_is_killed_is_said_without_a_guess_and_replaced() -> None:
+    options = ["--http-port", "0", "--bootstrap-servers", "127.0.0.1:1", "--request-timeout", "0.5"]
+    process = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        match = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert match is not None
+        wait_for("the worker", lambda: get(f"{match.group()}/livez")[0] == 200, 20)
+        (worker,) = psutil.Process(process.pid).children()
+        worker.kill()
+        worker.wait(10)
+        wait_for("the next worker", lambda: get(f"{match.group()}/livez")[0] == 200, 20)
+        process.terminate()
+        assert process.wait(10) == 0
+        output = process.stdout.read()
+    finally:
+        process.kill()
+        process.communicate()
+    assert f"[warning] gunicorn.error: the process that serves the page (pid {worker.pid}) was ended by SIGKILL" in output
+    assert "memory" not in output
+    assert "[error]" not in output
 
 
 def test_a_taken_port_ends_with_a_clear_error_and_exit_code_2() -> None:

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsroom.errors import DecodeError, SettingsError
-from newsroom.schemas.avro import AvroDecoder, AvroEncoder, read_schema
+from newsroom.schemas.avro import AvroDecoder, AvroEncoder
+from newsroom.schemas.files import read_schema
 from newsroom.schemas.registry import register
 from support.schemas import NEWS_SCHEMA, SCHEMAS, memory_registry
 
@@ -104,7 +105,7 @@ def test_a_schema_file_is_utf_8_in_any_locale(tmp_path: Path) -> None:
     path = tmp_path / "café.avsc"
     path.write_text("\ufeff" + json.dumps(NEWS_SCHEMA | {"doc": "Überschrift"}, ensure_ascii=False), encoding="utf-8")
     code = (
-        "import sys, pathlib; from newsroom.schemas.avro import read_schema\n"
+        "import sys, pathlib; from newsroom.schemas.files import read_schema\n"
         "print(ascii(read_schema(next(pathlib.Path(sys.argv[1]).iterdir()))['doc']))"
     )
     locale = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}

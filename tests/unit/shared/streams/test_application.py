@@ -20,9 +20,10 @@ from newsroom.errors import LastingFailure, RegistryUnavailable, ReplicaFenced, 
 from newsroom.health import Health
 from newsroom.logs import configure_logging
 from newsroom.slots import Slot, take_slot
-from newsroom.streams.application import NEEDS, StreamApplication
+from newsroom.streams.application import StreamApplication
 from newsroom.streams.consumer import PatientConsumer
 from newsroom.streams.decoding import Poison, ValueDeserializer, decode_text
+from newsroom.streams.replica import NEEDS
 from newsroom.streams.settings import StreamSettings
 from newsroom.waiting import StopFlag, Stopped
 

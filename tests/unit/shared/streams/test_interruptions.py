@@ -23,7 +23,7 @@ from newsroom.health import Health
 from newsroom.slots import take_slot
 from newsroom.streams import application as module
 from newsroom.streams import producer as producer_module
-from newsroom.streams.application import NEEDS, StreamApplication
+from newsroom.streams.application import StreamApplication
 from newsroom.streams.consumer import PatientConsumer, stable
 from newsroom.streams.errors import interruption
 from newsroom.streams.producer import (
@@ -34,6 +34,7 @@ from newsroom.streams.producer import (
     AfterCommit,
     BoundedProducer,
 )
+from newsroom.streams.replica import NEEDS
 from newsroom.streams.settings import StreamSettings
 from newsroom.waiting import StopFlag, Stopped
 from support.cluster import PARTITIONS, MockCluster

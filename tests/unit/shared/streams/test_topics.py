@@ -49,6 +49,10 @@ class FakeCluster:
         self.leaderless = 0
         self.failures: list[Exception] = []
         self.silent = False
+        self.outages = 0
+        """How many of the next requests for metadata fail."""
+        self.questions = 0
+        """How many other requests were made of the cluster."""
         self.made: list[Any] = []
         self.asked_for_commits: Callable[[], None] = lambda: None
         self.consumers: list[dict[str, Any]] = []
@@ -57,7 +61,18 @@ class FakeCluster:
         """The id of the changelog, which is there now."""
         return prepare_changelog(self.settings, self.access, CHANGELOG, SOURCES, stop or StopFlag())
 
+    def list_topics(self, name: str = "", *, timeout: float) -> object:
+        assert timeout <= 5
+        self.outages -= 1
+        if self.outages >= 0:
+            raise failed(KafkaError._TRANSPORT)
+        return SimpleNamespace(brokers={}, topics={name: SimpleNamespace(partitions={0: None, 1: None})})
+
+    def poll(self, _: float) -> None:
+        """Hand on log lines."""
+
     def _answer(self, answer: Callable[[], object]) -> Future[Any]:
+        self.questions += 1
         if self.silent:
             return Future()
         if self.failures:
@@ -105,7 +120,7 @@ class FakeCluster:
 
         return {topic.topic: self._answer(answer)}
 
-    def consumer(self, config: dict[str, Any]) -> Any:  # noqa: ANN401
+    def consumer(self, config: dict[str, Any], **_: object) -> Any:  # noqa: ANN401
         self.consumers.append(config)
         return self
 
@@ -119,10 +134,6 @@ class FakeCluster:
 
     def close(self) -> None:
         self.consumers[-1]["closed"] = True
-
-    def list_topics(self, name: str, timeout: float) -> Any:  # noqa: ANN401
-        assert timeout <= 5
-        return SimpleNamespace(topics={name: SimpleNamespace(partitions={0: None, 1: None})})
 
     def alter_consumer_group_offsets(self, requests: list[Any], *, request_timeout: float) -> dict[str, Future[Any]]:
         assert request_timeout <= 5
@@ -227,6 +238,14 @@ def test_a_stop_ends_the_waiting(cluster: FakeCluster, monkeypatch: pytest.Monke
     cluster.failures = [] if leaderless else [failed(KafkaError._TIMED_OUT)] * 10**3
     with pytest.raises(Stopped):
         cluster.prepared(stop)
+
+
+def test_without_a_broker_only_metadata_is_asked_for(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_topics, "CLUSTER_WAIT_SECONDS", 0.2)
+    cluster.outages = 10**9
+    with pytest.raises(ClusterUnavailable, match=r"could not be looked up at .*transport failure"):
+        cluster.prepared()
+    assert cluster.questions == 0
 
 
 def test_an_input_that_is_just_being_created_is_waited_for(

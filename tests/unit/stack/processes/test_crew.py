@@ -160,6 +160,30 @@ def test_a_large_state_may_take_longer_than_the_deadline_while_it_is_restored(sh
         ship.crew.wait_ready([stuck])
 
 
+@dataclass(frozen=True)
+class ConnectProbe(Probe):
+    """A connector whose task is in each of these states in turn, and then in the last one."""
+
+    states: list[str]
+
+    @override
+    def missing(self) -> str | None:
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        return None if state == "RUNNING" else f"task 0 of connector sink is {state}: org.Error: no such file"
+
+
+def test_a_task_that_stays_failed_ends_the_wait_with_its_reason(
+    ship: Ship, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew_module, "FAILED_SECONDS", 0.4)
+    spec = ship.spec("connect", "import time; time.sleep(60)", deadline=30)
+    passing = ConnectProbe("connect", "nowhere", ["FAILED", "UNASSIGNED", "FAILED", "RUNNING"])
+    ship.crew.wait_ready([ship.crew.add(replace(spec, probe=passing))])
+    failed = ship.crew.add(replace(spec, name="other", probe=ConnectProbe("connect", "nowhere", ["FAILED"])))
+    with pytest.raises(StackError, match="other is not ready: task 0 of connector sink is FAILED: org.Error: no such"):
+        ship.crew.wait_ready([failed])
+
+
 def test_a_stop_ends_the_wait(ship: Ship) -> None:
     child = ship.crew.add(ship.spec("a-1", "import time; time.sleep(60)"))
     threading.Timer(0.1, ship.stopping.set).start()
