@@ -84,8 +84,7 @@ class TopicWatch:
         if now < self._silent_until:
             return
         self._ask()
-        self._judge(ANSWER_SECONDS)
-        if self._question is not None:
+        if not self._judge(ANSWER_SECONDS):
             self._silent_until = now + SILENCE_SECONDS
 
     def _ask(self) -> None:
@@ -105,19 +104,20 @@ class TopicWatch:
         wait(futures.values(), LOOK_SECONDS + ANSWER_SECONDS)
         return {name: future.exception(0) or future.result() for name, future in futures.items()}
 
-    def _judge(self, seconds: float) -> None:
-        """Judge the answer if it comes in time, and forget the question then."""
+    def _judge(self, seconds: float) -> bool:
+        """Judge the answer if it comes in time, and forget the question then; whether there was an answer."""
         if self._question is None or not wait([self._question], seconds).done:
-            return
+            return False
         question, self._question = self._question, None
         if question.exception() is not None:
-            return
+            return False
         for name, topic in question.result().items():
             if not isinstance(topic, KafkaException):
                 self._missing.pop(name, None)
                 self._compare(name, TopicShape(str(topic.topic_id), len(topic.partitions)))
             elif kafka_error(topic).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 self._note_missing(name)
+        return True
 
     def _note_missing(self, name: str) -> None:
         self._missing[name] = self._missing.get(name, 0) + 1

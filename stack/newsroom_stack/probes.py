@@ -36,7 +36,7 @@ QUORUM_REQUEST = struct.pack(">i", len(_QUESTION)) + _QUESTION
 """Length, API key (DescribeQuorum), version 0, correlation id, no client id, one topic with its partition 0."""
 MOST_BYTES = 4096
 QUORUM_ERROR = struct.Struct(f">i5xh2x{len(_LOG)}xx4xh")
-"""The two errors of the answer: of the whole, and of the partition. A controller that does not lead answers with one."""
+"""The errors of the whole answer and of its partition. A controller that does not lead answers with one."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _leads(connection: socket.socket) -> bool:
         _, error, partition_error = QUORUM_ERROR.unpack_from(connection.recv(MOST_BYTES))
     except (OSError, struct.error):
         return False
-    return error == partition_error == 0
+    return bool(error == partition_error == 0)
 
 
 def _listed(stream: IO[bytes]) -> Iterator[tuple[str, int]]:

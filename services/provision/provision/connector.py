@@ -9,7 +9,7 @@ import httpx
 from newsroom.errors import NotYet
 from newsroom.logs import get_logger
 from newsroom.waiting import Deadline, need
-from provision.errors import ConnectorRefused, ConnectUnavailable
+from provision.errors import ConnectorFailed, ConnectorRefused, ConnectUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +25,9 @@ STALE_SECONDS = 10.0
 """A connector starts within a second or two. If it neither runs nor fails for this long, its status is probably stale:
 see `ConnectWorker._restart`."""
 
+FAILED_SECONDS = 5.0
+"""What is failed for this long stays so until someone restarts it. A changed configuration restarts it at once."""
+
 RUNNING = "RUNNING"
 FAILED = "FAILED"
 
@@ -39,6 +42,8 @@ class ConnectWorker:
         self._wait = wait
         self._stale: Deadline
         """After this, a state that has not changed counts as stale."""
+        self._failed: Deadline | None = None
+        """After this, what has failed stays so."""
 
     def provide(self, config: Mapping[str, str]) -> int:
         """Create the connector if it is missing, wait until all its tasks run, and return their number.
@@ -48,6 +53,7 @@ class ConnectWorker:
         Raises:
             ConnectUnavailable: Connect does not answer, or does not run the connector, before the deadline.
             ConnectorRefused: Connect rejects the configuration.
+            ConnectorFailed: the connector or a task of it stays failed.
         """
         name = config["name"]
         self._until(lambda: self._untaken(name, config))
@@ -90,7 +96,14 @@ class ConnectWorker:
         problems = [_state(what, part) for what, part in parts if part["state"] != RUNNING]
         if not status["tasks"]:
             problems.append("no task yet")
-        if problems and self._stale.passed() and all(part["state"] != FAILED for _, part in parts):
+        failed = any(part["state"] == FAILED for _, part in parts)
+        self._failed = (self._failed or Deadline(FAILED_SECONDS)) if failed else None
+        if self._failed is not None and self._failed.passed():
+            raise ConnectorFailed(
+                f"connector {name}: {', '.join(problems)}; correct the cause, then restart it: "
+                f"curl -X POST '{self._address}/connectors/{name}/restart?includeTasks=true&onlyFailed=true'"
+            )
+        if problems and not failed and self._stale.passed():
             self._restart(name)
         return f"{name}: {', '.join(problems)}" if problems else None
 

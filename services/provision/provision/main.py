@@ -37,6 +37,7 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
         SchemaRefused: the schema is not compatible with the registered version.
         ConnectUnavailable: Connect does not answer, or does not run the connector, before the deadline.
         ConnectorRefused: Connect rejects the connector's configuration.
+        ConnectorFailed: the connector or a task of it has failed.
     """
     # Read both files first, so that a wrong path fails at once and not after the wait for the cluster.
     schema = read_schema(settings.schema_path) if settings.registry else None

@@ -14,7 +14,7 @@ from newsroom.waiting import Deadline, StopFlag, Stopped, Wait
 from newsroom_stack.layout import REPOSITORY
 from provision import connector
 from provision.connector import ConnectWorker, connect_client
-from provision.errors import ConnectorRefused, ConnectUnavailable
+from provision.errors import ConnectorFailed, ConnectorRefused, ConnectUnavailable
 from provision.main import serve
 from provision.properties import read_connector
 from provision.settings import ProvisionSettings
@@ -128,12 +128,17 @@ def test_a_state_that_does_not_change_is_written_anew(monkeypatch: pytest.Monkey
     assert connect.restarts == 1
 
 
-def test_a_task_that_failed_is_not_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_failed_is_not_started_again_and_ends_the_job_with_its_cause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(connector, "STALE_SECONDS", 0.0)
+    monkeypatch.setattr(connector, "FAILED_SECONDS", 0.2)
     connect = Connect()
-    connect.status["tasks"][0]["state"] = "FAILED"
-    with pytest.raises(ConnectUnavailable, match="task 0 is FAILED"):
-        worker(connect, seconds=0.5).provide(read_connector(SINK))
+    connect.status["tasks"][0] |= {"state": "FAILED", "trace": "java.io.IOException: no space\n\tat X"}
+    with pytest.raises(
+        ConnectorFailed, match=rf"{NAME}: task 0 is FAILED \(java.io.IOException: no space\); correct .* curl -X POST"
+    ):
+        worker(connect, seconds=60).provide(read_connector(SINK))
     assert connect.restarts == 0
 
 

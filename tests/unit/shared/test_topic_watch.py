@@ -110,6 +110,9 @@ def test_without_a_broker_only_metadata_is_asked_for(admin: FakeAdmin) -> None:
     questions = admin.questions
     watch.check()
     assert admin.questions == questions
+    admin.down = False
+    watch.check()  # not at once again: a service would wait at each commit
+    assert admin.questions == questions
 
 
 def test_an_error_says_nothing_about_a_topic(admin: FakeAdmin) -> None:

@@ -91,9 +91,7 @@ def test_a_broker_that_does_not_list_itself_is_fenced() -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("errors", "ready"), [([NOT_LEADER, 0], True), ([NOT_LEADER, NOT_LEADER], False), ([], False)]
-)
+@pytest.mark.parametrize(("errors", "ready"), [([NOT_LEADER, 0], True), ([NOT_LEADER, NOT_LEADER], False), ([], False)])
 def test_a_broker_is_ready_when_one_of_the_controllers_leads(errors: list[int], *, ready: bool) -> None:
     with ExitStack() as stack:
         alone = stack.enter_context(broker(0))

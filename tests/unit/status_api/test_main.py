@@ -63,7 +63,9 @@ def test_a_worker_that_is_killed_is_said_without_a_guess_and_replaced() -> None:
     finally:
         process.kill()
         process.communicate()
-    assert f"[warning] gunicorn.error: the process that serves the page (pid {worker.pid}) was ended by SIGKILL" in output
+    assert (
+        f"[warning] gunicorn.error: the process that serves the page (pid {worker.pid}) was ended by SIGKILL" in output
+    )
     assert "memory" not in output
     assert "[error]" not in output
 

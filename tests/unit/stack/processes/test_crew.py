@@ -172,15 +172,15 @@ class ConnectProbe(Probe):
         return None if state == "RUNNING" else f"task 0 of connector sink is {state}: org.Error: no such file"
 
 
-def test_a_task_that_stays_failed_ends_the_wait_with_its_reason(
-    ship: Ship, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_task_that_stays_failed_ends_the_wait_with_its_reason(ship: Ship, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew_module, "FAILED_SECONDS", 0.4)
     spec = ship.spec("connect", "import time; time.sleep(60)", deadline=30)
     passing = ConnectProbe("connect", "nowhere", ["FAILED", "UNASSIGNED", "FAILED", "RUNNING"])
     ship.crew.wait_ready([ship.crew.add(replace(spec, probe=passing))])
     failed = ship.crew.add(replace(spec, name="other", probe=ConnectProbe("connect", "nowhere", ["FAILED"])))
-    with pytest.raises(StackError, match="other is not ready: task 0 of connector sink is FAILED: org.Error: no such"):
+    with pytest.raises(
+        StackError, match=r"other is not ready: task 0 of connector sink is FAILED: org\.Error: no such"
+    ):
         ship.crew.wait_ready([failed])
 
 
