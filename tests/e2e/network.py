@@ -14,7 +14,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from newsroom_stack.containers.stack import KILLED, ContainerStack
+from newsroom_stack.containers.container import KILLED
+from newsroom_stack.containers.stack import ContainerStack
 from newsroom_stack.interface import State
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.pipeline.observe import Record

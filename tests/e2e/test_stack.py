@@ -7,7 +7,7 @@ import pytest
 
 from e2e.network import ContainerPipeline
 from newsroom_stack.catalogue import SERVICES
-from newsroom_stack.containers.stack import name_of
+from newsroom_stack.containers.container import name_of
 from newsroom_stack.layout import REPOSITORY
 from support.pipeline import HTTP_OK
 from support.waiting import wait_for

@@ -9,10 +9,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
+from newsroom_stack.containers.checkup import ailments
+from newsroom_stack.containers.stack import ContainerStack
 from newsroom_stack.jvm.artifacts import locked_files
 from newsroom_stack.layout import Layout
 from newsroom_stack.ports import LOOPBACK, SECOND_OFFSET, Ports, port_is_free
@@ -61,18 +64,23 @@ class Finding:
 
 def examine(stack: Stack) -> Iterator[Finding]:
     """Check everything that the stack needs, as processes or as containers."""
-    return _containers(stack) if stack.settings.docker else _processes(stack.settings)
+    return _containers(stack) if isinstance(stack, ContainerStack) else _processes(stack.settings)
 
 
-def _containers(stack: Stack) -> Iterator[Finding]:
+def _containers(stack: ContainerStack) -> Iterator[Finding]:
     engine = _version("engine", ENGINE, "version", "--format", "{{.Server.Version}}")
     compose = _version("compose", COMPOSE, "compose", "version", "--short")
     yield from (engine, compose)
     if Verdict.PROBLEM in (engine.verdict, compose.verdict):
         return
     running = stack.running()
+    folder = Path(_run_docker("info", "--format", "{{.DockerRootDir}}").stdout.strip())
+    if folder.exists():  # the engine of Docker Desktop has a machine of its own
+        yield _disk(folder, "docker system df shows what can be deleted")
     yield _memory(running=running)
     ports = stack.ports
+    for name, ailment in ailments(stack):
+        yield Finding(name, Verdict.PROBLEM, ailment.problem, ailment.remedy)
     if running:
         yield Finding("ports", Verdict.OK, f"held by this stack (offset {ports.offset})")
         yield from _addresses(ports)
@@ -105,7 +113,7 @@ def _processes(settings: StackSettings) -> Iterator[Finding]:
     run = read_run(layout.run_file)
     ours = {process["pid"] for process in living(run)} if run else set()
     yield Finding("Python", Verdict.OK, f"{platform.python_version()} at {sys.executable}")
-    yield _disk(layout)
+    yield _disk(layout.home, "free some space, 'newsroom down --wipe', or set NEWSROOM_HOME")
     yield _memory(running=bool(ours))
     yield _downloads(settings)
     yield from _ports({*ports.at_start().values()}, ours, ports.offset)
@@ -116,15 +124,15 @@ def _processes(settings: StackSettings) -> Iterator[Finding]:
     yield _docker()
 
 
-def _disk(layout: Layout) -> Finding:
-    folder = layout.home
+def _disk(home: Path, remedy: str) -> Finding:
+    folder = home
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / GIB
-    detail = f"{free:.1f} GiB free at {layout.home}"
+    detail = f"{free:.1f} GiB free at {home}"
     if free >= FREE_DISK_GIB:
         return Finding("disk", Verdict.OK, detail)
-    return Finding("disk", Verdict.PROBLEM, detail, "free some space, 'newsroom down --wipe', or set NEWSROOM_HOME")
+    return Finding("disk", Verdict.PROBLEM, detail, remedy)
 
 
 def _memory(*, running: bool) -> Finding:

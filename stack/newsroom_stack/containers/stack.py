@@ -5,18 +5,34 @@ from __future__ import annotations
 import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import docker
 import requests
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, DockerException
 from typing_extensions import override
 
 from newsroom.waiting import need
-from newsroom_stack.catalogue import LAB_WRITERS, SERVICES, service_kind
+from newsroom_stack.catalogue import service_kind
 from newsroom_stack.containers.compose import Compose
+from newsroom_stack.containers.container import (
+    LABEL,
+    description,
+    exit_code,
+    health,
+    instance,
+    instance_name,
+    is_finished_job,
+    last_lines,
+    lines_of,
+    name_of,
+    names_of,
+    number_of,
+    position,
+    service_of,
+)
 from newsroom_stack.errors import StackError
-from newsroom_stack.interface import Instance, Owner, Show, Stack, State, silent, unknown_name
+from newsroom_stack.interface import Instance, Owner, Show, Stack, silent, unknown_name
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.waits import deadline_after, wait_until
 
@@ -42,30 +58,7 @@ GRACE_SECONDS = 30
 ENGINE_SECONDS = 60
 POLL_SECONDS = 0.5
 
-KILLED = 128 + 9
-"""The exit code of a process that SIGKILL ended."""
-
-LABEL = "com.docker.compose."
-INSIDE_PORT = 8000
-"""The port of each of our services inside the network."""
-
 ALIVE = {"running", "restarting", "paused"}
-
-STATES = {
-    "created": State.STARTING,
-    "running": State.RUNNING,
-    "restarting": State.STARTING,
-    "paused": State.PAUSED,
-    "removing": State.STOPPING,
-    "exited": State.EXITED,
-    "dead": State.FAILED,
-}
-
-ROLES = {"kafka": "broker", "registry": "registry", "connect": "connect", "kafka-ui": "ui"}
-ROLES |= dict.fromkeys(("topics", "provision"), "job")
-ROLES |= dict.fromkeys((*(kind.name for kind in SERVICES), *LAB_WRITERS), "service")
-
-ROLE_ORDER = ("broker", "registry", "connect", "service", "job", "ui", "tool")
 
 
 class ContainerStack(Stack):
@@ -123,10 +116,10 @@ class ContainerStack(Stack):
         # Compose only says that a container is unhealthy; the container's last lines say why.
         text = ""
         for container in self.containers():
-            failed = container.status == "exited" and _exit_code(container) != 0
-            if failed or _health(container) == "unhealthy":
+            failed = container.status == "exited" and exit_code(container) != 0
+            if failed or health(container) == "unhealthy":
                 text += f"\n{name_of(container)}, {container.status}, its last lines:\n"
-                text += "\n".join(f"    {line}" for line in _lines(container.logs(tail=8)))
+                text += "\n".join(f"    {line}" for line in last_lines(container))
         return text
 
     @override
@@ -140,9 +133,9 @@ class ContainerStack(Stack):
 
     @override
     def ps(self) -> list[Instance]:
-        containers = [container for container in self.containers() if not _is_finished_job(container)]
+        containers = [container for container in self.containers() if not is_finished_job(container)]
         with ThreadPoolExecutor(max(1, len(containers))) as pool:
-            return list(pool.map(_instance, containers))
+            return list(pool.map(instance, containers))
 
     def containers(self) -> list[Container]:
         """The project's containers, in the order of the table, without those of `docker compose run`.
@@ -158,18 +151,18 @@ class ContainerStack(Stack):
             containers = self._engine().containers.list(all=True, filters=filters, ignore_removed=True)
         except DockerException as error:
             raise StackError(f"the Docker engine does not list its containers: {error}") from error
-        return sorted(containers, key=_position)
+        return sorted(containers, key=position)
 
     @override
     def logs(self, name: str | None = None, *, follow: bool = False) -> Iterator[tuple[str, str]]:
         containers = self.containers() if name is None else self.find(name)
         if not follow or not any(container.status in ALIVE for container in containers):
-            return ((name_of(container), line) for container in containers for line in _lines(container.logs()))
+            return ((name_of(container), line) for container in containers for line in lines_of(container.logs()))
         # Compose stops following a service when its only container restarts; so it follows all of them.
         return (
-            (_instance_name(service, number), line)
+            (instance_name(service, number), line)
             for service, number, line in self.compose.follow_logs()
-            if name is None or name in _names(service, number)
+            if name is None or name in names_of(service, number)
         )
 
     @override
@@ -207,7 +200,7 @@ class ContainerStack(Stack):
             if container.status == "paused":
                 container.unpause()
             container.restart(timeout=GRACE_SECONDS)
-            _wait(container, lambda: _health(container) == "healthy", "to be healthy")
+            _wait(container, lambda: health(container) == "healthy", "to be healthy")
 
         return [f"{instance}: restarted and ready" for instance in self._act(name, restart)]
 
@@ -234,7 +227,9 @@ class ContainerStack(Stack):
             StackError: there is none.
         """
         containers = self.containers()
-        chosen = [container for container in containers if name in _names(_service(container), _number(container))]
+        chosen = [
+            container for container in containers if name in names_of(service_of(container), number_of(container))
+        ]
         if not chosen:
             raise unknown_name(name, map(name_of, containers))
         return chosen
@@ -271,7 +266,7 @@ class ContainerOwner(Owner):
         before: dict[str, str] = {}
         # Not `wait_until`: each look may yield several changes.
         while not self._deadline.passed():
-            now = {name_of(container): _description(container) for container in self._stack.containers()}
+            now = {name_of(container): description(container) for container in self._stack.containers()}
             if not now:
                 return
             for name in dict.fromkeys([*before, *now]) if before else ():
@@ -302,7 +297,7 @@ def _wait(container: Container, is_done: Callable[[], bool], what: str) -> None:
 
     def attempt() -> None:
         container.reload()
-        need(None if is_done() else f"it is {container.status}, {_health(container) or 'no health check'}")
+        need(None if is_done() else f"it is {container.status}, {health(container) or 'no health check'}")
 
     wait_until(
         attempt,
@@ -310,101 +305,3 @@ def _wait(container: Container, is_done: Callable[[], bool], what: str) -> None:
         lambda missing: StackError(f"waited {READY_SECONDS:.0f} s for {name} {what}: {missing}"),
         pause=POLL_SECONDS,
     )
-
-
-def name_of(container: Container) -> str:
-    """The instance's name, as the processes have it: `avro-consumer-2`, `kafka-1`, `connect`."""
-    return _instance_name(_service(container), _number(container))
-
-
-def _instance_name(service: str, number: int) -> str:
-    scalable = any(kind.name == service and kind.scalable for kind in SERVICES)
-    return f"{service}-{number}" if scalable else service
-
-
-def _names(service: str, number: int) -> tuple[str, ...]:
-    """What a command may call a container."""
-    return _instance_name(service, number), _kind(service), service
-
-
-def _kind(service: str) -> str:
-    return "kafka" if service.removeprefix("kafka-").isdigit() else service
-
-
-def _role(service: str) -> str:
-    return ROLES.get(_kind(service), "tool")
-
-
-def _position(container: Container) -> tuple[int, str, int]:
-    """The place of a container in the table."""
-    service = _service(container)
-    return ROLE_ORDER.index(_role(service)), service, _number(container)
-
-
-def _service(container: Container) -> str:
-    return container.labels[f"{LABEL}service"]
-
-
-def _number(container: Container) -> int:
-    return int(container.labels[f"{LABEL}container-number"])
-
-
-def _health(container: Container) -> str:
-    return str(container.attrs["State"].get("Health", {}).get("Status", ""))
-
-
-def _description(container: Container) -> str:
-    return ", ".join(part for part in (container.status, _health(container)) if part)
-
-
-def _lines(output: bytes) -> list[str]:
-    return output.decode(errors="replace").splitlines()
-
-
-def _is_finished_job(container: Container) -> bool:
-    return _role(_service(container)) == "job" and container.status == "exited" and _exit_code(container) == 0
-
-
-def _exit_code(container: Container) -> int:
-    return int(container.attrs["State"]["ExitCode"])
-
-
-def _instance(container: Container) -> Instance:
-    service = _service(container)
-    state = STATES[container.status]
-    if state is State.EXITED and _exit_code(container) == KILLED:
-        state = State.KILLED
-    return Instance(
-        name=name_of(container),
-        service=_kind(service),
-        role=_role(service),
-        pid=container.attrs["State"]["Pid"] or None,
-        address=_address(container),
-        state=state,
-        ready=state is State.RUNNING and _health(container) == "healthy",
-        restarts=int(container.attrs["RestartCount"]),
-        memory_bytes=_memory(container),
-    )
-
-
-def _address(container: Container) -> str:
-    published = [binding[0]["HostPort"] for binding in container.ports.values() if binding]
-    role = _role(_service(container))
-    if published:
-        return f"{'' if role == 'broker' else 'http://'}localhost:{published[0]}"
-    # Not published: the container's name inside the project's network.
-    return f"http://{container.name}:{INSIDE_PORT}" if role == "service" else ""
-
-
-def _memory(container: Container) -> int:
-    """Bytes as `docker stats` counts them: without the file cache that the kernel can take back."""
-    if container.status not in {"running", "paused"}:
-        return 0
-    try:
-        stats: Any = container.stats(stream=False, one_shot=True)
-    except NotFound:
-        return 0
-    memory = stats["memory_stats"]
-    details = memory.get("stats", {})
-    cache = details.get("inactive_file", details.get("total_inactive_file", 0))
-    return max(0, int(memory.get("usage", 0)) - int(cache))

@@ -13,6 +13,8 @@ import pytest
 from newsroom_stack.cli import app as cli
 from newsroom_stack.cli import doctor
 from newsroom_stack.cli.doctor import Finding, Verdict, examine
+from newsroom_stack.containers.checkup import Ailment
+from newsroom_stack.containers.stack import ContainerStack
 from newsroom_stack.interface import Stack
 from newsroom_stack.layout import Layout
 from newsroom_stack.ports import SECOND_OFFSET, Ports
@@ -28,9 +30,19 @@ Answers = dict[str, object]
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Answers:
     """The answers of a machine without problems, for tests to change."""
-    answers: Answers = {"engine": "26.1.5+dfsg1", "compose": "v2.26.1", "taken": set(), "disk": 50, "memory": 8}
+    answers: Answers = {
+        "engine": "26.1.5+dfsg1",
+        "compose": "v2.26.1",
+        "taken": set(),
+        "disk": 50,
+        "memory": 8,
+        "data": "/",
+        "ill": [],
+    }
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if command[1] == "info":
+            return subprocess.CompletedProcess(command, 0, f"{answers['data']}\n", "")
         answer = answers["engine" if command == ENGINE else "compose"]
         if isinstance(answer, Exception):
             raise answer
@@ -45,6 +57,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Answers:
     monkeypatch.setattr(doctor, "broker_ready", lambda _: None)
     monkeypatch.setattr(doctor, "http_ready", lambda _: None)
     monkeypatch.setattr(doctor, "connect_ready", lambda url: f"{url} does not answer")
+    monkeypatch.setattr(doctor, "ailments", lambda _: iter(cast("list[tuple[str, Ailment]]", answers["ill"])))
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/docker")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=gib("disk")))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gib("memory")))
@@ -53,7 +66,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Answers:
 
 def findings_on(folder: Path, *, docker: bool = False, running: bool = False) -> dict[str, Finding]:
     settings = StackSettings(home=folder, cache=folder / "cache", docker=docker)
-    stack = SimpleNamespace(settings=settings, ports=Ports(), running=lambda: running)
+    stack = ContainerStack(settings) if docker else SimpleNamespace(settings=settings, ports=Ports())
+    stack.running = lambda: running  # type: ignore[method-assign]
     return {finding.subject: finding for finding in examine(cast("Stack", stack))}
 
 
@@ -122,6 +136,16 @@ def test_containers_that_run_hold_their_ports_and_are_asked(machine: Answers, tm
     assert findings["ports"].detail == "held by this stack (offset 0)"
     assert findings["kafka-1 localhost:29092"].verdict is Verdict.OK
     assert findings["connect http://localhost:8083"].verdict is Verdict.PROBLEM
+
+
+def test_containers_that_are_not_well_and_a_full_engine_are_named(machine: Answers, tmp_path: Path) -> None:
+    machine |= {"disk": 1, "ill": [("kafka-2", Ailment("is paused", "docker compose unpause kafka-2"))]}
+    findings = findings_on(tmp_path, docker=True, running=True)
+    assert findings["disk"] == Finding("disk", Verdict.PROBLEM, "1.0 GiB free at /", findings["disk"].remedy)
+    assert "docker system df" in findings["disk"].remedy
+    assert findings["kafka-2"] == Finding("kafka-2", Verdict.PROBLEM, "is paused", "docker compose unpause kafka-2")
+    machine["data"] = "/a folder of another machine"
+    assert "disk" not in findings_on(tmp_path, docker=True, running=True)
 
 
 @pytest.mark.parametrize(("verdicts", "code"), [("ok warning", 0), ("problem ok", 1)])
