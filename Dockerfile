@@ -70,6 +70,8 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 CMD ["pyt
 ENTRYPOINT ["service"]
 # An option, not an environment variable: a second command in the container must not take the same port.
 CMD ["--http-port", "8000"]
-# Last, so that another commit changes no layer: docker compose build --build-arg REVISION=$(git rev-parse HEAD)
+# Last, so that another commit changes no layer. `make docker-build` sets both: the clone's commit and origin.
 ARG REVISION=unknown
-LABEL org.opencontainers.image.revision="${REVISION}"
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}"

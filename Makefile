@@ -39,7 +39,8 @@ logs: $(INSTALLED) ## Follow all logs
 	@$(BIN)/newsroom logs --follow
 
 docker-build: ## Build the images of the services
-	@docker compose build --build-arg REVISION=$$(git rev-parse HEAD)
+	@docker compose build --build-arg REVISION=$$(git rev-parse HEAD) \
+	--build-arg SOURCE=$$(git config --get remote.origin.url || echo unknown)
 
 docker-up: ## Start the stack as containers, with the services as they are now
 	@docker compose up --detach --build --wait
@@ -76,7 +77,7 @@ lint: $(INSTALLED) ## Check style, types, imports, dependencies, Dockerfile, scr
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy --explicit-package-bases tests scripts/*.py benchmarks/*.py docker/*.py
+	@$(BIN)/mypy --explicit-package-bases tests scripts/*.py benchmarks/*.py docker/*.py docker/example/*.py
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@for member in $(PACKAGES); do \
 	said=$$($(BIN)/deptry --config "$$member/pyproject.toml" "$$member" 2>&1) || { echo "$$said"; exit 1; }; done

@@ -10,6 +10,7 @@ import pytest
 
 from e2e.network import ContainerPipeline
 from newsroom_stack.layout import REPOSITORY
+from newsroom_stack.ports import Ports, reserved
 from newsroom_stack.settings import StackSettings
 from support.pipeline import free_offset
 from support.waiting import wait_for
@@ -53,16 +54,18 @@ def project() -> Iterator[ContainerPipeline]:
     # Its volumes are deleted: never those of a second clone that is stopped just now.
     os.environ["COMPOSE_PROJECT_NAME"] = f"newsroom-e2e-{offset}"
     made = ContainerPipeline(StackSettings(port_offset=offset, news_rate=5.0, docker=True))
-    try:
-        made.stack.compose.run("build", "--quiet", seconds=BUILD_SECONDS)
-        made.stack.down(wipe=True)
-        PROJECT.append(made)
-        yield made
-    finally:
-        PROJECT.clear()
-        made.stack.down(wipe=True)
-        made.stack.close()
-        del os.environ["COMPOSE_FILE"], os.environ["COMPOSE_PROJECT_NAME"]
+    # While the project is down, an outgoing connection must not get its brokers' ports.
+    with reserved(Ports(offset).brokers):
+        try:
+            made.stack.compose.run("build", "--quiet", seconds=BUILD_SECONDS)
+            made.stack.down(wipe=True)
+            PROJECT.append(made)
+            yield made
+        finally:
+            PROJECT.clear()
+            made.stack.down(wipe=True)
+            made.stack.close()
+            del os.environ["COMPOSE_FILE"], os.environ["COMPOSE_PROJECT_NAME"]
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,9 @@ from support.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(1500)
 
+IMAGE_BYTES = 300 * 10**6
+"""Interpreter and common dependencies are 235 MB; a stream's own layers have 34 MB (docs/containers.md)."""
+
 OURS = [kind.name for kind in SERVICES]
 
 
@@ -80,6 +83,16 @@ def test_every_container_is_closed_and_limited(pipeline: ContainerPipeline) -> N
             "stop grace": (container.attrs["Config"].get("StopTimeout") or 0) >= 30 or name_of(container) == "tester",
         }
         assert [what for what, good in seen.items() if not good] == [], container.name
+
+
+def test_an_image_is_small_and_labelled(pipeline: ContainerPipeline) -> None:
+    for container in pipeline.stack.containers():
+        if container.labels["com.docker.compose.service"] in OURS:
+            image = container.image
+            assert image is not None
+            assert image.attrs["Size"] <= IMAGE_BYTES, container.name
+            labels = {name.removeprefix("org.opencontainers.image.") for name in image.labels}
+            assert labels >= {"title", "description", "licenses", "version", "revision", "source"}, container.name
 
 
 def test_health_and_metrics_of_every_service_are_answered_in_the_network(pipeline: ContainerPipeline) -> None:

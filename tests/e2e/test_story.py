@@ -1,12 +1,15 @@
 """The whole pipeline through the compose network: the demo, the lab's rounds, evolution, the connector."""
 
+import os
 import re
 import subprocess
 
+import httpx
 import pytest
 
 from e2e.network import ContainerPipeline
 from newsroom_stack.interface import State
+from newsroom_stack.layout import REPOSITORY
 from support.scenarios import Scenarios
 from support.waiting import wait_for
 
@@ -60,6 +63,42 @@ def test_the_labs_own_way_leaves_a_stopped_worker_stopped(pipeline: ContainerPip
     finally:
         docker("rm", "--force", worker)
         pipeline.stack.restart("connect")
+
+
+def test_a_container_of_another_project_can_test_the_pipeline(pipeline: ContainerPipeline) -> None:
+    file = REPOSITORY / "docker" / "example" / "compose.yml"
+    done = subprocess.run(
+        ["docker", "compose", "--file", str(file), "run", "--rm", "counts"],
+        env={**os.environ, "NEWSROOM_PROJECT": pipeline.stack.compose.project},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(": 1") == 5, done.stdout
+
+
+def test_a_wrong_converter_fails_its_task_and_says_so(pipeline: ContainerPipeline) -> None:
+    config = {
+        "connector.class": "FileStreamSink",
+        "topics": "news",
+        "file": "/tmp/wrong.txt",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+    }
+    address = f"http://127.0.0.1:{pipeline.stack.ports.connect}/connectors/wrong"
+    httpx.put(f"{address}/config", json=config, timeout=30).raise_for_status()
+    try:
+        wait_for("the task has failed", lambda: "DataException" in httpx.get(f"{address}/status").text)
+        wait_for(
+            "Connect is unhealthy",
+            lambda: any(not each.ready for each in pipeline.stack.ps() if each.name == "connect"),
+        )
+        doctor = pipeline.newsroom("doctor")
+        assert doctor.code == 1
+        assert re.search(r"connect .*FAILED", doctor.output), doctor.output
+    finally:
+        httpx.delete(address).raise_for_status()
 
 
 def test_the_page_and_the_api_show_the_pipeline(pipeline: ContainerPipeline) -> None:
