@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,6 +16,7 @@ from news_producer.hypertext import text_of, text_of_html
 from news_producer.inputs import article_id
 from news_producer.items import INCOMPLETE, MALFORMED, REPEATED, SEEN, UNTITLED, Item, Skip
 from newsroom.addresses import masked
+from newsroom.retry_after import retry_seconds
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -33,9 +32,6 @@ MAX_FEED_BYTES = 32 << 20
 
 REMEMBERED_IDS = 20_000
 """Ids to remember per feed. A feed shows some hundred entries at a time, so older entries do not come back."""
-
-LONGEST_RETRY_SECONDS = 86_400.0
-"""A server that wants no request for longer than a day is asked again after a day."""
 
 UNKNOWN_CODINGS = frozenset({"br", "zstd", "compress"})
 """Codings that the client does not undo. Other words in that header mean nothing: servers write charsets there."""
@@ -215,13 +211,3 @@ def _shared_ids(articles: Sequence[_Article]) -> Iterable[str]:
 
 def _last(entries: dict[str, Any], size: int) -> dict[str, Any]:
     return dict(list(entries.items())[-size:])
-
-
-def retry_seconds(header: str | None) -> float:
-    """Return the seconds that a Retry-After header asks for, as a number or a date; 0 if it says nothing."""
-    text = (header or "").strip()
-    try:
-        seconds = float(text) if text.isdigit() else (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return 0.0
-    return min(max(0.0, seconds), LONGEST_RETRY_SECONDS)

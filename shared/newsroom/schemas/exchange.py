@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import time
 from collections import defaultdict
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -22,6 +20,7 @@ from typing_extensions import override
 from newsroom.background import in_background
 from newsroom.errors import LastingFailure, NewsroomError, RegistryUnavailable
 from newsroom.proxies import proxy_of, without_login
+from newsroom.retry_after import retry_seconds
 from newsroom.waiting import Deadline, Stopped
 
 if TYPE_CHECKING:
@@ -178,7 +177,7 @@ class Exchange(_RestClient):  # type: ignore[misc]
         if status in TOO_EARLY or status >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise RegistryUnavailable(
                 f"{place} answers {status} ({reason}): see the registry's own log",
-                retry_after=_seconds(response.headers.get("Retry-After", "")),
+                retry_after=retry_seconds(response.headers.get("Retry-After")),
                 address=without_login(address),
             )
         if response.is_redirect:
@@ -259,16 +258,6 @@ def _error_of(response: httpx.Response) -> tuple[int, str]:
     except (ValueError, AttributeError):
         code, reason = -1, response.reason_phrase
     return code if isinstance(code, int) else -1, " ".join(reason.split())[:LONGEST_REASON]
-
-
-def _seconds(retry_after: str) -> float:
-    """The seconds of a Retry-After header, which is a number or a date; 0 if it is neither."""
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
 
 
 def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:

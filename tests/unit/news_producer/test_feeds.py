@@ -14,8 +14,9 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from news_producer.errors import FeedUnavailable
-from news_producer.feeds import FeedReader, retry_seconds
+from news_producer.feeds import FeedReader
 from news_producer.items import INCOMPLETE, MALFORMED, REPEATED, SEEN, UNTITLED, Item, Skip
+from newsroom.retry_after import retry_seconds
 from unit.news_producer.account import account_of
 
 Answer = Callable[[httpx.Request], httpx.Response]
