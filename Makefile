@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 BIN := .venv/bin
-PACKAGES := shared stack audit services/*
+PACKAGES := shared stack audit lab services/*
 SCRIPTS := scripts/lock .ci/run docker/kafka/healthy docker/kafka/connect-healthy
 INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.

@@ -54,6 +54,7 @@ def members() -> list[Path]:
         ROOT / "shared",
         ROOT / "stack",
         ROOT / "audit",
+        ROOT / "lab",
     ]
 
 

@@ -1,0 +1,308 @@
+"""What an experiment can do: topics and groups of its own, programs, pictures, and claims about what it measured."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+from confluent_kafka import Consumer, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from newsroom.kafka_errors import reason_of
+from newsroom_lab import programs
+from newsroom_lab.programs import Ended, ProgramFailed, Running
+from newsroom_lab.record import Bars, Claim, Lanes, Said, Shown, Step, Table
+from newsroom_stack.catalogue import LAB_WRITERS
+from newsroom_stack.errors import StackError
+from newsroom_stack.pipeline.observe import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from newsroom_lab.record import Event, Outcome
+    from newsroom_stack.interface import Stack
+    from newsroom_stack.pipeline.observe import Record
+
+SECONDS = 30.0
+"""How long a thing may take that takes a second."""
+
+REPLICAS = 3
+
+
+class NotSeen(StackError):
+    """What an experiment waited for did not happen."""
+
+
+class Lab:
+    """One run of an experiment on a running stack. It cleans up what it made."""
+
+    def __init__(self, stack: Stack, outcome: Outcome, show: Callable[[Event], None]) -> None:
+        self.stack = stack
+        self.ports = stack.ports
+        self.observer = Observer(stack.ports.bootstrap)
+        self._outcome = outcome
+        self._show = show
+        self._name = f"lab-{outcome.name}-{secrets.token_hex(2)}"
+        """Unique, so that an experiment can run twice at a time."""
+        self._resources = ExitStack()
+        self._admin = AdminClient({"bootstrap.servers": stack.ports.bootstrap, "log_level": 0})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    # What the reader sees
+
+    def _note(self, event: Event) -> None:
+        self._outcome.events.append(event)
+        self._show(event)
+
+    def step(self, text: str) -> None:
+        """Say what comes next."""
+        self._note(Step(text))
+
+    def say(self, *lines: str) -> None:
+        """Show lines that matter."""
+        self._note(Said(tuple(lines)))
+
+    def bars(self, title: str, values: Mapping[Any, float], unit: str = "") -> None:
+        """Draw a bar for each number."""
+        self._note(Bars(title, {str(name): float(value) for name, value in values.items()}, unit))
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Show a table."""
+        self._note(Table(title, tuple(columns), tuple(tuple(str(cell) for cell in row) for row in rows)))
+
+    def lanes(self, title: str, seconds: float, lanes: Mapping[str, Sequence[tuple[float, float, str]]]) -> None:
+        """Draw who owned what when."""
+        self._note(Lanes(title, seconds, {name: tuple(spans) for name, spans in lanes.items()}))
+
+    def answer(self, value: float, sentence: str) -> None:
+        """The number that the reader predicted, and all of the numbers in one sentence."""
+        self._outcome.answer = float(value)
+        self._outcome.sentence = sentence
+
+    def holds(self, claim: str, held: object, evidence: object = "") -> None:
+        """Claim something; the experiment passes if every claim holds."""
+        self._note(Claim(claim, bool(held), str(evidence)))
+
+    # Programs
+
+    def run(
+        self, *command: str, stdin: str | None = None, seconds: float = SECONDS, codes: Sequence[int] = (0,), **env: str
+    ) -> Ended:
+        """Run a program to its end and show it. Names like `NEWSROOM_X` are its further variables.
+
+        Raises:
+            ProgramFailed: it ended with another exit code, or not in time.
+        """
+        self._note(Shown(programs.shell_line(command, stdin, env)))
+        ended = programs.run(command, programs.environment(self.ports, env), stdin=stdin, seconds=seconds)
+        self.say(*programs.excerpt(ended.lines))
+        if ended.code not in codes:
+            raise ProgramFailed(f"'{shlex.join(command)}' ended with exit code {ended.code}: {ended.text[-500:]}")
+        return ended
+
+    def kafka(self, tool: str, *arguments: str, codes: Sequence[int] = (0,)) -> Ended:
+        """Run one of Kafka's own tools."""
+        return self.run("newsroom", "kafka", tool, *arguments, seconds=60, codes=codes)
+
+    @contextmanager
+    def running(self, *command: str, **env: str) -> Iterator[Running]:
+        """Run a program beside the block, and end it with the block."""
+        self._note(Shown(f"{programs.shell_line(command, None, env)} &"))
+        started = Running(command, programs.environment(self.ports, env))
+        try:
+            yield started
+        finally:
+            if started.code is None:
+                started.stop()
+
+    def until(self, what: str, question: Callable[[], Any], seconds: float = SECONDS) -> Any:  # noqa: ANN401
+        """Wait until the answer is true, and return it.
+
+        Raises:
+            NotSeen: it was not true in time.
+        """
+        return programs.until(what, question, seconds, NotSeen)
+
+    # Topics and groups of its own
+
+    def topic(self, suffix: str = "", *, partitions: int = 1, replicas: int = REPLICAS, **config: object) -> str:
+        """Create a topic, which is deleted at the end. `retention_ms` is the setting `retention.ms`.
+
+        Raises:
+            NotSeen: it was not created.
+        """
+        name = f"{self._name}{suffix and '-'}{suffix}"
+        settings = {key.replace("_", "."): str(value) for key, value in config.items()}
+        line = ["newsroom", "kafka", "topics", "--create", "--topic", name, "--partitions", str(partitions)]
+        line += ["--replication-factor", str(replicas)]
+        line += [word for key, value in settings.items() for word in ("--config", f"{key}={value}")]
+        self._note(Shown(shlex.join(line)))
+        try:
+            self._admin.create_topics([NewTopic(name, partitions, replicas, config=settings)])[name].result(SECONDS)
+        except KafkaException as error:
+            raise NotSeen(f"topic {name} was not created: {reason_of(error)}") from error
+        self._resources.callback(self._delete_topic, name)
+        self.until(f"topic {name} has leaders", lambda: len(self.ends(name)) == partitions)
+        return name
+
+    def _delete_topic(self, name: str) -> None:
+        self._admin.delete_topics([name])[name].exception(SECONDS)
+
+    def group(self, suffix: str = "") -> str:
+        """The name of a consumer group of its own, which is deleted at the end."""
+        name = f"{self._name}{suffix and '-'}{suffix}"
+        self._resources.callback(lambda: self._admin.delete_consumer_groups([name])[name].exception(SECONDS))
+        return name
+
+    def finally_do(self, action: Callable[[], object]) -> None:
+        """Do something at the end, whatever happens."""
+        self._resources.callback(action)
+
+    # Questions to the cluster
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """Each partition's end."""
+        return self.observer.end_offsets(topic)
+
+    def total(self, topic: str) -> int:
+        """How many records a topic has that nothing was deleted from."""
+        return sum(self.ends(topic).values())
+
+    def read(self, topic: str, since: Mapping[int, int] | None = None) -> list[Record]:
+        """Its records, in the order of partition and offset."""
+        return self.observer.read(topic, since)
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """The group's committed offsets."""
+        return self.observer.committed(group, topic)
+
+    def lag(self, group: str, topic: str) -> int:
+        """Records that the group has not committed yet."""
+        committed = self.committed(group, topic)
+        return sum(end - committed.get(number, 0) for number, end in self.ends(topic).items())
+
+    def starts(self, topic: str) -> dict[int, int]:
+        """Each partition's first offset that is still there."""
+        client = Consumer({"bootstrap.servers": self.ports.bootstrap, "group.id": self._name, "log_level": 0})
+        try:
+            partitions = self.observer.partitions(topic)
+            return {
+                number: client.get_watermark_offsets(TopicPartition(topic, number), timeout=SECONDS)[0]
+                for number in partitions
+            }
+        finally:
+            client.close()
+
+    def partitions(self, topic: str) -> list[Any]:
+        """The topic's partitions: leader, replicas and in-sync replicas as `DescribeTopics` tells them."""
+        described = self._admin.describe_topics(TopicCollection([topic]))[topic].result(SECONDS)
+        return sorted(described.partitions, key=lambda partition: int(partition.id))
+
+    def leader(self, topic: str, partition: int = 0) -> str:
+        """The name of the broker that leads a partition."""
+        return f"kafka-{self.partitions(topic)[partition].leader.id}"
+
+    def ask(self, url: str, method: str = "GET", json: object = None) -> httpx.Response:
+        """Ask an HTTP server of the stack, and show the request as curl would make it.
+
+        Raises:
+            NotSeen: it does not answer.
+        """
+        data = "" if json is None else f" --json {shlex.quote(str(json))}"
+        self._note(Shown(f"curl {'' if method == 'GET' else f'-X {method} '}{url}{data}"))
+        return self.quietly_ask(url, method, json)
+
+    def quietly_ask(self, url: str, method: str = "GET", json: object = None) -> httpx.Response:
+        """Ask an HTTP server of the stack.
+
+        Raises:
+            NotSeen: it does not answer.
+        """
+        try:
+            return httpx.request(method, url, json=json, timeout=SECONDS)
+        except httpx.HTTPError as error:
+            raise NotSeen(f"{url} does not answer ({error})") from error
+
+    def send(self, topic: str, records: Sequence[tuple[str | None, str | bytes | None]], **config: object) -> None:
+        """Write records with a producer of the experiment's own. `linger_ms` is the setting `linger.ms`.
+
+        Raises:
+            NotSeen: a record was not acknowledged.
+        """
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        producer = Producer(
+            {"bootstrap.servers": self.ports.bootstrap, "partitioner": "murmur2_random", "log_level": 0} | settings
+        )
+        failures: list[str] = []
+        for key, value in records:
+            producer.produce(
+                topic, key=key, value=value, on_delivery=lambda error, _: failures.append(str(error)) if error else None
+            )
+        left = producer.flush(SECONDS)
+        if left or failures:
+            raise NotSeen(f"topic {topic}: {left + len(failures)} records were not acknowledged {failures[:1]}")
+
+    # The stack
+
+    @contextmanager
+    def away(self, name: str) -> Iterator[None]:
+        """Kill a part of the stack for the block, and wait until it is back at the end."""
+        self._note(Shown(f"newsroom kill {name}"))
+        self.stack.kill(name)
+        try:
+            yield
+        finally:
+            self._note(Shown(f"newsroom restart {name}"))
+            self.stack.restart(name)
+            self.until("every part is ready again", self._whole, 90)
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Freeze a part of the stack for the block."""
+        self._note(Shown(f"newsroom pause {name}"))
+        self.stack.pause(name)
+        try:
+            yield
+        finally:
+            self._note(Shown(f"newsroom resume {name}"))
+            self.stack.resume(name)
+            self.until("every part is ready again", self._whole, 90)
+
+    def _whole(self) -> bool:
+        return all(instance.ready for instance in self.stack.ps() if instance.role != "job")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Pause those who write the lab's strings by themselves, so that the experiment can count."""
+        names = [each.name for each in self.stack.ps() if each.service in LAB_WRITERS]
+        try:
+            for name in names:
+                self.stack.pause(name)
+            yield
+        finally:
+            for name in names:
+                self.stack.resume(name)
+
+    def passed(self, group: str, topic: str, seconds: float = 60) -> None:
+        """Wait until a group has committed everything that is in a topic now."""
+        ends = self.ends(topic)
+        self.until(f"{group} has read {topic}", lambda: self.observer.passed(group, topic, ends), seconds)
+
+    @staticmethod
+    def seconds(action: Callable[[], object]) -> float:
+        """How long something takes."""
+        start = time.monotonic()
+        action()
+        return time.monotonic() - start
