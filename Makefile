@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.
 UNIT := $(BIN)/pytest -n 4 --dist worksteal tests/unit
 
-.PHONY: help install demo up down logs ps test test-unit coverage test-integration test-faults test-e2e lint format lock clean \
+.PHONY: help install demo lab up down logs ps test test-unit coverage test-integration test-faults test-e2e lint format lock clean \
 	docker-build docker-up docker-down docker-logs
 
 help: ## Show this list
@@ -25,6 +25,9 @@ $(INSTALLED): scripts/install.py requirements/bootstrap.lock requirements/dev.lo
 
 demo: $(INSTALLED) ## Start the stack, send records through every stage, watch them until Ctrl-C
 	@$(BIN)/newsroom demo
+
+lab: $(INSTALLED) ## Run every experiment of the lab, and write lab.html
+	@$(BIN)/newsroom lab run --all --no-wait --html lab.html
 
 up: $(INSTALLED) ## Start the stack in the background
 	@$(BIN)/newsroom up --detach

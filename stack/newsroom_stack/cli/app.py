@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newsroom.proxies import ask_no_proxy_for_loopback
@@ -380,6 +381,19 @@ def kafka(*, arguments: Sequence[str]) -> int:
     options = with_brokers(tool, options, Ports(settings.port_offset).bootstrap)
     launch = kafka_class(download(settings), main_class, options)
     return subprocess.run(launch.argv, env=launch.env, check=False).returncode
+
+
+@command(
+    RUN, argument("arguments", nargs=argparse.REMAINDER, metavar="COMMAND", help="list, show, run, quiz, and options")
+)
+def lab(*, arguments: Sequence[str]) -> None:
+    """Experiments that answer the questions of a Kafka course: newsroom lab list."""
+    # A program of its own: the lab stands on the stack, and the stack knows nothing of it.
+    program = Path(sys.executable).parent / "newsroom-lab"
+    if not program.exists():
+        raise StackError("the lab is not installed here: run 'make install' in the clone")
+    sys.stdout.flush()
+    os.execv(program, [str(program), *(arguments or ["--help"])])  # noqa: S606 - the lab's own options and terminal
 
 
 def _escaped(text: str) -> str:

@@ -97,9 +97,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+PASSED_ON = frozenset({"kafka", "lab"})
+"""Commands that pass everything on to another program."""
+
+
 def without_options_of_a_tool(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
     """Everything after `newsroom kafka` is for Kafka's tool: argparse would take its options for its own."""
     place = next((number for number, word in enumerate(arguments, 1) if not word.startswith("-")), 0)
-    if place and arguments[place - 1] == "kafka":
+    if place and arguments[place - 1] in PASSED_ON:
         return arguments[:place], {"arguments": arguments[place:]}
     return arguments, {}
