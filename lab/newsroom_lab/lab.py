@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-from confluent_kafka import Consumer, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from newsroom.kafka_errors import reason_of
 from newsroom_lab import programs
 from newsroom_lab.programs import Ended, ProgramFailed, Running
 from newsroom_lab.record import Bars, Claim, Lanes, Said, Shown, Step, Table
+from newsroom_lab.sending import send
 from newsroom_stack.catalogue import LAB_WRITERS
 from newsroom_stack.errors import StackError
 from newsroom_stack.pipeline.observe import Observer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from newsroom_lab.record import Event, Outcome
+    from newsroom_lab.sending import Sending
     from newsroom_stack.interface import Stack
     from newsroom_stack.pipeline.observe import Record
 
@@ -127,6 +131,14 @@ class Lab:
             if started.code is None:
                 started.stop()
 
+    def sees(self, what: str, question: Callable[[], Any], seconds: float = SECONDS) -> bool:
+        """Wait until the answer is true; whether it became so in time."""
+        try:
+            self.until(what, question, seconds)
+        except NotSeen:
+            return False
+        return True
+
     def until(self, what: str, question: Callable[[], Any], seconds: float = SECONDS) -> Any:  # noqa: ANN401
         """Wait until the answer is true, and return it.
 
@@ -135,7 +147,16 @@ class Lab:
         """
         return programs.until(what, question, seconds, NotSeen)
 
-    # Topics and groups of its own
+    # Files, topics and groups of its own
+
+    def folder(self) -> Path:
+        """An empty folder, which is deleted at the end."""
+        return Path(self._resources.enter_context(tempfile.TemporaryDirectory(prefix="newsroom-lab-")))
+
+    def consumer(self, topic: str, group: str, *options: str) -> tuple[str, ...]:
+        """The command of an avro-consumer with a place of its own for its identity, so that it disturbs no other."""
+        folder = str(self.folder())
+        return ("avro-consumer", "--topic", topic, "--group", group, "--state-dir", folder, *options)
 
     def topic(self, suffix: str = "", *, partitions: int = 1, replicas: int = REPLICAS, **config: object) -> str:
         """Create a topic, which is deleted at the end. `retention_ms` is the setting `retention.ms`.
@@ -235,24 +256,19 @@ class Lab:
         except httpx.HTTPError as error:
             raise NotSeen(f"{url} does not answer ({error})") from error
 
-    def send(self, topic: str, records: Sequence[tuple[str | None, str | bytes | None]], **config: object) -> None:
+    def send(
+        self,
+        topic: str,
+        records: Iterable[tuple[str | None, str | bytes | None]],
+        *,
+        pace: float = 0.0,
+        **config: object,
+    ) -> Sending:
         """Write records with a producer of the experiment's own. `linger_ms` is the setting `linger.ms`.
 
-        Raises:
-            NotSeen: a record was not acknowledged.
+        `pace` is the pause after each record, in seconds.
         """
-        settings = {key.replace("_", "."): value for key, value in config.items()}
-        producer = Producer(
-            {"bootstrap.servers": self.ports.bootstrap, "partitioner": "murmur2_random", "log_level": 0} | settings
-        )
-        failures: list[str] = []
-        for key, value in records:
-            producer.produce(
-                topic, key=key, value=value, on_delivery=lambda error, _: failures.append(str(error)) if error else None
-            )
-        left = producer.flush(SECONDS)
-        if left or failures:
-            raise NotSeen(f"topic {topic}: {left + len(failures)} records were not acknowledged {failures[:1]}")
+        return send(self.ports.bootstrap, topic, records, pace, {k.replace("_", "."): v for k, v in config.items()})
 
     # The stack
 

@@ -27,6 +27,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 LOG_HEAD = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z \[info\] ([\w.]+: )?")
 """What stands before the event in a line of our services."""
 
+LONGEST_LINE = 240
 EXCERPT = 5
 """So many lines of a program's output are shown."""
 
@@ -75,7 +76,8 @@ def shell_line(command: tuple[str, ...], stdin: str | None, variables: Mapping[s
 def excerpt(lines: tuple[str, ...]) -> list[str]:
     """The last lines of an output, without what stands before the event in each."""
     left = len(lines) - EXCERPT
-    return [*([f"… {left} lines"] if left > 0 else []), *(LOG_HEAD.sub("", line) for line in lines[-EXCERPT:])]
+    shown = (LOG_HEAD.sub("", line)[:LONGEST_LINE] for line in lines[-EXCERPT:])
+    return [*([f"… {left} lines"] if left > 0 else []), *shown]
 
 
 def environment(ports: Ports, variables: Mapping[str, str]) -> dict[str, str]:

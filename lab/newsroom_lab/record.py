@@ -74,6 +74,10 @@ class Lanes:
     """Lane to spans: from, to (seconds) and owner."""
     kind: str = "lanes"
 
+    def owners(self) -> list[str]:
+        """All owners, in a lasting order."""
+        return sorted({owner for spans in self.lanes.values() for _, _, owner in spans})
+
 
 @dataclass(frozen=True)
 class Claim:

@@ -52,8 +52,7 @@ def bar_lines(bars: Bars) -> list[str]:
 
 def lane_lines(lanes: Lanes) -> list[str]:
     """The lines of a picture with lanes: a letter for each owner, shaded where nobody owned the partition."""
-    owners = sorted({owner for spans in lanes.lanes.values() for _, _, owner in spans})
-    letters = {owner: chr(ord("A") + place) for place, owner in enumerate(owners)}
+    letters = {owner: chr(ord("A") + place) for place, owner in enumerate(lanes.owners())}
     names = max(map(len, lanes.lanes), default=0)
     lines = []
     for name, spans in lanes.lanes.items():

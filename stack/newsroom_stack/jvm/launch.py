@@ -104,6 +104,8 @@ def node_properties(node: Node) -> str:
         # again before.
         "broker.session.timeout.ms": 4000,
         "broker.heartbeat.interval.ms": 1000,
+        # Retention is looked at every five seconds and not five minutes, so that somebody can watch it.
+        "log.retention.check.interval.ms": 5000,
         # Kafka's default delays a group's first member by three seconds.
         "group.initial.rebalance.delay.ms": 0,
         # For the protocol of KIP-848 the brokers choose: as quick as the members of the classic one.

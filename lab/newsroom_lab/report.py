@@ -1,0 +1,36 @@
+"""The results as one HTML page: pictures, numbers and reasons, with nothing from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from newsroom_lab.experiment import Choice, Section, experiments
+from newsroom_lab.record import Verdict
+from newsroom_lab.view import number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from newsroom_lab.record import Outcome
+
+
+def page(outcomes: Sequence[Outcome]) -> str:
+    """The page of a run's outcomes, by section."""
+    environment = Environment(
+        loader=PackageLoader("newsroom_lab"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = number
+    known = experiments()
+    sections = {
+        section: [(known[each.name], each) for each in outcomes if known[each.name].section is section]
+        for section in Section
+    }
+    totals = {verdict: sum(each.verdict is verdict for each in outcomes) for verdict in Verdict}
+    template = environment.get_template("report.html.j2")
+    return template.render(sections=sections, totals=totals, is_choice=_is_choice)
+
+
+def _is_choice(predict: object) -> bool:
+    return isinstance(predict, Choice)
