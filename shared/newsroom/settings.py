@@ -298,8 +298,15 @@ class ServiceSettings(KafkaSettings):
         return init_settings, own, _SharedVariables(settings_cls, env_prefix=PREFIX, env_ignore_empty=True)
 
 
-SHARED = frozenset({*ServiceSettings.model_fields, "state_dir"})
-"""Settings that `NEWSROOM_X` sets for every service. The state folder is one: each replica locks its own part of it."""
+SHARED = frozenset(
+    {
+        *ServiceSettings.model_fields,
+        "state_dir",
+        *("strings_topic", "news_topic", "deltas_topic", "counts_topic", "labels_topic", "joined_topic"),
+    }
+)
+"""Settings that `NEWSROOM_X` sets for every service. The state folder is one: each replica locks its own part of it.
+The topics are others: what one service writes, the next one reads, and `provision` creates them all."""
 
 
 class _SharedVariables(EnvSettingsSource):
