@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+PREFIX, SEPARATOR, SUFFIX = "changelog__", "--", "--default"
+"""The parts of a changelog's name, beside the group and the sources."""
+
 BEFORE = {
     "word-deltas": ("word-deltas", "word-counts"),
     "word--word-counts": ("words-joined",),
@@ -53,11 +56,25 @@ def made_anew(committed: Iterable[Any], ids: Mapping[str, str]) -> list[str]:
     return sorted({topic for topic, claim in claims if claim is not None and claim.topic_id != ids[topic]})
 
 
-def written_before(group: str, topics: Collection[str]) -> set[str]:
-    """What a group writes whose commits do not say so: its changelog tells. `topics` are all topics of the cluster."""
-    return {
-        output
-        for sources, outputs in BEFORE.items()
-        if f"changelog__{group}--{sources}--default" in topics
-        for output in outputs
-    }
+def changelog_owners(topics: Collection[str]) -> dict[str, set[str]]:
+    """The groups that changelogs are named after, each with the sources of its changelogs, joined as in the name.
+
+    A group's id may have the separator in it, so a name can be read in several ways: all of those whose sources exist.
+    """
+    owners: dict[str, set[str]] = {}
+    for name in topics:
+        if name.startswith(PREFIX) and name.endswith(SUFFIX):
+            words = name.removeprefix(PREFIX).removesuffix(SUFFIX).split(SEPARATOR)
+            for number in range(1, len(words)):
+                if all(source in topics for source in words[number:]):
+                    owners.setdefault(SEPARATOR.join(words[:number]), set()).add(SEPARATOR.join(words[number:]))
+    return owners
+
+
+def outputs_of(committed: Iterable[Any], sources: Iterable[str]) -> set[str]:
+    """What a group with these commits writes; if they do not say so, its changelogs tell. No commits: nothing yet."""
+    commits = [commit for commit in committed if commit.offset >= 0]
+    claims = [claim for commit in commits if (claim := read_claim(commit.metadata)) is not None]
+    if claims or not commits:
+        return {output for claim in claims for output in claim.writes}
+    return {output for source in sources for output in BEFORE.get(source, ())}

@@ -156,27 +156,10 @@ class Cluster:
         futures = self._admin.alter_consumer_group_offsets([request], request_timeout=ASK_SECONDS)
         raise_errors(answer(futures[group]).topic_partitions)
 
-    def commits_of_others(self, group: str) -> dict[str, list[TopicPartition]]:
-        """The commits of each other group that this user may describe."""
-
-        def ask() -> dict[str, list[TopicPartition]]:
-            listing = answer(self._admin.list_consumer_groups(request_timeout=ASK_SECONDS))
-            names = [each.group_id for each in listing.valid if each.group_id != group]
-            # All are asked before the first answer is waited for: one request takes one group.
-            futures = {
-                name: self._admin.list_consumer_group_offsets(
-                    [ConsumerGroupTopicPartitions(name)], request_timeout=ASK_SECONDS
-                )[name]
-                for name in names
-            }
-            return {name: _commits(future) for name, future in futures.items()}
-
-        return self._answered(ask, "the consumer groups could not be listed")
-
-    def names(self) -> set[str]:
-        """The names of all topics."""
+    def topics(self) -> dict[str, Any]:
+        """The metadata of every topic that this user may describe."""
         return self._answered(
-            lambda: set(self._admin.list_topics(timeout=METADATA_SECONDS).topics), "the topics could not be listed"
+            lambda: dict(self._admin.list_topics(timeout=METADATA_SECONDS).topics), "the topics could not be listed"
         )
 
     def most_bytes(self, name: str) -> int:
@@ -231,10 +214,3 @@ def answer(future: Future[T]) -> T:
         TimeoutError: no answer came.
     """
     return future.result(timeout=ASK_SECONDS + ANSWER_MARGIN_SECONDS)
-
-
-def _commits(future: Future[Any]) -> list[TopicPartition]:
-    try:
-        return [commit for commit in answer(future).topic_partitions if commit.error is None]
-    except (KafkaException, TimeoutError):
-        return []  # a group that was deleted just now, or that this user may not describe

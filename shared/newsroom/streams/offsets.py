@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 
-from newsroom.errors import NotYet, TopicMismatch, TopicTaken
+from newsroom.errors import LastingFailure, NotYet, TopicMismatch, TopicTaken
 from newsroom.kafka_errors import reason_of
 from newsroom.logs import get_logger
-from newsroom.streams.claims import made_anew, read_claim, written_before
+from newsroom.streams.claims import PREFIX, changelog_owners, made_anew, outputs_of
 from newsroom.waiting import Deadline, Wait
 
 if TYPE_CHECKING:
@@ -28,14 +28,19 @@ def refuse_second_owner(cluster: Cluster, group: str, writes: Collection[str]) -
     """Check that no other group says in its commits that it writes one of these topics.
 
     Raises:
-        TopicTaken: another group does. A group that this user may not describe is not seen.
+        TopicTaken: another group does. One whose changelog or commits this user may not read is not seen.
         ClusterUnavailable: the cluster did not answer within a minute.
     """
-    topics = cluster.names()
-    for other, commits in sorted(cluster.commits_of_others(group).items()):
-        claims = [claim for commit in commits if (claim := read_claim(commit.metadata)) is not None]
-        said = {output for claim in claims for output in claim.writes}
-        taken = sorted((said or written_before(other, topics)).intersection(writes))
+    topics = cluster.topics()
+    inputs = {name: topic for name, topic in topics.items() if not name.startswith((PREFIX, "__"))}
+    for other, sources in sorted(changelog_owners(topics).items()):
+        if other == group:
+            continue
+        try:
+            commits = cluster.committed(other, inputs)
+        except LastingFailure:
+            continue
+        taken = sorted(outputs_of(commits, sources).intersection(writes))
         if taken:
             raise TopicTaken(
                 f"consumer group {other} writes {' and '.join(taken)}, so group {group} must not write there too: its "

@@ -64,8 +64,6 @@ class FakeCluster:
         self.made: list[Any] = []
         self.said: dict[int, str] = {}
         """The metadata of the commits."""
-        self.groups: dict[str, list[tuple[str, str]]] = {}
-        """Other groups: the topics of their commits, and what these say."""
         self.asked_for_commits: Callable[[], None] = lambda: None
         self.consumers: list[dict[str, Any]] = []
 
@@ -165,17 +163,6 @@ class FakeCluster:
         self.commits |= {part.partition: part.offset for part in request.topic_partitions}
         self.said.clear()
         return request
-
-    def list_consumer_groups(self, *, request_timeout: float) -> Future[Any]:
-        assert request_timeout <= 5
-        names = [*self.groups, "g"]
-        return self._answer(lambda: SimpleNamespace(valid=[SimpleNamespace(group_id=name) for name in names]))
-
-    def list_consumer_group_offsets(self, requests: list[Any], *, request_timeout: float) -> dict[str, Future[Any]]:
-        assert request_timeout <= 5
-        (request,) = requests
-        commits = [TopicPartition(topic, 0, 1, said) for topic, said in self.groups[request.group_id]]
-        return {request.group_id: self._answer(lambda: SimpleNamespace(topic_partitions=commits))}
 
 
 @pytest.fixture
@@ -413,34 +400,38 @@ def test_an_earlier_topics_offsets_that_others_hold_are_a_sentence(
         anew(cluster)
 
 
-OTHERS = Claim("id", ("word-counts", "other-deltas")).text()
+OTHERS = {"changelog__other--word-deltas--default", "changelog__a--b--word-deltas--default", "word-deltas", "news"}
 
 
 @pytest.mark.parametrize(
-    ("commits", "topics", "refused"),
+    ("said", "refused"),
     [
-        ([("news", OTHERS)], set(), True),
-        ([("news", Claim("id", ("others",)).text())], {"changelog__other--word-deltas--default"}, False),
-        ([("news", "")], {"changelog__other--word-deltas--default"}, True),
-        ([("news", "another program's")], set(), False),
+        (Claim("id", ("word-counts", "other-deltas")).text(), True),
+        (Claim("id", ("others",)).text(), False),
+        ("", True),
+        (None, False),
     ],
-    ids=["its commits say so", "it writes elsewhere", "of an earlier version", "a stranger"],
+    ids=["its commits say so", "it writes elsewhere", "of an earlier version", "without commits"],
 )
 def test_a_second_owner_of_an_output_is_refused(
-    cluster: FakeCluster,
-    monkeypatch: pytest.MonkeyPatch,
-    commits: list[tuple[str, str]],
-    topics: set[str],
-    *,
-    refused: bool,
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, said: str | None, *, refused: bool
 ) -> None:
-    cluster.groups = {"other": commits}
-    monkeypatch.setattr(cluster, "list_topics", lambda *_, **__: SimpleNamespace(topics=dict.fromkeys(topics)))
+    def committed(partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout <= 5
+        assert {partition.topic for partition in partitions} == {"word-deltas", "news"}
+        group = cluster.consumers[-1]["group.id"]
+        return [] if said is None or group != "other" else [TopicPartition("news", 0, 1, said)]
+
+    topics = dict.fromkeys({*OTHERS, "changelog__g--word-deltas--default"}, TWO_PARTITIONS)
+    monkeypatch.setattr(cluster, "list_topics", lambda *_, **__: SimpleNamespace(topics=topics))
+    monkeypatch.setattr(cluster, "committed", committed)
     if refused:
         with pytest.raises(TopicTaken, match=r"^consumer group other writes word-counts, so group g must not"):
             refuse_second_owner(cluster.prepare(), "g", ("word-counts", "word-deltas-of-g"))
     else:
         refuse_second_owner(cluster.prepare(), "g", ("word-counts", "word-deltas-of-g"))
+    asked = {config["group.id"] for config in cluster.consumers}
+    assert asked >= {"a--b"} if not refused else "g" not in asked
 
 
 def test_a_groups_own_topics_are_made_with_room_for_dead_letters(cluster: FakeCluster) -> None:
