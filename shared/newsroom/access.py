@@ -82,7 +82,7 @@ class Access:
     def __init__(self, config: Mapping[str, Any], *rights: Right) -> None:
         self.address: str = config["bootstrap.servers"]
         self.protocol: str = config.get("security.protocol", "PLAINTEXT")
-        self._user: str | None = config.get("sasl.username")
+        self._user: str | None = config.get("sasl.username") or config.get("sasl.oauthbearer.client.id")
         self._mechanism = config.get("sasl.mechanism")
         self._certificate = config.get("ssl.certificate.location")
         self.rights = rights

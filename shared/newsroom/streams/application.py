@@ -374,7 +374,7 @@ def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
     }
     if settings.static_membership:
         config["group.instance.id"] = name
-    return config
+    return config | settings.properties()
 
 
 def _restoring_all(assign: Callable[..., Any], *, committed_offsets: dict[str, int], **place: Any) -> Any:  # noqa: ANN401
@@ -395,6 +395,7 @@ def _producer_extra(settings: StreamSettings, name: str, most_bytes: int) -> dic
         "message.max.bytes": max(most_bytes, MAX_RECORD_BYTES),
         **RECONNECT,
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
+        **settings.properties(),
     }
 
 
