@@ -16,8 +16,13 @@ def _topic(description: str) -> object:
     return Field(pattern=LEGAL_NAME, max_length=LONGEST_NAME, description=description)
 
 
-StringsTopic = Annotated[str, _topic("topic of texts (strings) whose words are counted")]
-NewsTopic = Annotated[str, _topic("topic of Avro records whose field --text-field is counted")]
+NONE = "none"
+"""Instead of a topic's name: the word count does without this input. (An empty variable is not set.)"""
+
+StringsTopic = Annotated[str, _topic(f"topic of texts (strings) whose words are counted; {NONE}: no such topic")]
+NewsTopic = Annotated[
+    str, _topic(f"topic of Avro records, of which one field is counted; {NONE}: no such topic, and no schema registry")
+]
 CountsTopic = Annotated[str, _topic("topic of the table: word to count")]
 LabelsTopic = Annotated[str, _topic("topic of labels: word to label")]
 JoinedTopic = Annotated[str, _topic("topic of the pairs: word to count and label")]

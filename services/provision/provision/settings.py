@@ -14,6 +14,7 @@ from newsroom.settings import ServiceSettings
 from newsroom.topic_settings import (
     LEGAL_NAME,
     LONGEST_NAME,
+    NONE,
     CountsTopic,
     JoinedTopic,
     LabelsTopic,
@@ -93,7 +94,7 @@ class ProvisionSettings(ServiceSettings):
         names = {
             MYTOPIC.name: self.strings_topic,
             NEWS.name: self.news_topic,
-            NEWS_DLQ.name: dead_letters_of(self.news_topic),
+            NEWS_DLQ.name: NONE if self.news_topic == NONE else dead_letters_of(self.news_topic),
             WORD_DELTAS.name: self.deltas_topic,
             WORD_COUNTS.name: self.counts_topic,
             WORD.name: self.labels_topic,
@@ -102,4 +103,5 @@ class ProvisionSettings(ServiceSettings):
         return tuple(
             replace(topic, name=names.get(topic.name, topic.name), replication_factor=self.replication_factor)
             for topic in ALL_TOPICS
+            if names.get(topic.name) != NONE
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from newsroom.schemas.addresses import check_addresses
 from newsroom.streams.service import Plan, run_stream
 from newsroom.topics import NEWS, NEWS_TYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from newsroom.streams.application import StreamApplication
     from newsroom.streams.dead_letters import DeadLetterTopic
+    from newsroom.streams.decoding import Headers
     from newsroom.waiting import StopFlag
     from wordcount_stream.settings import WordcountSettings
 
@@ -28,9 +31,10 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
     Raises:
         NewsroomError: the service cannot continue; its open transaction was not committed.
     """
-    check_addresses(settings.registry_url)
+    if "news_topic" in settings.inputs:
+        check_addresses(settings.registry_url)
     plan = Plan(
-        reads=(settings.strings_topic, settings.news_topic, settings.deltas_name),
+        reads=(*settings.inputs.values(), settings.deltas_name),
         writes=(settings.deltas_name, settings.counts_topic),
         stateful=(settings.deltas_name,),
         keyed=(settings.counts_topic,),
@@ -40,10 +44,17 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
 
 
 def _build(settings: WordcountSettings, stop: StopFlag, app: StreamApplication, letters: DeadLetterTopic) -> None:
-    # Imported when the cluster has answered: Quix and the registry's client take longer to import than all the rest.
+    # Imported when the cluster has answered: Quix takes longer to import than all the rest.
+    from wordcount_stream.topology import build  # noqa: PLC0415
+
+    decode = _decoder(settings, stop) if "news_topic" in settings.inputs else None
+    build(app, settings, letters, decode, after_commit=app.after_commit if settings.log_counts else None)
+
+
+def _decoder(settings: WordcountSettings, stop: StopFlag) -> Callable[[bytes, Headers], dict[str, Any]]:
+    # As above, of the registry's client.
     from newsroom.schemas.avro import AvroDecoder  # noqa: PLC0415
     from newsroom.schemas.registry import Patience, check_registry, latest_schema, registry_client  # noqa: PLC0415
-    from wordcount_stream.topology import build  # noqa: PLC0415
 
     topic = settings.news_topic
     registry = registry_client(settings, stop)
@@ -56,10 +67,4 @@ def _build(settings: WordcountSettings, stop: StopFlag, app: StreamApplication, 
     patience = Patience(min(settings.registry_timeout, RUNNING_SECONDS), stop)
     expected = NEWS_TYPE if topic == NEWS.name else None
     decoder = AvroDecoder(registry, reader, topic=topic, patience=patience, expected=expected)
-    build(
-        app,
-        settings,
-        letters,
-        lambda *value: decoder.decode(*value).fields,
-        after_commit=app.after_commit if settings.log_counts else None,
-    )
+    return lambda value, headers: decoder.decode(value, headers).fields

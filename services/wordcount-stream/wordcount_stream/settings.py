@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
 
 from newsroom.places import state_folder
 from newsroom.streams.settings import ConsumerGroup, StateFolder, StreamSettings
-from newsroom.topic_settings import LONGEST_NAME, CountsTopic, NewsTopic, StringsTopic
+from newsroom.topic_settings import LONGEST_NAME, NONE, CountsTopic, NewsTopic, StringsTopic
 from newsroom.topics import MYTOPIC, NEWS, WORD_COUNTS, WORD_DELTAS
 
 GROUP = "wordcount-stream"
@@ -62,11 +62,22 @@ class WordcountSettings(StreamSettings):
         own = WORD_DELTAS.name if self.consumer_group == GROUP else f"{self.consumer_group}-{WORD_DELTAS.name}"
         return self.deltas_topic or own
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The topics whose words are counted, by their settings."""
+        named = {"strings_topic": self.strings_topic, "news_topic": self.news_topic}
+        return {setting: name for setting, name in named.items() if name != NONE}
+
+    @model_validator(mode="after")
+    def _something_is_counted(self) -> Self:
+        if not self.inputs:
+            raise ValueError(f"--strings-topic and --news-topic are both {NONE}: nothing would be counted")
+        return self
+
     @override
     def topics(self) -> dict[str, str]:
         return {
-            "strings_topic": self.strings_topic,
-            "news_topic": self.news_topic,
+            **self.inputs,
             "deltas_topic": self.deltas_name,
             "counts_topic": self.counts_topic,
             **super().topics(),

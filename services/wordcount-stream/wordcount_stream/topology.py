@@ -51,25 +51,26 @@ def build(
     app: Application,
     settings: WordcountSettings,
     dead_letters: DeadLetterTopic,
-    decode_news: Callable[[bytes, Headers], dict[str, Any]],
+    decode_news: Callable[[bytes, Headers], dict[str, Any]] | None,
     *,
     after_commit: AfterCommit | None,
 ) -> None:
-    """Add both halves to the application; `after_commit` takes the log line of each count, None logs none."""
+    """Add both halves to the application.
 
-    def text_of_news(value: bytes, headers: Headers) -> str:
-        return text_of(decode_news(value, headers), settings.text_field)
-
+    Without `decode_news` no Avro topic is read. `after_commit` takes the log line of each count, None logs none.
+    """
     deltas_topic = settings.deltas_name
-    strings = input_frame(app, settings.strings_topic, decode_text)
-    news = input_frame(app, settings.news_topic, text_of_news)
     counts = input_frame(app, deltas_topic, deltas.decode)
     partitions = counts.topics[0].broker_config.num_partitions
     if partitions is None:
         raise ValueError(f"topic {deltas_topic} has no known number of partitions")
-    letters = DeadLetters(dead_letters, INPUTS, lambda: strings.processing_context.producer)
-    combiner = Combiner(lambda: strings.processing_context.producer, deltas_topic, partitions)
-    for frame, topic in ((strings, settings.strings_topic), (news, settings.news_topic)):
+    letters = DeadLetters(dead_letters, INPUTS, lambda: counts.processing_context.producer)
+    combiner = Combiner(lambda: counts.processing_context.producer, deltas_topic, partitions)
+    decoders: dict[str, Callable[[bytes, Headers], str]] = {"strings_topic": decode_text}
+    if decode_news is not None:
+        decoders["news_topic"] = lambda *value: text_of(decode_news(*value), settings.text_field)
+    for setting, topic in settings.inputs.items():
+        frame = input_frame(app, topic, decoders[setting])
         frame.apply(word_reader(topic, letters), metadata=True).sink(combiner)
     keeper = CountKeeper(counts, settings.counts_topic, letters, after_commit)
     counts.update(keeper, stateful=True, metadata=True)

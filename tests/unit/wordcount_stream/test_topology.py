@@ -150,6 +150,14 @@ def test_a_new_count_is_logged_in_the_labs_words(running: Running, capsys: pytes
     assert "KTable wordCounts : key value10 - value 6" in capsys.readouterr().out
 
 
+def test_without_an_avro_topic_only_the_texts_are_read(tmp_path: Path) -> None:
+    texts = WordcountSettings(news_topic="none")
+    running = Running(tmp_path, lambda app: build(app, texts, LETTERS, None, after_commit=None), "word-deltas")
+    running.feed("mytopic", b"one")
+    assert checkpoint(running) == {"one": 1}
+    assert set(running.app.topics) == {"mytopic", "word-deltas"}
+
+
 WORDS = st.dictionaries(st.text(max_size=5), st.integers() | st.booleans() | st.none(), max_size=3)
 RECORD = st.tuples(
     st.sampled_from(["mytopic", "news", "word-deltas"]),
