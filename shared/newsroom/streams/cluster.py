@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import (
@@ -22,7 +24,7 @@ from newsroom.topics import MAX_RECORD_BYTES
 from newsroom.waiting import Deadline, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from newsroom.streams.settings import StreamSettings
@@ -43,6 +45,12 @@ ANSWER_MARGIN_SECONDS = 0.5
 """librdkafka itself ends a request at its timeout. Its result gets this much longer to arrive."""
 
 RETRY_SECONDS = 0.5
+
+OTHER_SECONDS = 2.0
+AT_ONCE = 16
+"""The timeout of a question about another group, and how many of them are asked at once."""
+
+DENIED = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 
 
 def rights_on(access: Access, name: str) -> list[Right]:
@@ -90,6 +98,8 @@ class Cluster:
         self._access = access
         self._name = f"{settings.consumer_group}-setup"
         self._admin = admin_client(settings, access)
+        self._hidden: set[str] = set()
+        """Groups that this user may not read."""
         self._wait = Wait(Deadline(CLUSTER_WAIT_SECONDS), stop, longest_pause=RETRY_SECONDS)
 
     def described(self, name: str) -> Any | None:  # noqa: ANN401 - confluent-kafka is untyped
@@ -123,26 +133,47 @@ class Cluster:
 
     def committed(self, group: str, topics: Mapping[str, Any]) -> list[TopicPartition]:
         """The group's commits on these topics, a negative offset where there is none; does not join the group."""
+        rights = (Right("READ", "group", group), *(Right("READ", "topic", name) for name in topics))
+        ask = partial(self._committed, group, topics, ASK_SECONDS)
+        return self._answered(ask, f"the committed offsets of group {group} could not be read", *rights)
+
+    def _committed(self, group: str, topics: Mapping[str, Any], seconds: float) -> list[TopicPartition]:
         # read_committed would wait until a killed replica's open transaction times out.
         config = self._settings.consumer_config(self._name, group, isolation_level="read_uncommitted")
         consumer = Consumer(config, logger=logging.getLogger("librdkafka"))
         partitions = [TopicPartition(name, number) for name, topic in topics.items() for number in topic.partitions]
-
-        def ask() -> list[TopicPartition]:
-            try:
-                return raise_errors(consumer.committed(partitions, timeout=ASK_SECONDS))
-            except KafkaException as error:
-                # A denied search for the coordinator is an event of the client; the call just ends late.
-                event = consumer.poll(0)
-                if event is None or event.error() is None:
-                    raise
-                raise KafkaException(event.error()) from error
-
         try:
-            rights = (Right("READ", "group", group), *(Right("READ", "topic", name) for name in topics))
-            return self._answered(ask, f"the committed offsets of group {group} could not be read", *rights)
+            return raise_errors(consumer.committed(partitions, timeout=seconds))
+        except KafkaException as error:
+            # A denied search for the coordinator is an event of the client; the call just ends late.
+            event = consumer.poll(0)
+            if event is None or event.error() is None:
+                raise
+            raise KafkaException(event.error()) from error
         finally:
             consumer.close()
+
+    def commits_of(self, groups: Iterable[str], topics: Mapping[str, Any]) -> dict[str, list[TopicPartition]]:
+        """The commits of other groups on these topics; those of a group that this user may not read are left out."""
+
+        def one(group: str) -> list[TopicPartition]:
+            if group in self._hidden:
+                return []
+            try:
+                return self._committed(group, topics, OTHER_SECONDS)
+            except KafkaException as error:
+                if kafka_error(error).code() not in DENIED:
+                    raise
+                self._hidden.add(group)
+                return []
+
+        def ask() -> dict[str, list[TopicPartition]]:
+            names = sorted(groups)
+            # Side by side: each refusal takes its whole time.
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                return dict(zip(names, pool.map(one, names), strict=True))
+
+        return self._answered(ask, "the commits of other groups could not be read")
 
     def forget(self, group: str, topics: Mapping[str, Any]) -> None:
         """Set the group's offsets of these topics to their beginning.

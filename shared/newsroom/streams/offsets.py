@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 
-from newsroom.errors import LastingFailure, NotYet, TopicMismatch, TopicTaken
+from newsroom.errors import NotYet, TopicMismatch, TopicTaken
 from newsroom.kafka_errors import reason_of
 from newsroom.logs import get_logger
 from newsroom.streams.claims import PREFIX, changelog_owners, made_anew, outputs_of
@@ -33,14 +33,9 @@ def refuse_second_owner(cluster: Cluster, group: str, writes: Collection[str]) -
     """
     topics = cluster.topics()
     inputs = {name: topic for name, topic in topics.items() if not name.startswith((PREFIX, "__"))}
-    for other, sources in sorted(changelog_owners(topics).items()):
-        if other == group:
-            continue
-        try:
-            commits = cluster.committed(other, inputs)
-        except LastingFailure:
-            continue
-        taken = sorted(outputs_of(commits, sources).intersection(writes))
+    owners = {other: sources for other, sources in changelog_owners(topics).items() if other != group}
+    for other, commits in cluster.commits_of(owners, inputs).items():
+        taken = sorted(outputs_of(commits, owners[other]).intersection(writes))
         if taken:
             raise TopicTaken(
                 f"consumer group {other} writes {' and '.join(taken)}, so group {group} must not write there too: its "
