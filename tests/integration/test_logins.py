@@ -120,5 +120,6 @@ def test_a_wrong_secret_is_a_sentence(broker: SecuredBroker, endpoint: Web, tmp_
     with started("news-producer", tmp_path, environment, "--format", "string") as process:
         assert process.wait(60) == LastingFailure.exit_code, written(tmp_path, "news-producer")
     log = written(tmp_path, "news-producer")
-    assert "the login of wordcount with --sasl-mechanism OAUTHBEARER" in log
+    assert "the login of user wordcount with --sasl-mechanism OAUTHBEARER at localhost" in log
+    assert "check --sasl-oauthbearer-*" in log
     assert "Traceback" not in log

@@ -91,16 +91,23 @@ def admin_client(settings: StreamSettings, access: Access) -> AdminClient:
 
 
 class Cluster:
-    """Requests to the cluster, each repeated until the cluster answers. All of them share one deadline."""
+    """Requests to the cluster, each repeated until the cluster answers. All of them share one deadline.
 
-    def __init__(self, settings: StreamSettings, access: Access, stop: StopFlag) -> None:
+    It begins now and ends after `seconds`, by default those that a whole cluster may take to start.
+    """
+
+    def __init__(
+        self, settings: StreamSettings, access: Access, stop: StopFlag, *, seconds: float | None = None
+    ) -> None:
         self._settings = settings
         self._access = access
         self._name = f"{settings.consumer_group}-setup"
         self._admin = admin_client(settings, access)
         self._hidden: set[str] = set()
         """Groups that this user may not read."""
-        self._wait = Wait(Deadline(CLUSTER_WAIT_SECONDS), stop, longest_pause=RETRY_SECONDS)
+        self._wait = Wait(
+            Deadline(CLUSTER_WAIT_SECONDS if seconds is None else seconds), stop, longest_pause=RETRY_SECONDS
+        )
 
     def described(self, name: str) -> Any | None:  # noqa: ANN401 - confluent-kafka is untyped
         """The topic, or None if the broker that answers does not know it; a broker may learn of a new topic late."""

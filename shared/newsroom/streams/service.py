@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+FIRST_COMMIT_SECONDS = 5.0
+"""How long the loop may wait, before its first commit, for what other groups say that they write."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -92,7 +95,7 @@ def run_stream(
             watch=watch,
             claims=claims_of(ready.ids, plan.writes),
             most_bytes=dead_letters.most_bytes,
-            before_first_commit=partial(refuse_second_owner, ready.cluster, settings.consumer_group, plan.writes),
+            before_first_commit=partial(_look_for_owners, settings, access, plan, stop),
         )
 
         def explain(error: BaseException) -> BaseException:
@@ -137,6 +140,12 @@ def _prepare(settings: StreamSettings, access: Access, plan: Plan, changelog: Ch
     forget_old_topics(cluster, group, {name: metadata[name] for name in plan.reads}, ids, stop)
     sources = {name: metadata[name] for name in plan.stateful}
     return _Ready(cluster, metadata, ids, prepare_changelog(cluster, changelog, sources))
+
+
+def _look_for_owners(settings: StreamSettings, access: Access, plan: Plan, stop: StopFlag) -> None:
+    # The loop stands still meanwhile. If the cluster does not answer, the replica starts over and looks again.
+    cluster = Cluster(settings, access, stop, seconds=FIRST_COMMIT_SECONDS)
+    refuse_second_owner(cluster, settings.consumer_group, plan.writes)
 
 
 def rights(
