@@ -22,8 +22,8 @@ from typing_extensions import override
 from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure, NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
-from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS, RECONNECT
 from newsroom.streams.admin import OneAdmin
+from newsroom.streams.clients import consumer_extra, producer_extra
 from newsroom.streams.consumer import PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
@@ -48,17 +48,6 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-TRANSACTION_TIMEOUT_MS = 15_000
-"""The cluster aborts a dead replica's open transaction after this time; a restarted replica aborts it at once.
-Readers wait behind an open transaction, so keep it short, but longer than a commit (half a second and the flush)."""
-
-MAX_POLL_INTERVAL_MS = 60_000
-"""A replica whose loop does not turn for this long loses its partitions. Same limit as /livez. Quix allows a fifth
-of it (12 s) for the last commit before it hands partitions over."""
-
-STATISTICS_INTERVAL_MS = 1000
-"""librdkafka calls the statistics callback inside poll(), even without records: this proves that the loop turns."""
-
 INTERRUPTIONS = 20
 INTERRUPTION_SECONDS = 120.0
 """More interruptions than this within that time end the service: then something else is wrong."""
@@ -66,21 +55,8 @@ INTERRUPTION_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
 """The pause between two attempts to start over."""
 
-QUEUE_MESSAGES = 500_000
-"""A checkpoint of a backlog produces tens of thousands of small records. It could exceed librdkafka's default of
-100,000, and a full queue stops the loop."""
-
 EVERY_OFFSET = 2**63 - 1
 """Every offset is below this one."""
-
-FETCH_WAIT_MS = 50
-"""How long a broker holds a fetch that finds no records; it answers at once when records arrive. On an assignment
-Quix requests the ends of each partition in turn, and each request waits behind a fetch on the same connection: with
-librdkafka's default (500 ms) 13 partitions took 6.5 s."""
-
-SOCKET_TIMEOUT_MS = 5000
-"""The client gives up on a broker that does not answer for this long, and asks for the new leader. The default is a
-minute."""
 
 MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 8 * MIB
@@ -134,8 +110,8 @@ class StreamApplication(Application):
             auto_offset_reset="earliest",
             commit_interval=settings.commit_interval,
             consumer_poll_timeout=poll_seconds,
-            consumer_extra_config=_consumer_extra(settings, name) | {"stats_cb": self.on_statistics},
-            producer_extra_config=_producer_extra(settings, name, most_bytes),
+            consumer_extra_config=consumer_extra(settings, name) | {"stats_cb": self.on_statistics},
+            producer_extra_config=producer_extra(settings, name, most_bytes),
             state_dir=folder,
             rocksdb_options=RocksDBOptions(
                 write_buffer_size=WRITE_BUFFER_BYTES,
@@ -361,42 +337,8 @@ def _data_partitions(partitions: list[Any]) -> list[str]:
     return sorted(f"{tp.topic}-{tp.partition}" for tp in partitions if not is_changelog(tp.topic))
 
 
-def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        "session.timeout.ms": int(settings.session_timeout * 1000),
-        "heartbeat.interval.ms": HEARTBEAT_MILLISECONDS,
-        "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
-        "fetch.wait.max.ms": FETCH_WAIT_MS,
-        "statistics.interval.ms": STATISTICS_INTERVAL_MS,
-        "topic.metadata.refresh.interval.ms": METADATA_MS,
-        **RECONNECT,
-        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
-    }
-    if settings.static_membership:
-        config["group.instance.id"] = name
-    return config | settings.properties()
-
-
 def _restoring_all(assign: Callable[..., Any], *, committed_offsets: dict[str, int], **place: Any) -> Any:  # noqa: ANN401
     return assign(committed_offsets=dict.fromkeys(committed_offsets, EVERY_OFFSET), **place)
-
-
-def _producer_extra(settings: StreamSettings, name: str, most_bytes: int) -> dict[str, Any]:
-    transaction = {"transactional.id": name, "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
-    return {
-        **(transaction if settings.exactly_once else {}),
-        "enable.idempotence": True,
-        # Quix's default, but the join depends on it. Every record has a key, so murmur2 chooses the same partition
-        # as the other producers' murmur2_random.
-        "partitioner": "murmur2",
-        "compression.type": "lz4",
-        "queue.buffering.max.messages": QUEUE_MESSAGES,
-        # A dead letter may be larger than librdkafka's default.
-        "message.max.bytes": max(most_bytes, MAX_RECORD_BYTES),
-        **RECONNECT,
-        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
-        **settings.properties(),
-    }
 
 
 def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa: ANN401 - Quix's row or message

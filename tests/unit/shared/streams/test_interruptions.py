@@ -24,6 +24,7 @@ from newsroom.slots import take_slot
 from newsroom.streams import application as module
 from newsroom.streams import producer as producer_module
 from newsroom.streams.application import StreamApplication
+from newsroom.streams.clients import TRANSACTION_TIMEOUT_MS
 from newsroom.streams.consumer import PatientConsumer, stable
 from newsroom.streams.errors import interruption
 from newsroom.streams.producer import (
@@ -228,7 +229,7 @@ def test_every_transactional_call_has_a_deadline(clients: list[Client]) -> None:
     assert LEAST_SECONDS <= deadlines["send_offsets_to_transaction"] <= CHECKPOINT_SECONDS
     assert 0 < deadlines["commit_transaction"] <= CHECKPOINT_SECONDS
     assert 0 < deadlines["abort_transaction"] <= ABORT_SECONDS
-    assert CHECKPOINT_SECONDS + LEAST_SECONDS + ABORT_SECONDS < module.TRANSACTION_TIMEOUT_MS / 1000
+    assert CHECKPOINT_SECONDS + LEAST_SECONDS + ABORT_SECONDS < TRANSACTION_TIMEOUT_MS / 1000
 
 
 def test_a_call_that_ignores_its_deadline_is_given_up_with_its_client(
