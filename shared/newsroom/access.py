@@ -82,7 +82,9 @@ class Access:
     def __init__(self, config: Mapping[str, Any], *rights: Right) -> None:
         self.address: str = config["bootstrap.servers"]
         self.protocol: str = config.get("security.protocol", "PLAINTEXT")
-        self._user: str | None = config.get("sasl.username")
+        client = config.get("sasl.oauthbearer.client.id")
+        self._user: str | None = config.get("sasl.username") or client
+        self._login_settings = "--sasl-oauthbearer-*" if client else "--sasl-username, --sasl-password"
         self._mechanism = config.get("sasl.mechanism")
         self._certificate = config.get("ssl.certificate.location")
         self.rights = rights
@@ -115,7 +117,7 @@ class Access:
             login = f"user {self._user} with --sasl-mechanism {self._mechanism}" if self._user else "this client"
             return self._failed(
                 f"the login of {login} at {_at(inner.str()) or self.address} was refused ({text}): check "
-                "--sasl-username, --sasl-password, --sasl-mechanism and --security-protocol",
+                f"{self._login_settings}, --sasl-mechanism and --security-protocol",
                 operation=LOGIN,
             )
         if code == KafkaError._SSL:  # noqa: SLF001

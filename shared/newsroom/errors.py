@@ -7,6 +7,7 @@ NewsroomError
 │   ├── ClusterUnavailable   no broker answered in time
 │   └── RegistryUnavailable  the schema registry did not answer in time
 ├── LastingFailure       a right, a login, a certificate or an address is wrong; exit code 78
+│   └── TopicTaken           another consumer group writes the topic
 ├── TopicMismatch        a topic does not exist, or is not as declared
 ├── SchemaRefused        the registry refused a schema as incompatible
 ├── DecodeError          a record's bytes are not in the format of its topic (poison record)
@@ -67,6 +68,10 @@ class LastingFailure(NewsroomError):
 
     exit_code = 78
     """EX_CONFIG of sysexits.h: a supervisor does not start the service again."""
+
+
+class TopicTaken(LastingFailure):
+    """Another consumer group writes a topic that this service would write."""
 
 
 class TopicMismatch(NewsroomError):

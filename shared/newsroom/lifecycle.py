@@ -66,6 +66,10 @@ def run_service(
 
 def _run(body: str, settings: SettingsT, stop: StopFlag, stopped_code: int) -> int:
     try:
+        if settings.client_properties:
+            from newsroom.property_check import refuse_unknown  # noqa: PLC0415 - it loads the Kafka client
+
+            refuse_unknown(settings.properties())
         run: Callable[[SettingsT, StopFlag], int | None] = pkgutil.resolve_name(body)
         return run(settings, stop) or 0
     except Stopped as stopped:

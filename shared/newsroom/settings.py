@@ -8,8 +8,6 @@ means two things; with the prefix a shared setting is set for that service alone
 from __future__ import annotations
 
 import re
-import ssl
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
@@ -26,10 +24,12 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from newsroom.addresses import bootstrap_of, port_offset, registry_url_of
+from newsroom.certificates import check_authorities, check_pair
+from newsroom.client_properties import parse_properties
 from newsroom.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Mapping
 
 PARTITIONER = "murmur2_random"
 """Java's and Quix's key hash. librdkafka's own default (CRC32) puts most keys on other partitions, and a join
@@ -86,11 +86,17 @@ class KafkaSettings(BaseSettings):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="how brokers are spoken to"
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
         default=None, description="SASL mechanism, with a SASL_… security protocol"
     )
     sasl_username: str | None = Field(default=None, description="SASL user")
     sasl_password: SecretStr | None = Field(default=None, description="SASL password")
+    sasl_oauthbearer_token_endpoint_url: str | None = Field(
+        default=None, description="address that hands out tokens for mechanism OAUTHBEARER (OIDC client credentials)"
+    )
+    sasl_oauthbearer_client_id: str | None = Field(default=None, description="client at that address")
+    sasl_oauthbearer_client_secret: SecretStr | None = Field(default=None, description="its secret")
+    sasl_oauthbearer_scope: str | None = Field(default=None, description="scope of the token, if one is asked for")
     ssl_ca_location: Path | None = Field(
         default=None, description="CA certificates to trust, for brokers and for a registry with https (PEM file)"
     )
@@ -107,6 +113,12 @@ class KafkaSettings(BaseSettings):
     registry_password: SecretStr | None = Field(default=None, description="its password")
     registry_ca_location: Path | None = Field(
         default=None, description="CA certificates of the registry, if they are not those of --ssl-ca-location"
+    )
+
+    client_properties: str = Field(
+        default="",
+        description="properties of librdkafka for every Kafka client, as name=value[,name=value…]; those that a "
+        "promise of the service depends on are refused",
     )
 
     @field_validator("security_protocol", "sasl_mechanism", mode="before")
@@ -128,7 +140,7 @@ class KafkaSettings(BaseSettings):
     @model_validator(mode="after")
     def _connection_agrees(self) -> Self:
         """Refuse settings that contradict each other, before a client waits for a broker because of them."""
-        self._login_is_complete()
+        self._login_is_complete(self.properties())
         tls = self.security_protocol.endswith("SSL") or self.registry_uses_tls
         for name in ("ssl_ca_location", "ssl_certificate_location"):
             if getattr(self, name) is not None and not tls:
@@ -142,11 +154,19 @@ class KafkaSettings(BaseSettings):
         self._certificates_can_be_read()
         return self
 
-    def _login_is_complete(self) -> None:
-        names = ("sasl_mechanism", "sasl_username", "sasl_password")
-        given = [_option(name) for name in names if getattr(self, name) is not None]
-        if self.security_protocol.startswith("SASL") and len(given) < len(names):
-            raise ValueError(f"security protocol {self.security_protocol} needs {', '.join(map(_option, names))}")
+    def _login_is_complete(self, properties: Mapping[str, str]) -> None:
+        login = ("sasl_mechanism", "sasl_username", "sasl_password")
+        token = tuple(f"sasl_oauthbearer_{name}" for name in ("token_endpoint_url", "client_id", "client_secret"))
+        bearer = self.sasl_mechanism == "OAUTHBEARER"
+        needed, others = (("sasl_mechanism", *token), login[1:]) if bearer else (login, token)
+        given = [_option(name) for name in needed if getattr(self, name) is not None]
+        foreign = [_option(name) for name in others if getattr(self, name) is not None]
+        if foreign:
+            raise ValueError(f"{foreign[0]} does not belong to --sasl-mechanism {self.sasl_mechanism}: unset it")
+        # Another way to a token, such as an unsecured one for tests, is librdkafka's own matter.
+        complete = len(given) == len(needed) or (bearer and any("oauthbearer" in name for name in properties))
+        if self.security_protocol.startswith("SASL") and not complete:
+            raise ValueError(f"security protocol {self.security_protocol} needs {', '.join(map(_option, needed))}")
         if given and not self.security_protocol.startswith("SASL"):
             raise ValueError(
                 f"{given[0]} is set, but security protocol {self.security_protocol} has no login: set "
@@ -154,20 +174,12 @@ class KafkaSettings(BaseSettings):
             )
 
     def _certificates_can_be_read(self) -> None:
-        # librdkafka refuses such files too, with an error that names neither the file nor the reason.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         for name in ("ssl_ca_location", "registry_ca_location"):
             if (location := getattr(self, name)) is not None:
-                with _readable(name, location, "no CA certificates in PEM format"):
-                    context.load_verify_locations(cafile=location)
+                check_authorities(_option(name), location)
         if self.ssl_certificate_location is not None and self.ssl_key_location is not None:
             password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else ""
-            with _readable(
-                "ssl_certificate_location",
-                self.ssl_certificate_location,
-                "no certificate in PEM format that fits the key of --ssl-key-location and its password",
-            ):
-                context.load_cert_chain(self.ssl_certificate_location, self.ssl_key_location, lambda: password)
+            check_pair("--ssl-certificate-location", self.ssl_certificate_location, self.ssl_key_location, password)
 
     def client_config(self, client_id: str) -> dict[str, Any]:
         """Parameters that every librdkafka client of this cluster takes."""
@@ -183,9 +195,28 @@ class KafkaSettings(BaseSettings):
                 "sasl.username": self.sasl_username,
                 "sasl.password": self.sasl_password.get_secret_value(),
             }
+        elif self.sasl_mechanism == "OAUTHBEARER":
+            config |= self._token_config()
         if self.security_protocol.endswith("SSL"):
             config |= self._tls_config(self.ssl_ca_location)
-        return config
+        return config | self.properties()
+
+    def properties(self) -> dict[str, str]:
+        """The properties of librdkafka that the user passes on to every client."""
+        return parse_properties(self.client_properties)
+
+    def _token_config(self) -> dict[str, str]:
+        config = {"sasl.mechanism": "OAUTHBEARER"}
+        if self.sasl_oauthbearer_token_endpoint_url is None or self.sasl_oauthbearer_client_secret is None:
+            return config
+        scope = self.sasl_oauthbearer_scope
+        return config | {
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": self.sasl_oauthbearer_token_endpoint_url,
+            "sasl.oauthbearer.client.id": self.sasl_oauthbearer_client_id or "",
+            "sasl.oauthbearer.client.secret": self.sasl_oauthbearer_client_secret.get_secret_value(),
+            **({"sasl.oauthbearer.scope": scope} if scope else {}),
+        }
 
     def _tls_config(self, authorities: Path | None) -> dict[str, str]:
         files = {
@@ -210,7 +241,7 @@ class KafkaSettings(BaseSettings):
             # With more, a broker's death can write a record twice (decision 9).
             "max.in.flight.requests.per.connection": 1,
         }
-        return _with_overrides(config, overrides)
+        return _with_overrides(config, overrides) | self.properties()
 
     def consumer_config(self, client_id: str, group: str, **overrides: Any) -> dict[str, Any]:  # noqa: ANN401
         """Parameters of a group member that commits by itself and starts at the oldest record."""
@@ -220,7 +251,7 @@ class KafkaSettings(BaseSettings):
             "auto.offset.reset": "earliest",
             "topic.metadata.refresh.interval.ms": METADATA_MS,
         }
-        return _with_overrides(config, overrides)
+        return _with_overrides(config, overrides) | self.properties()
 
     @property
     def registry_uses_tls(self) -> bool:
@@ -240,16 +271,6 @@ class KafkaSettings(BaseSettings):
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-@contextmanager
-def _readable(name: str, location: Path, problem: str) -> Iterator[None]:
-    try:
-        yield
-    except ssl.SSLError as error:
-        raise ValueError(f"{_option(name)} {location}: {problem}") from error
-    except OSError as error:
-        raise ValueError(f"{_option(name)} {location}: cannot be read ({error.strerror})") from error
 
 
 def _with_overrides(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -298,8 +319,15 @@ class ServiceSettings(KafkaSettings):
         return init_settings, own, _SharedVariables(settings_cls, env_prefix=PREFIX, env_ignore_empty=True)
 
 
-SHARED = frozenset({*ServiceSettings.model_fields, "state_dir"})
-"""Settings that `NEWSROOM_X` sets for every service. The state folder is one: each replica locks its own part of it."""
+SHARED = frozenset(
+    {
+        *ServiceSettings.model_fields,
+        "state_dir",
+        *("strings_topic", "news_topic", "deltas_topic", "counts_topic", "labels_topic", "joined_topic"),
+    }
+)
+"""Settings that `NEWSROOM_X` sets for every service. The state folder is one: each replica locks its own part of it.
+The topics are others: what one service writes, the next one reads, and `provision` creates them all."""
 
 
 class _SharedVariables(EnvSettingsSource):

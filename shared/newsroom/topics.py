@@ -35,7 +35,17 @@ class DeclaredTopic:
 
     def full_config(self) -> dict[str, str]:
         """The topic's configuration as `create_topics` takes it."""
-        return {"min.insync.replicas": str(MIN_INSYNC_REPLICAS), **self.config}
+        return {"min.insync.replicas": str(in_sync_for(self.replication_factor)), **self.config}
+
+
+def in_sync_for(replicas: int) -> int:
+    """The in-sync replicas that a write needs: one of the topic's brokers may fail, unless there is only one."""
+    return min(MIN_INSYNC_REPLICAS, max(1, replicas - 1))
+
+
+def dead_letters_of(name: str) -> str:
+    """The dead-letter topic of a topic, or of a consumer group."""
+    return f"{name}.dlq"
 
 
 MYTOPIC: Final = DeclaredTopic("mytopic", partitions=5)
@@ -48,7 +58,13 @@ NEWS_TYPE: Final = "newsroom.News"
 """The Avro type of the records of `news`."""
 
 NEWS_DLQ: Final = DeclaredTopic("news.dlq", partitions=6, config=DEAD_LETTERS)
-"""Poison records of `news` as received, with their origin and error in headers."""
+"""Poison records of `news` as avro-consumer received them, with their origin and error in headers."""
+
+WORDCOUNT_DLQ: Final = DeclaredTopic("wordcount-stream.dlq", partitions=1, config=DEAD_LETTERS)
+"""Poison records of wordcount-stream's inputs."""
+
+JOIN_DLQ: Final = DeclaredTopic("join-service.dlq", partitions=1, config=DEAD_LETTERS)
+"""Poison records of join-service's inputs."""
 
 WORD_DELTAS: Final = DeclaredTopic("word-deltas", partitions=6)
 """Internal to wordcount-stream: counts since the last checkpoint, combined per target partition."""
@@ -62,7 +78,10 @@ WORD: Final = DeclaredTopic("word", partitions=6)
 WORDS_JOINED: Final = DeclaredTopic("words-joined", partitions=6)
 """Word to count and label."""
 
-ALL_TOPICS: Final = (MYTOPIC, NEWS, NEWS_DLQ, WORD_DELTAS, WORD_COUNTS, WORD, WORDS_JOINED)
+ALL_TOPICS: Final = (
+    *(MYTOPIC, NEWS, NEWS_DLQ, WORD_DELTAS, WORD_COUNTS, WORD, WORDS_JOINED),
+    *(WORDCOUNT_DLQ, JOIN_DLQ),
+)
 
 NEWS_SUBJECT: Final = "news-value"
 """The registry's name for the schemas of `news` (the topic-name strategy)."""

@@ -38,8 +38,12 @@ COMMANDS = {
     "news-producer": ("news-producer", "--format", "string"),
     "avro-consumer": ("avro-consumer", "--group", "{group}"),
     "kip-848": ("avro-consumer", "--group", "{group}", "--group-protocol", "consumer"),
-    "wordcount-stream": ("wordcount-stream", "--consumer-group", "{group}"),
-    "join-service": ("join-service", "--consumer-group", "{group}"),
+    # A group makes topics of its own, which needs CREATE. These are there.
+    "wordcount-stream": (
+        *("wordcount-stream", "--consumer-group", "{group}"),
+        *("--deltas-topic", "word-deltas", "--dlq-topic", "wordcount-stream.dlq"),
+    ),
+    "join-service": ("join-service", "--consumer-group", "{group}", "--dlq-topic", "join-service.dlq"),
     "status-api": ("status-api",),
     "provision": ("provision", "--no-registry", "--brokers", "1"),
 }
@@ -68,12 +72,13 @@ def rights_of(service: str, group: str) -> list[Right]:
         return [*on_topics("READ", "news"), *on_topics("WRITE", "news.dlq"), Right("READ", "group", group)]
     if service == "wordcount-stream":
         inputs = ("mytopic", "news", "word-deltas")
-        outputs = on_topics("WRITE", "word-deltas", "word-counts")
+        outputs = on_topics("WRITE", "word-deltas", "word-counts", "wordcount-stream.dlq")
         return [*on_topics("READ", *inputs), *on_topics("DESCRIBE_CONFIGS", *inputs), *outputs, *of_a_stream(group)]
     if service == "join-service":
         sides = ("word", "word-counts")
         described = on_topics("DESCRIBE_CONFIGS", *sides, "words-joined")
-        return [*on_topics("READ", *sides), *described, *on_topics("WRITE", "words-joined"), *of_a_stream(group)]
+        outputs = on_topics("WRITE", "words-joined", "join-service.dlq")
+        return [*on_topics("READ", *sides), *described, *outputs, *of_a_stream(group)]
     if service == "status-api":
         everything = [Right("DESCRIBE", "cluster", ""), Right("DESCRIBE", "group", "*")]
         topics = [*on_topics("DESCRIBE", "*"), *on_topics("DESCRIBE_CONFIGS", "*")]

@@ -62,7 +62,10 @@ def test_a_line_that_is_too_large_ends_the_run_with_its_place(pipeline: ProcessP
     [
         ("news-producer --format string --rounds 100", "health and metrics"),
         ("avro-consumer --format string --topic small --group piped", "health and metrics"),
-        ("wordcount-stream --consumer-group piped-words --state-dir {folder}", "health and metrics"),
+        (
+            "wordcount-stream --consumer-group piped-words --counts-topic small --state-dir {folder}",
+            "health and metrics",
+        ),
         ("status-api --http-port 0", ""),
     ],
 )

@@ -1,6 +1,7 @@
 """A topology run without a broker: Quix's own executors, with state on disk and a producer that keeps its records."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,25 @@ from quixstreams.models import MessageContext, Topic, TopicConfig
 from quixstreams.models.serializers import SerializationContext
 from typing_extensions import override
 
+from newsroom.streams.dead_letters import DeadLetterTopic
+from newsroom.topics import DEAD_LETTER_BYTES
+
+LETTERS = DeadLetterTopic("g.dlq", "g", DEAD_LETTER_BYTES)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter as it was produced."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+    @property
+    def origin(self) -> dict[str, bytes | None]:
+        """What the headers say about its origin."""
+        return {name.removeprefix("dlq."): value for name, value in self.headers if name.startswith("dlq.")}
+
 
 class FakeProducer:
     """Keeps what is produced: topic, key, value and timestamp."""
@@ -19,9 +39,21 @@ class FakeProducer:
     def __init__(self) -> None:
         self.records: list[tuple[str, bytes, bytes, int | None]] = []
         self.headers: list[Any] = []
+        self.letters: list[Letter] = []
 
-    def produce(self, topic: str, value: bytes, key: bytes, *, timestamp: int | None = None, **_: Any) -> None:  # noqa: ANN401
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        key: bytes,
+        *,
+        timestamp: int | None = None,
+        headers: Any = (),  # noqa: ANN401
+        **_: Any,  # noqa: ANN401
+    ) -> None:
         self.records.append((topic, key, value, timestamp))
+        if topic == LETTERS.name:
+            self.letters.append(Letter(key, value, list(headers)))
 
     def produce_row(self, row: Any, topic: Topic, key: Any, timestamp: int) -> None:  # noqa: ANN401
         message = topic.row_serialize(row=row, key=key)
@@ -74,6 +106,11 @@ class Running:
     def headers(self) -> list[Any]:
         """The headers of each result so far."""
         return self._producer.headers
+
+    @property
+    def letters(self) -> list[Letter]:
+        """The dead letters so far."""
+        return self._producer.letters
 
     def records_of(self, topic: str) -> list[tuple[bytes, bytes, int | None]]:
         """What was written to a topic: key, value and timestamp."""

@@ -38,6 +38,8 @@ LISTENERS = {
     "tls": "SSL",
     "sasl_tls": "SASL_SSL",
     "sasl": "SASL_PLAINTEXT",
+    "mutual_tls": "SSL",
+    "oauth": "SASL_PLAINTEXT",
     "unreachable": "PLAINTEXT",
     "controller": "PLAINTEXT",
 }
@@ -64,6 +66,7 @@ class SecuredBroker:
         self._ports = dict(zip(LISTENERS, free_ports(len(LISTENERS)), strict=True))
         self.addresses = {name: f"localhost:{port}" for name, port in self._ports.items()}
         self.authority = make_certificates(folder, "server")
+        self.client_authority = make_certificates(folder, "client")
         self._artifacts = ensure_artifacts(StackSettings().cache, LineProgress())
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -121,7 +124,16 @@ class SecuredBroker:
             "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": self.folder / "server.pem",
+            "listener.name.mutual_tls.ssl.client.auth": "required",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": self.client_authority,
             "sasl.enabled.mechanisms": "PLAIN",
+            # Kafka's own validator for tests: it takes tokens without a signature.
+            "listener.name.oauth.sasl.enabled.mechanisms": "OAUTHBEARER",
+            "listener.name.oauth.oauthbearer.sasl.jaas.config": (
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+                'unsecuredLoginStringClaim_sub="broker";'
+            ),
             "listener.name.sasl_tls.plain.sasl.jaas.config": f"{login};",
             "listener.name.sasl.plain.sasl.jaas.config": f"{login};",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

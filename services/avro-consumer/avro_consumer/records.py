@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from typing_extensions import override
 
+from newsroom.dead_letters import origin_headers
 from newsroom.errors import DecodeError, RegistryUnavailable
 from newsroom.topics import NEWS_TYPE
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from newsroom.schemas.avro import AvroRecord
 
 Header = tuple[str, bytes | None]
-
-LONGEST_ERROR = 1000
-"""How many characters of an error a dead letter's header holds. An error may quote the record, so it needs a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +155,7 @@ def _text(data: bytes | None, what: str) -> str | None:
 
 def dead_letter_headers(record: Record, error: Exception, group: str) -> list[Header]:
     """Return the headers of a dead letter: the record's own headers, then its origin and the error."""
-    origin = {
-        "dlq.origin.topic": record.topic,
-        "dlq.origin.partition": record.partition,
-        "dlq.origin.offset": record.offset,
-        "dlq.origin.timestamp": record.timestamp,
-        "dlq.error": str(error)[:LONGEST_ERROR],
-        "dlq.consumer.group": group,
-    }
-    ours = ((name, str(value).encode(errors="backslashreplace")) for name, value in origin.items())
-    return [*record.headers, *ours]
+    origin = origin_headers(
+        record.topic, record.partition, record.offset, record.timestamp, error=str(error), group=group
+    )
+    return [*record.headers, *origin]

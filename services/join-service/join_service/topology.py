@@ -13,14 +13,17 @@ from prometheus_client import Counter
 
 from join_service.join import Count, Label, decode_count, join, joined_line
 from newsroom.logs import get_logger
+from newsroom.streams.dead_letters import DeadLetters
 from newsroom.streams.decoding import InputMetrics, Poison, decode_text, input_frame
 from newsroom.streams.outputs import LARGEST_BYTES, size_of
-from newsroom.topics import WORD, WORD_COUNTS, WORDS_JOINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from quixstreams import Application, State
+
+    from join_service.settings import JoinSettings
+    from newsroom.streams.dead_letters import DeadLetterTopic
 
     AfterCommit = Callable[[Callable[[], object]], object]
 
@@ -29,21 +32,26 @@ log = get_logger(__name__)
 INPUTS = InputMetrics("join")
 WITHOUT_KEY = Counter("newsroom_join_without_key", "Records dropped because they have no key, by topic.", ["topic"])
 JOINED = Counter("newsroom_join_joined", "Results produced to words-joined.")
-TOO_LARGE = Counter("newsroom_join_too_large", "Results dropped because they are larger than a record may be.")
+TOO_LARGE = Counter(
+    "newsroom_join_too_large", "Labels sent to the dead-letter topic because their pair is larger than a record may be."
+)
 WITHOUT_HEADERS = Counter(
     "newsroom_join_without_headers", "Results without their label's headers, because they are too large with them."
 )
 UNMATCHED = Counter("newsroom_join_unmatched", "Labels whose word had no count.")
 
 
-def build(app: Application, after_commit: AfterCommit) -> None:
+def build(app: Application, settings: JoinSettings, dead_letters: DeadLetterTopic, after_commit: AfterCommit) -> None:
     """Add the join to the application; `after_commit` takes the log line of each result."""
-    labels = input_frame(app, WORD, decode_text).apply(side_reader(WORD.name, _as_label), metadata=True)
-    counts = input_frame(app, WORD_COUNTS, decode_count).apply(side_reader(WORD_COUNTS.name, Count), metadata=True)
+    labels_frame = input_frame(app, settings.labels_topic, decode_text)
+    counts_frame = input_frame(app, settings.counts_topic, decode_count)
+    letters = DeadLetters(dead_letters, INPUTS, lambda: labels_frame.processing_context.producer)
+    labels = labels_frame.apply(side_reader(settings.labels_topic, letters, _as_label), metadata=True)
+    counts = counts_frame.apply(side_reader(settings.counts_topic, letters, Count), metadata=True)
     both = labels.concat(counts).filter(lambda record: record is not None)
-    joined = both.apply(partial(join_record, after_commit), stateful=True, metadata=True)
+    joined = both.apply(partial(join_record, letters, after_commit), stateful=True, metadata=True)
     results = joined.filter(lambda result: result is not None)
-    results.set_headers(headers_that_fit).to_topic(app.topic(WORDS_JOINED.name, value_serializer="bytes"))
+    results.set_headers(headers_that_fit).to_topic(app.topic(settings.joined_topic, value_serializer="bytes"))
 
 
 def _as_label(text: str | None) -> Label | None:
@@ -52,33 +60,39 @@ def _as_label(text: str | None) -> Label | None:
 
 
 def side_reader(
-    topic: str, as_record: Callable[[Any], Label | Count | None]
+    topic: str, letters: DeadLetters, as_record: Callable[[Any], Label | Count | None]
 ) -> Callable[[Any, bytes | None, int, Any], Label | Count | None]:
     """Return a function from a decoded value (`Poison` or None too) to one side's record, or None to drop it."""
     records, without_key = INPUTS.records_of(topic), WITHOUT_KEY.labels(topic)
 
-    def read(value: Any, key: bytes | None, _timestamp: int, _headers: object) -> Label | Count | None:  # noqa: ANN401
+    def read(value: Any, key: bytes | None, timestamp: int, headers: Any) -> Label | Count | None:  # noqa: ANN401
         records.inc()
         if isinstance(value, Poison):
-            INPUTS.skip(value)
+            letters.put(value, key, timestamp, headers)
             return None
         if key is None:
             without_key.inc()
             return None
         if len(key) > LARGEST_BYTES:
-            INPUTS.skip(Poison(f"the key has {len(key)} bytes: the state takes {LARGEST_BYTES}"))
+            reason = f"the key has {len(key)} bytes: the state takes {LARGEST_BYTES}"
+            letters.put(Poison(reason, _as_received(value)), key, timestamp, headers)
             return None
         return as_record(value)
 
     return read
 
 
-def join_record(
+def _as_received(value: str | int | None) -> bytes | None:
+    return None if value is None else str(value).encode()
+
+
+def join_record(  # noqa: PLR0917 - Quix passes the last five
+    letters: DeadLetters,
     after_commit: AfterCommit,
     record: Label | Count,
     key: bytes,
-    _timestamp: int,
-    _headers: object,
+    timestamp: int,
+    headers: Any,  # noqa: ANN401 - Quix's
     state: State[Any, Any],
 ) -> bytes | None:
     """Process one record; return the value to produce under its key, or None if there is no result."""
@@ -87,7 +101,8 @@ def join_record(
         value = result.as_json()
         if size_of(key, value) > LARGEST_BYTES:
             TOO_LARGE.inc()
-            log.warning("result dropped: it is too large for a record", word=key[:40].decode(errors="replace"))
+            reason = f"the pair has {size_of(key, value)} bytes: a record takes {LARGEST_BYTES}"
+            letters.put(Poison(reason, result.label.encode()), key, timestamp, headers)
             return None
         JOINED.inc()
         after_commit(partial(log.info, joined_line(key.decode(errors="replace"), result)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from news_producer.run import Run, log_account
 from news_producer.sender import NEED, Sender
 from news_producer.sources import open_source
 from newsroom.health import Health, HealthServer
+from newsroom.logs import get_logger
 from newsroom.schemas.files import read_schema
 from newsroom.waiting import Stopped
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from news_producer.settings import ProducerSettings
     from newsroom.waiting import StopFlag
 
+log = get_logger(__name__)
+
 NAME = "news-producer"
 
 
@@ -32,7 +36,8 @@ def run(settings: ProducerSettings, stop: StopFlag) -> int:
     """Send the records that the settings describe; the exit code is 1 if a record failed."""
     health = Health(NEED)
     ledger = Ledger(settings.topic_name)
-    schema = None if settings.format == "string" else read_schema(settings.schema_path)
+    contract = _contract(settings, stop, health.tick)
+    schema = None if contract is None else contract.schema
     with ExitStack() as resources:
         resources.enter_context(HealthServer(health, settings.http_host, settings.http_port))
         wanted = STRINGS if schema is None else _fields(schema)
@@ -50,7 +55,7 @@ def run(settings: ProducerSettings, stop: StopFlag) -> int:
         REGISTRY.register(metrics)
         resources.callback(REGISTRY.unregister, metrics)
         try:
-            encode = _encoder(settings, schema, stop, health.tick)
+            encode = _encoder(settings, contract, stop, health.tick)
         except Stopped:
             log_account(ledger)
             raise
@@ -63,20 +68,46 @@ def _fields(schema: Mapping[str, Any]) -> Wanted:
     return Wanted(frozenset(required), frozenset({"id", *(field["name"] for field in schema["fields"])}))
 
 
+@dataclass(frozen=True)
+class Contract:
+    """The schema of the records; `number` is its id, if it is the latest one of its subject."""
+
+    schema: Mapping[str, Any]
+    number: int | None = None
+
+
+def _contract(settings: ProducerSettings, stop: StopFlag, tick: Callable[[], None]) -> Contract | None:
+    """The schema that the settings name, from its file or from the registry; None for strings."""
+    if settings.format == "string":
+        return None
+    if not settings.latest_schema:
+        return Contract(read_schema(settings.schema_path))
+    from newsroom.schemas.registry import Patience, latest_schema, registry_client  # noqa: PLC0415 - as below
+
+    subject = settings.subject_name
+    ask = partial(latest_schema, registry_client(settings, stop, tick), subject)
+    found = Patience(settings.registry_timeout, stop, tick).ask(ask, f"subject {subject}")
+    log.info("the subject's latest schema is used as it is", subject=subject, id=found.number)
+    return Contract(found.schema, found.number)
+
+
 def _encoder(
-    settings: ProducerSettings, schema: Mapping[str, Any] | None, stop: StopFlag, tick: Callable[[], None]
+    settings: ProducerSettings, contract: Contract | None, stop: StopFlag, tick: Callable[[], None]
 ) -> Callable[[Item], Encoded]:
     key = key_policy(settings.key, settings.fixed_key)
-    if schema is None:
+    if contract is None:
         return StringRecords(key).encode
     # Imported when the Kafka client connects, and only for Avro: the registry's client takes longer to import.
-    from news_producer.registry import SchemaWatch, schema_id  # noqa: PLC0415
+    from news_producer.registry import schema_id, watch_latest, watch_registered  # noqa: PLC0415
     from newsroom.schemas.avro import AvroEncoder  # noqa: PLC0415
     from newsroom.schemas.registry import Patience, registry_client  # noqa: PLC0415
 
-    subject = settings.subject_name
+    schema, number, subject = contract.schema, contract.number, settings.subject_name
     registry = registry_client(settings, stop, tick)
-    ask = partial(schema_id, registry, subject, schema, may_register=settings.register_schema)
+    if number is not None:
+        return AvroRecords(schema, AvroEncoder(schema, watch_latest(registry, subject, number).look), key).encode
+    may_register = settings.register_schema
+    ask = partial(schema_id, registry, subject, schema, may_register=may_register)
     number = Patience(settings.registry_timeout, stop, tick).ask(ask, f"subject {subject}")
-    watch = SchemaWatch(registry, subject, schema, number, may_register=settings.register_schema)
+    watch = watch_registered(registry, subject, schema, number, may_register=may_register)
     return AvroRecords(schema, AvroEncoder(schema, watch.look), key).encode

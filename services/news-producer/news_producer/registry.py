@@ -18,7 +18,7 @@ from newsroom.schemas.registry import AVRO, address_of, ask_registry, register
 from newsroom.waiting import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -63,24 +63,57 @@ def _look_up(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, 
         raise RegistryUnavailable(f"subject {subject} was not looked up: {error.error_message}") from error
 
 
+def _has(registry: SchemaRegistryClient, number: int) -> int | None:
+    """The id, if the registry still has a schema with it."""
+    try:
+        ask_registry(registry, lambda: registry.get_schema(number))
+    except SchemaRegistryError as error:
+        if is_not_found(error):
+            return None
+        raise RegistryUnavailable(f"schema {number} was not looked up: {error.error_message}") from error
+    return number
+
+
+def watch_registered(
+    registry: SchemaRegistryClient, subject: str, schema: Mapping[str, Any], number: int, *, may_register: bool
+) -> SchemaWatch:
+    """Watch a schema of this producer; it registers a lost one again if that is allowed."""
+
+    def again() -> int:
+        return schema_id(registry, subject, schema, may_register=may_register)
+
+    return SchemaWatch(registry, subject, number, lambda: _look_up(registry, subject, schema), again)
+
+
+def watch_latest(registry: SchemaRegistryClient, subject: str, number: int) -> SchemaWatch:
+    """Watch a schema that somebody else registered, by its id: a newer version does not concern this producer."""
+
+    def again() -> int:
+        raise SettingsError(
+            f"{address_of(registry.config()['url'])} lost schema {number} of subject {subject}, which this producer "
+            "did not register: register it again, then start the producer again"
+        )
+
+    return SchemaWatch(registry, subject, number, lambda: _has(registry, number), again)
+
+
 class SchemaWatch:
-    """Asks now and then whether the registry still has the schema; registers a lost one again if that is allowed."""
+    """Asks now and then whether the registry still has the schema (`look_up`), and what `again` does if it has not."""
 
     def __init__(
         self,
         registry: SchemaRegistryClient,
         subject: str,
-        schema: Mapping[str, Any],
         number: int,
-        *,
-        may_register: bool,
+        look_up: Callable[[], int | None],
+        again: Callable[[], int],
     ) -> None:
         self.number = number
         """The id of the schema now."""
         self._registry = registry
         self._subject = subject
-        self._schema = schema
-        self._may_register = may_register
+        self._look_up = look_up
+        self._again = again
         self._next = time.monotonic() + CHECK_SECONDS
         self._answer: Future[int | None] | None = None
 
@@ -97,7 +130,7 @@ class SchemaWatch:
                 return self.number
             # The client remembers each schema that it has looked up.
             self._registry.clear_caches()
-            self._answer = in_background(lambda: _look_up(self._registry, self._subject, self._schema))
+            self._answer = in_background(self._look_up)
             seconds = ANSWER_SECONDS
         if not wait([self._answer], seconds).done:
             return self.number
@@ -116,7 +149,7 @@ class SchemaWatch:
             return
         lost = self.number
         if number is None:
-            self.number = schema_id(self._registry, self._subject, self._schema, may_register=self._may_register)
+            self.number = self._again()
         else:
             self.number = number
         log.warning(

@@ -15,6 +15,7 @@ from newsroom.topics import MYTOPIC, NEWS
 GENERATOR = "generator"
 LAB = "lab"
 STDIN = "-"
+LATEST = "latest"
 FEED_SCHEMES = ("http://", "https://")
 
 InputFormat = Literal["auto", "jsonl", "csv", "lines"]
@@ -87,7 +88,10 @@ class ProducerSettings(ServiceSettings):
         default=120.0, gt=0, le=86_400, description="seconds that a record's delivery may take (delivery.timeout.ms)"
     )
     flush: Literal["each", "end"] = Field(default="end", description="wait for delivery per record or at the end")
-    schema_path: Path = Field(default=packaged("schemas", "news.avsc"), description="file with the Avro schema")
+    schema_path: Path = Field(
+        default=packaged("schemas", "news.avsc"),
+        description="file with the Avro schema; latest: the latest version of the subject, whoever registered it",
+    )
     subject: str = Field(default="", description="subject of the schema in the registry; the default is TOPIC-value")
     register_schema: bool = Field(
         default=True, description="register the schema; with --no-register the subject must have it already"
@@ -131,6 +135,11 @@ class ProducerSettings(ServiceSettings):
     def subject_name(self) -> str:
         """The subject of the schema."""
         return self.subject or f"{self.topic_name}-value"
+
+    @property
+    def latest_schema(self) -> bool:
+        """Whether the schema is the latest version of the subject, which is used as it is."""
+        return str(self.schema_path) == LATEST
 
     @property
     def sources(self) -> tuple[str, ...]:

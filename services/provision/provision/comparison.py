@@ -73,11 +73,12 @@ def unsettled(partitions: Mapping[str, Sequence[PartitionState]], replicas: int 
     ]
 
 
-def summary(topic: DeclaredTopic, partitions: Sequence[PartitionState], *, created: bool) -> str:
-    """The log line for a topic that is as declared; not all of its replicas need to be in sync."""
+def summary(name: str, partitions: Sequence[PartitionState], *, created: bool) -> str:
+    """The log line for a topic; not all of its replicas need to be in sync."""
     fewest = min(partition.in_sync_replicas for partition in partitions)
+    replicas = min(len(partition.replicas) for partition in partitions)
     return (
-        f"topic {topic.name}: {topic.partitions} partitions, replication {topic.replication_factor}, "
-        f"{'in sync' if fewest >= topic.replication_factor else f'{fewest} in sync'} "
+        f"topic {name}: {len(partitions)} partitions, replication {replicas}, "
+        f"{'in sync' if fewest >= replicas else f'{fewest} in sync'} "
         f"({'created' if created else 'exists'})"
     )

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 from newsroom.logs import get_logger
 from newsroom.schemas.addresses import check_addresses
 from newsroom.schemas.files import read_schema
-from newsroom.topics import ALL_TOPICS, NEWS_SUBJECT
+from newsroom.topics import ALL_TOPICS
 from newsroom.waiting import Deadline, Wait
 from provision.cluster import Cluster
 from provision.comparison import refuse_differences, summary
 from provision.properties import read_connector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from newsroom.topics import DeclaredTopic
     from newsroom.waiting import StopFlag
     from provision.settings import ProvisionSettings
 
@@ -45,34 +46,37 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
         check_addresses(settings.registry_url)
     connector = read_connector(settings.connector_path) if settings.connect_url else None
     wait = Wait(Deadline(settings.timeout), stop, longest_pause=PAUSE_SECONDS)
-    provide_topics(Cluster(settings.client_config("provision"), wait), settings.brokers)
+    provide_topics(Cluster(settings.client_config("provision"), wait), settings.brokers, settings.declared_topics())
     if schema is not None:
         provide_subject(settings, schema, wait)
     if settings.connect_url and connector is not None:
         provide_connector(settings.connect_url, connector, wait, update=settings.update_connector)
 
 
-def provide_topics(cluster: Cluster, brokers: int) -> None:
-    """Create the missing topics, check all of them, and wait until their replicas are in sync.
+def provide_topics(cluster: Cluster, brokers: int, topics: Sequence[DeclaredTopic]) -> None:
+    """Create the missing topics, check those with the pipeline's names, and wait until their replicas are in sync.
 
-    It waits for so many brokers only if a topic is missing.
+    It waits for so many brokers only if a topic is missing. An existing topic with a name of the user's own is theirs:
+    its partitions and its configuration stay as they are.
     """
     cluster.wait_for_brokers(1)
     before = cluster.topics()
-    if any(topic.name not in before for topic in ALL_TOPICS):
+    if any(topic.name not in before for topic in topics):
         cluster.wait_for_brokers(brokers)
         before = cluster.topics()
-    existing = [topic for topic in ALL_TOPICS if topic.name in before]
+    ours = {topic.name for topic in ALL_TOPICS}
+    existing = [topic for topic in topics if topic.name in before and topic.name in ours]
     # Check before creating anything, so that the job does not change a cluster it refuses.
     refuse_differences(existing, before, cluster.configs([topic.name for topic in existing]))
-    missing = [topic for topic in ALL_TOPICS if topic.name not in before]
+    missing = [topic for topic in topics if topic.name not in before]
     cluster.create(missing)
-    names = [topic.name for topic in ALL_TOPICS]
+    names = [topic.name for topic in topics]
     after = cluster.wait_in_sync(names, new=bool(missing))
     # Check again: a job with another declaration may have created the missing topics.
-    refuse_differences(ALL_TOPICS, after, cluster.configs(names))
-    for topic in ALL_TOPICS:
-        log.info(summary(topic, after[topic.name], created=topic.name not in before))
+    checked = [*existing, *missing]
+    refuse_differences(checked, after, cluster.configs([topic.name for topic in checked]))
+    for topic in topics:
+        log.info(summary(topic.name, after[topic.name], created=topic.name not in before))
 
 
 def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], wait: Wait) -> None:
@@ -83,8 +87,8 @@ def provide_subject(settings: ProvisionSettings, schema: Mapping[str, Any], wait
 
     registry = registry_client(settings, wait.stop)
     wait_for_registry(registry, settings.registry_url, wait)
-    number = set_up(registry, NEWS_SUBJECT, schema)
-    sentence = f"subject {NEWS_SUBJECT}: schema id {number}, compatibility {COMPATIBILITY}"
+    number = set_up(registry, settings.subject_name, schema)
+    sentence = f"subject {settings.subject_name}: schema id {number}, compatibility {COMPATIBILITY}"
     log.info(sentence)
 
 

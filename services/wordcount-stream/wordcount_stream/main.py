@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from newsroom.schemas.addresses import check_addresses
-from newsroom.streams.service import run_stream
-from newsroom.topics import MYTOPIC, NEWS, NEWS_TYPE, WORD_COUNTS, WORD_DELTAS
+from newsroom.streams.service import Plan, run_stream
+from newsroom.topics import NEWS, NEWS_TYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from newsroom.streams.application import StreamApplication
+    from newsroom.streams.dead_letters import DeadLetterTopic
+    from newsroom.streams.decoding import Headers
     from newsroom.waiting import StopFlag
     from wordcount_stream.settings import WordcountSettings
 
@@ -27,33 +31,40 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
     Raises:
         NewsroomError: the service cannot continue; its open transaction was not committed.
     """
-    check_addresses(settings.registry_url)
-    run_stream(
-        settings,
-        stop,
-        reads=(MYTOPIC.name, NEWS.name, WORD_DELTAS.name),
-        writes=(WORD_DELTAS.name, WORD_COUNTS.name),
-        stateful=(WORD_DELTAS.name,),
-        keyed=(WORD_COUNTS.name,),
-        build=partial(_build, settings, stop),
-        poll_seconds=POLL_SECONDS,
+    if "news_topic" in settings.inputs:
+        check_addresses(settings.registry_url)
+    plan = Plan(
+        reads=(*settings.inputs.values(), settings.deltas_name),
+        writes=(settings.deltas_name, settings.counts_topic),
+        stateful=(settings.deltas_name,),
+        keyed=(settings.counts_topic,),
+        internal=(settings.deltas_name,),
     )
+    run_stream(settings, stop, plan, build=partial(_build, settings, stop), poll_seconds=POLL_SECONDS)
 
 
-def _build(settings: WordcountSettings, stop: StopFlag, app: StreamApplication) -> None:
-    # Imported when the cluster has answered: Quix and the registry's client take longer to import than all the rest.
-    from newsroom.schemas.avro import AvroDecoder  # noqa: PLC0415
-    from newsroom.schemas.registry import Patience, check_registry, registry_client  # noqa: PLC0415
+def _build(settings: WordcountSettings, stop: StopFlag, app: StreamApplication, letters: DeadLetterTopic) -> None:
+    # Imported when the cluster has answered: Quix takes longer to import than all the rest.
     from wordcount_stream.topology import build  # noqa: PLC0415
 
+    decode = _decoder(settings, stop) if "news_topic" in settings.inputs else None
+    build(app, settings, letters, decode, after_commit=app.after_commit if settings.log_counts else None)
+
+
+def _decoder(settings: WordcountSettings, stop: StopFlag) -> Callable[[bytes, Headers], dict[str, Any]]:
+    # As above, of the registry's client.
+    from newsroom.schemas.avro import AvroDecoder  # noqa: PLC0415
+    from newsroom.schemas.registry import Patience, check_registry, latest_schema, registry_client  # noqa: PLC0415
+
+    topic = settings.news_topic
     registry = registry_client(settings, stop)
+    start = Patience(settings.registry_timeout, stop)
     # Check the registry now, so that a wrong address fails at the start and not at the first article.
-    Patience(settings.registry_timeout, stop).ask(partial(check_registry, registry), f"topic {NEWS.name}")
+    start.ask(partial(check_registry, registry), f"topic {topic}")
+    ask = partial(latest_schema, registry, settings.subject)
+    reader = start.ask(ask, f"subject {settings.subject}").schema if settings.subject else None
     # Less than the 60 s after which the group gives the partitions of a loop that stands still to others.
     patience = Patience(min(settings.registry_timeout, RUNNING_SECONDS), stop)
-    decoder = AvroDecoder(registry, topic=NEWS.name, patience=patience, expected=NEWS_TYPE)
-    build(
-        app,
-        lambda *value: decoder.decode(*value).fields,
-        after_commit=app.after_commit if settings.log_counts else None,
-    )
+    expected = NEWS_TYPE if topic == NEWS.name else None
+    decoder = AvroDecoder(registry, reader, topic=topic, patience=patience, expected=expected)
+    return lambda value, headers: decoder.decode(value, headers).fields

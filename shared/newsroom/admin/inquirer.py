@@ -135,6 +135,8 @@ class Inquirer(Generic[T]):
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
     """The parameters of a librdkafka client under kafka-python's names."""
     config = settings.client_config(CLIENT_ID)
+    for name in settings.properties():
+        config.pop(name, None)  # it is librdkafka's
     return {KAFKA_PYTHON_NAMES.get(name, name.replace(".", "_")): value for name, value in config.items()}
 
 

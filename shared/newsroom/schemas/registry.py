@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -13,7 +13,7 @@ from httpx import InvalidURL
 from newsroom.errors import LastingFailure, NewsroomError, RegistryUnavailable, SchemaRefused, SettingsError
 from newsroom.proxies import without_login
 from newsroom.schemas.addresses import check_addresses
-from newsroom.schemas.exchange import Exchange, named
+from newsroom.schemas.exchange import Exchange, is_not_found, named
 from newsroom.waiting import Deadline, StopFlag, Stopped, Wait, do_nothing
 
 if TYPE_CHECKING:
@@ -147,6 +147,44 @@ def register(registry: SchemaRegistryClient, subject: str, schema: Mapping[str, 
         if error.http_status_code in {HTTP_BAD_REQUEST, HTTP_UNPROCESSABLE}:
             raise SchemaRefused(f"the registry refused the schema for subject {subject}: {error}") from error
         raise RegistryUnavailable(f"subject {subject} was not registered: {error.error_message}") from error
+
+
+class RegisteredSchema(NamedTuple):
+    """A schema as a registry has it."""
+
+    number: int
+    schema: dict[str, Any]
+
+
+def latest_schema(registry: SchemaRegistryClient, subject: str) -> RegisteredSchema:
+    """The latest version of a subject, with its id. The version is read anew at each call, whatever the client keeps.
+
+    Raises:
+        SettingsError: the registry does not have the subject, or its latest version is not an Avro record.
+        RegistryUnavailable: the registry does not answer, or returns another error.
+        LastingFailure: the address, the login, a right or a certificate is wrong.
+    """
+    registry.clear_latest_caches()
+    try:
+        found = ask_registry(registry, lambda: registry.get_latest_version(subject))
+    except SchemaRegistryError as error:
+        where = f"subject {subject} of {address_of(registry.config()['url'])}"
+        if is_not_found(error):
+            raise SettingsError(
+                f"{where} does not exist: register a schema under it, or correct the subject (--subject)"
+            ) from error
+        raise RegistryUnavailable(f"{where} was not looked up: {error.error_message}") from error
+    text, kind = found.schema.schema_str, found.schema.schema_type
+    try:
+        schema = json.loads(text or "") if kind == AVRO else None
+    except ValueError:
+        schema = None
+    if not isinstance(schema, dict) or schema.get("type") != "record":
+        raise SettingsError(
+            f"the latest version of subject {subject} is not the schema of an Avro record (its type is {kind}): choose "
+            "another subject (--subject)"
+        )
+    return RegisteredSchema(int(found.schema_id), schema)
 
 
 def _compatibility_level(registry: SchemaRegistryClient, subject: str) -> str:

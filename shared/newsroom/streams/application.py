@@ -1,6 +1,6 @@
-"""Quix Streams as both stream services use it: exactly-once, an identity per replica, health, an end in time.
+"""Quix Streams as both stream services use it: delivery, an identity per replica, health, an end in time.
 
-Exactly-once here means that output records, state (its changelog) and input offsets are one Kafka transaction. When the
+Exactly-once means that output records, state (its changelog) and input offsets are one Kafka transaction. When the
 cluster interrupts a replica (a broker died, the group gave its partitions to others), the replica starts over from its
 last commit in the same process: docs/decisions/0008.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from quixstreams import Application
@@ -22,17 +22,18 @@ from typing_extensions import override
 from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure, NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
-from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS, RECONNECT
 from newsroom.streams.admin import OneAdmin
+from newsroom.streams.clients import consumer_extra, producer_extra
 from newsroom.streams.consumer import PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
 from newsroom.streams.replica import NEED_PARTITIONS, NEED_STATE, identity
 from newsroom.streams.watchdog import Watchdog
-from newsroom.waiting import RESTORING, STOP_SIGNALS, Stopped
+from newsroom.topics import MAX_RECORD_BYTES
+from newsroom.waiting import RESTORING, STOP_SIGNALS, Stopped, do_nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from confluent_kafka import KafkaError
@@ -47,17 +48,6 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-TRANSACTION_TIMEOUT_MS = 15_000
-"""The cluster aborts a dead replica's open transaction after this time; a restarted replica aborts it at once.
-Readers wait behind an open transaction, so keep it short, but longer than a commit (half a second and the flush)."""
-
-MAX_POLL_INTERVAL_MS = 60_000
-"""A replica whose loop does not turn for this long loses its partitions. Same limit as /livez. Quix allows a fifth
-of it (12 s) for the last commit before it hands partitions over."""
-
-STATISTICS_INTERVAL_MS = 1000
-"""librdkafka calls the statistics callback inside poll(), even without records: this proves that the loop turns."""
-
 INTERRUPTIONS = 20
 INTERRUPTION_SECONDS = 120.0
 """More interruptions than this within that time end the service: then something else is wrong."""
@@ -65,18 +55,8 @@ INTERRUPTION_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
 """The pause between two attempts to start over."""
 
-QUEUE_MESSAGES = 500_000
-"""A checkpoint of a backlog produces tens of thousands of small records. It could exceed librdkafka's default of
-100,000, and a full queue stops the loop."""
-
-FETCH_WAIT_MS = 50
-"""How long a broker holds a fetch that finds no records; it answers at once when records arrive. On an assignment
-Quix requests the ends of each partition in turn, and each request waits behind a fetch on the same connection: with
-librdkafka's default (500 ms) 13 partitions took 6.5 s."""
-
-SOCKET_TIMEOUT_MS = 5000
-"""The client gives up on a broker that does not answer for this long, and asks for the new leader. The default is a
-minute."""
+EVERY_OFFSET = 2**63 - 1
+"""Every offset is below this one."""
 
 MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 8 * MIB
@@ -106,6 +86,9 @@ class StreamApplication(Application):
         rights: Sequence[Right] = (),
         poll_seconds: float,
         watch: TopicWatch | None = None,
+        claims: Mapping[str, str] | None = None,
+        most_bytes: int = MAX_RECORD_BYTES,
+        before_first_commit: Callable[[], None] = do_nothing,
     ) -> None:
         self._health = health
         self._stop_flag = stop
@@ -115,18 +98,20 @@ class StreamApplication(Application):
         name = identity(settings, slot)
         # Each client has its own: one may be accepted while the other is refused.
         self._consumer_access, self._producer_access = (Access(settings.client_config(name), *rights) for _ in range(2))
+        self._claims = claims or {}
+        self._before_first_commit: Callable[[], None] | None = before_first_commit
         self._after_commit = AfterCommit()
         self.after_commit = self._after_commit.add
         """Takes what is to be called once the open transaction is committed."""
         super().__init__(
             broker_address=ConnectionConfig.from_librdkafka_dict(settings.client_config(name), ignore_extras=True),
             consumer_group=settings.consumer_group,
-            processing_guarantee="exactly-once",
+            processing_guarantee=settings.delivery,
             auto_offset_reset="earliest",
             commit_interval=settings.commit_interval,
             consumer_poll_timeout=poll_seconds,
-            consumer_extra_config=_consumer_extra(settings, name) | {"stats_cb": self.on_statistics},
-            producer_extra_config=_producer_extra(name),
+            consumer_extra_config=consumer_extra(settings, name) | {"stats_cb": self.on_statistics},
+            producer_extra_config=producer_extra(settings, name, most_bytes),
             state_dir=folder,
             rocksdb_options=RocksDBOptions(
                 write_buffer_size=WRITE_BUFFER_BYTES,
@@ -146,6 +131,10 @@ class StreamApplication(Application):
         self._interruptions: deque[float] = deque(maxlen=INTERRUPTIONS)
         context, state = self._processing_context, self._state_manager
         context.commit_checkpoint = self._after_a_look(context.commit_checkpoint)  # type: ignore[method-assign]
+        if settings.exactly_once:
+            # A changelog record that can be read is of a committed transaction. Quix would leave out those whose input
+            # offset the group has not committed, which are all of them once an input was made anew.
+            state.on_partition_assign = partial(_restoring_all, state.on_partition_assign)  # type: ignore[method-assign]
         for owner, step in ((self, "_process_message"), (context, "commit_checkpoint"), (state, "do_recovery")):
             setattr(owner, step, self._continuing(getattr(owner, step)))
 
@@ -171,7 +160,9 @@ class StreamApplication(Application):
         consumer = self._consumer
         consumer._user_error_cb = self._on_consumer_error  # noqa: SLF001
         config = consumer._consumer_config  # noqa: SLF001
-        consumer._inner_consumer = PatientConsumer(config, self._stop_flag, self._consumer_access)  # noqa: SLF001
+        consumer._inner_consumer = PatientConsumer(  # noqa: SLF001
+            config, self._stop_flag, self._consumer_access, claims=self._claims, after_commit=self._after_commit.run
+        )
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         try:
             with Watchdog(self._health) as self._watchdog:
@@ -197,10 +188,11 @@ class StreamApplication(Application):
         return BoundedProducer(
             self._producer_access,
             self._after_commit,
+            self._claims,
             broker_address=self._config.broker_address,
             extra_config=self._config.producer_extra_config,
             on_error=on_error,
-            transactional=True,
+            transactional=self._config.exactly_once,
         )
 
     def _on_consumer_error(self, error: KafkaError) -> None:
@@ -212,11 +204,19 @@ class StreamApplication(Application):
 
         def run(force: bool = False, revoking: bool = False) -> None:
             checkpoint = self._processing_context.checkpoint
-            if self._watch is not None and (force or checkpoint.expired()) and not checkpoint.empty():
-                self._watch.check()
+            if (force or checkpoint.expired()) and not checkpoint.empty():
+                self._look_before_commit()
             commit(force=force, revoking=revoking)
 
         return run
+
+    def _look_before_commit(self) -> None:
+        if self._watch is not None:
+            self._watch.check()
+        if self._before_first_commit is not None:
+            # Another group may have begun to write the same topics since this one started.
+            self._before_first_commit()
+            self._before_first_commit = None
 
     def _continuing(self, step: Callable[..., None]) -> Callable[..., None]:
         """Return a step of Quix's loop after whose interruption by the cluster the replica continues."""
@@ -337,34 +337,8 @@ def _data_partitions(partitions: list[Any]) -> list[str]:
     return sorted(f"{tp.topic}-{tp.partition}" for tp in partitions if not is_changelog(tp.topic))
 
 
-def _consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        "session.timeout.ms": int(settings.session_timeout * 1000),
-        "heartbeat.interval.ms": HEARTBEAT_MILLISECONDS,
-        "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
-        "fetch.wait.max.ms": FETCH_WAIT_MS,
-        "statistics.interval.ms": STATISTICS_INTERVAL_MS,
-        "topic.metadata.refresh.interval.ms": METADATA_MS,
-        **RECONNECT,
-        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
-    }
-    if settings.static_membership:
-        config["group.instance.id"] = name
-    return config
-
-
-def _producer_extra(name: str) -> dict[str, Any]:
-    return {
-        "transactional.id": name,
-        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-        # Quix's default, but the join depends on it. Every record has a key, so murmur2 chooses the same partition
-        # as the other producers' murmur2_random.
-        "partitioner": "murmur2",
-        "compression.type": "lz4",
-        "queue.buffering.max.messages": QUEUE_MESSAGES,
-        **RECONNECT,
-        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
-    }
+def _restoring_all(assign: Callable[..., Any], *, committed_offsets: dict[str, int], **place: Any) -> Any:  # noqa: ANN401
+    return assign(committed_offsets=dict.fromkeys(committed_offsets, EVERY_OFFSET), **place)
 
 
 def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa: ANN401 - Quix's row or message

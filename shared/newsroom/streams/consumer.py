@@ -21,11 +21,12 @@ from newsroom.errors import ClusterUnavailable, NotYet
 from newsroom.headers import mend_headers
 from newsroom.kafka_errors import UNREACHABLE, kafka_error, raise_errors, reason_of
 from newsroom.logs import get_logger
+from newsroom.streams.producer import CHECKPOINT_SECONDS, promptly, with_claims
 from newsroom.unread import UnreadWatch
 from newsroom.waiting import Deadline, StopFlag, Wait, do_nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from newsroom.access import Access
 
@@ -83,8 +84,18 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     It raises what the cluster refuses for good as a `LastingFailure` that names the right.
     """
 
-    def __init__(self, config: dict[str, object], stop: StopFlag, access: Access) -> None:
+    def __init__(
+        self,
+        config: dict[str, object],
+        stop: StopFlag,
+        access: Access,
+        *,
+        claims: Mapping[str, str] | None = None,
+        after_commit: Callable[[], None] = do_nothing,
+    ) -> None:
         super().__init__(config)
+        self._claims = claims or {}
+        self._after_commit = after_commit
         self._access = access
         self._config = config
         self._stop = stop
@@ -136,6 +147,14 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
             return message
         MOVED.labels(topic).inc()
         return AtPresent(message, now)
+
+    @override
+    def commit(self, offsets: list[TopicPartition], **_: Any) -> list[TopicPartition]:
+        """As `confluent_kafka.Consumer.commit`, waited for and bounded. Quix calls it without a transaction."""
+        commit = partial(super().commit, offsets=with_claims(offsets, self._claims), asynchronous=False)
+        answer: list[TopicPartition] = promptly(lambda _: commit(), CHECKPOINT_SECONDS)
+        self._after_commit()
+        return answer
 
     @override
     def close(self) -> None:

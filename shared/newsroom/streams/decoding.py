@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import Counter
-from quixstreams.context import message_context
 from quixstreams.models import Deserializer
 from typing_extensions import override
 
 from newsroom.errors import DecodeError
-from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +18,6 @@ if TYPE_CHECKING:
     from quixstreams import Application
     from quixstreams.dataframe import StreamingDataFrame
     from quixstreams.models import SerializationContext
-
-    from newsroom.topics import DeclaredTopic
-
-log = get_logger(__name__)
 
 Headers = Iterable[tuple[str, Any]]
 
@@ -33,6 +27,8 @@ class Poison:
     """Stands in for a value that its topic's decoder rejected."""
 
     reason: str
+    value: bytes | None
+    """The value as received."""
 
 
 class ValueDeserializer(Deserializer):
@@ -53,37 +49,31 @@ class ValueDeserializer(Deserializer):
             headers: Any = ctx.headers
             return self._decode(value, headers or ())
         except DecodeError as error:
-            return Poison(str(error))
+            return Poison(str(error), value)
 
 
-def input_frame(app: Application, topic: DeclaredTopic, decode: Callable[[bytes, Headers], Any]) -> StreamingDataFrame:
+def input_frame(app: Application, topic: str, decode: Callable[[bytes, Headers], Any]) -> StreamingDataFrame:
     """Add a dataframe of a topic's decoded values; Quix requests the topic's partitions from the broker."""
-    return app.dataframe(app.topic(topic.name, value_deserializer=ValueDeserializer(decode)))
+    return app.dataframe(app.topic(topic, value_deserializer=ValueDeserializer(decode)))
 
 
 class InputMetrics:
-    """Counts the records that a service reads, and the poison records that it skips, by topic."""
+    """Counts the records that a service reads, and the poison records among them, by topic."""
 
     def __init__(self, service: str) -> None:
         self._read = Counter(f"newsroom_{service}_messages", "Records read, by topic.", ["topic"])
-        self._skipped = Counter(f"newsroom_{service}_undecodable", "Poison records skipped, by topic.", ["topic"])
+        self._poison = Counter(
+            f"newsroom_{service}_undecodable", "Poison records sent to the dead-letter topic, by topic.", ["topic"]
+        )
 
     def records_of(self, topic: str) -> Counter:
         """The counter of a topic's records. Its series exist from the start, so their first increase is visible."""
-        self._skipped.labels(topic)
+        self._poison.labels(topic)
         return self._read.labels(topic)
 
-    def skip(self, poison: Poison) -> None:
-        """Count and log the poison record that is being processed. Its offset is committed with the others."""
-        place = message_context()
-        self._skipped.labels(place.topic).inc()
-        log.warning(
-            "undecodable record skipped",
-            topic=place.topic,
-            partition=place.partition,
-            offset=place.offset,
-            reason=poison.reason,
-        )
+    def poison_of(self, topic: str) -> Counter:
+        """The counter of a topic's poison records."""
+        return self._poison.labels(topic)
 
 
 def decode_text(data: bytes, _: object = ()) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Producer as ConfluentProducer
 from quixstreams.internal_producer import InternalProducer
 from quixstreams.kafka.producer import Producer
@@ -23,9 +23,9 @@ from newsroom.logs import get_logger
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from confluent_kafka import Message, TopicPartition
+    from confluent_kafka import Message
 
     from newsroom.errors import LastingFailure
 
@@ -47,6 +47,8 @@ INIT_SECONDS = 8.0
 LINES_PER_SECOND = 50
 """How many lines of results are logged. More of them would hide every warning."""
 
+T = TypeVar("T")
+
 log = get_logger(__name__)
 
 
@@ -63,7 +65,8 @@ class _PromptProducer(Producer):
     def _producer(self) -> ConfluentProducer:
         if self._inner_producer is None:
             client = ConfluentProducer(self._producer_config)
-            _promptly(client.init_transactions, INIT_SECONDS)
+            if self.transactional:
+                promptly(client.init_transactions, INIT_SECONDS)
             self._inner_producer = client
         return self._inner_producer
 
@@ -71,15 +74,15 @@ class _PromptProducer(Producer):
     def send_offsets_to_transaction(
         self, positions: list[TopicPartition], group_metadata: Any, timeout: float | None = None
     ) -> None:
-        _promptly(partial(self._producer.send_offsets_to_transaction, positions, group_metadata), timeout)
+        promptly(partial(self._producer.send_offsets_to_transaction, positions, group_metadata), timeout)
 
     @override
     def commit_transaction(self, timeout: float | None = None) -> None:
-        _promptly(self._producer.commit_transaction, timeout)
+        promptly(self._producer.commit_transaction, timeout)
 
     @override
     def abort_transaction(self, timeout: float | None = None) -> None:
-        _promptly(self._producer.abort_transaction, timeout)
+        promptly(self._producer.abort_transaction, timeout)
 
     def replace(self) -> None:
         """Drop the client without waiting for what it still has to send, and connect a new one."""
@@ -89,7 +92,7 @@ class _PromptProducer(Producer):
         _ = self._producer
 
 
-def _promptly(call: Callable[[float], None], timeout: float | None) -> None:
+def promptly(call: Callable[[float], T], timeout: float | None) -> T:
     """Make a call of librdkafka that takes its timeout, and wait a moment longer than that.
 
     Raises:
@@ -97,10 +100,18 @@ def _promptly(call: Callable[[float], None], timeout: float | None) -> None:
     """
     seconds = CHECKPOINT_SECONDS if timeout is None else timeout
     try:
-        in_background(partial(call, seconds)).result(seconds + GRACE_SECONDS)
+        return in_background(partial(call, seconds)).result(seconds + GRACE_SECONDS)
     except TimeoutError:
         late = KafkaError(KafkaError._TIMED_OUT, f"the Kafka client did not return within {seconds:.1f} s")  # noqa: SLF001
         raise KafkaException(late) from None
+
+
+def with_claims(positions: Iterable[TopicPartition], claims: Mapping[str, str]) -> list[TopicPartition]:
+    """Offsets to commit, with what the group says about itself as their metadata."""
+    return [
+        TopicPartition(position.topic, position.partition, position.offset, claims.get(position.topic, ""))
+        for position in positions
+    ]
 
 
 class AfterCommit:
@@ -143,14 +154,24 @@ def log_client_error(error: KafkaError) -> None:
 
 
 class BoundedProducer(InternalProducer):
-    """Quix's transactional producer with a deadline where Quix sets none; it names what the cluster denies."""
+    """Quix's producer with a deadline where Quix sets none; it names what the cluster denies.
 
-    def __init__(self, access: Access, after_commit: AfterCommit, **options: Any) -> None:  # noqa: ANN401 - Quix's own
+    `claims` has the metadata of a transaction's offsets, by topic.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        after_commit: AfterCommit,
+        claims: Mapping[str, str],
+        **options: Any,  # noqa: ANN401 - Quix's own
+    ) -> None:
         super().__init__(**options)
         options.pop("on_error")
         self._producer = self._prompt = _PromptProducer(**options, error_callback=self._on_client_error)
         self._access = access
         self._after_commit = after_commit
+        self._claims = claims
         self._refused: LastingFailure | None = None
         self._deadline = Deadline(0)
 
@@ -196,7 +217,8 @@ class BoundedProducer(InternalProducer):
         self, positions: list[TopicPartition], group_metadata: Any, timeout: float | None = None
     ) -> None:
         left = max(self._deadline.left(), LEAST_SECONDS)
-        super().commit_transaction(positions, group_metadata, left if timeout is None else timeout)
+        said = with_claims(positions, self._claims)
+        super().commit_transaction(said, group_metadata, left if timeout is None else timeout)
         self._after_commit.run()
 
     @override

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure, TopicMismatch
@@ -10,58 +12,90 @@ from newsroom.health import Health, HealthServer
 from newsroom.logs import get_logger
 from newsroom.slots import take_slot
 from newsroom.streams.changelog import Changelog, state_folder
+from newsroom.streams.claims import claims_of
+from newsroom.streams.cluster import Cluster
+from newsroom.streams.internal_topics import prepare_changelog, provide
+from newsroom.streams.offsets import forget_offsets, forget_old_topics, refuse_second_owner
 from newsroom.streams.replica import NEEDS, identity
-from newsroom.streams.topics import await_topics, denied_topics, forget_offsets, prepare_changelog
+from newsroom.streams.topics import await_topics, denied_topics
 from newsroom.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from newsroom.streams.application import StreamApplication
+    from newsroom.streams.dead_letters import DeadLetterTopic
     from newsroom.streams.settings import StreamSettings
     from newsroom.waiting import StopFlag
 
 log = get_logger(__name__)
 
+FIRST_COMMIT_SECONDS = 5.0
+"""How long the loop may wait, before its first commit, for what other groups say that they write."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The topics of a stream service, by what it does with them.
+
+    `stateful` names the inputs of its stateful dataframe, whose store gets a changelog. Their partitions, and those of
+    the outputs in `keyed`, must stay as they are. It makes those in `internal` itself: no other group uses them.
+    """
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    stateful: tuple[str, ...]
+    keyed: tuple[str, ...] = ()
+    internal: tuple[str, ...] = ()
+
 
 def run_stream(
     settings: StreamSettings,
     stop: StopFlag,
+    plan: Plan,
     *,
-    reads: Sequence[str],
-    writes: Sequence[str],
-    stateful: Sequence[str],
-    keyed: Sequence[str] = (),
-    build: Callable[[StreamApplication], None],
+    build: Callable[[StreamApplication, DeadLetterTopic], None],
     poll_seconds: float,
 ) -> None:
     """Run one replica until a signal stops it.
 
-    The topics that it `reads` and `writes` must exist before it starts. `stateful` names the inputs of its stateful
-    dataframe, whose store gets a changelog. Their partitions, and those of the outputs in `keyed`, must stay as they
-    are. `build` adds the dataframes. A due commit may be late by up to `poll_seconds`.
+    `build` adds the dataframes. A due commit may be late by up to `poll_seconds`.
 
     Raises:
         NewsroomError: the replica cannot continue; its open transaction was not committed.
         Stopped: a signal arrived while the replica waited for the cluster.
     """
     health = Health(*NEEDS)
-    changelog = Changelog(settings.consumer_group, tuple(stateful))
+    changelog = Changelog(settings.consumer_group, plan.stateful)
     with HealthServer(health, settings.http_host, settings.http_port), take_slot(settings.state_dir) as slot:
         name = identity(settings, slot)
         log.info("replica", identity=name, slot=str(slot.folder))
-        access = Access(settings.client_config(name), *rights(name, changelog, reads, writes))
-        metadata = await_topics(settings, access, [*reads, *writes], stop)
-        sources = {topic: metadata[topic] for topic in stateful}
-        topic_id = prepare_changelog(settings, access, changelog, sources, stop)
-        folder = state_folder(slot, topic_id)
-        watch = TopicWatch(settings.client_config(f"{name}-watch"), {*reads, *writes}, (*stateful, *keyed))
+        letters = settings.dead_letter_topic
+        needed = rights(name, changelog, plan, letters, exactly_once=settings.exactly_once)
+        access = Access(settings.client_config(name), *needed)
+        ready = _prepare(settings, access, plan, changelog, stop)
+        folder = state_folder(slot, ready.changelog_id)
+        watch = TopicWatch(
+            settings.client_config(f"{name}-watch"), {*plan.reads, *plan.writes}, (*plan.stateful, *plan.keyed)
+        )
         # Quix takes as much CPU time to import as the service up to here, which may still wait for its topics.
         from newsroom.streams.application import StreamApplication  # noqa: PLC0415
+        from newsroom.streams.dead_letters import DeadLetterTopic  # noqa: PLC0415
         from newsroom.streams.errors import translated_errors, translation  # noqa: PLC0415
 
+        dead_letters = DeadLetterTopic(letters, settings.consumer_group, ready.cluster.most_bytes(letters))
         app = StreamApplication(
-            settings, slot, folder, health, stop, rights=access.rights, poll_seconds=poll_seconds, watch=watch
+            settings,
+            slot,
+            folder,
+            health,
+            stop,
+            rights=access.rights,
+            poll_seconds=poll_seconds,
+            watch=watch,
+            claims=claims_of(ready.ids, plan.writes),
+            most_bytes=dead_letters.most_bytes,
+            before_first_commit=partial(_look_for_owners, settings, access, plan, stop),
         )
 
         def explain(error: BaseException) -> BaseException:
@@ -72,21 +106,60 @@ def run_stream(
 
         try:
             with translated_errors(explain):
-                build(app)
+                build(app, dead_letters)
                 if not stop:
                     app.run_watched(explain)
         except TopicMismatch as error:
-            if error.fields.get("recreated"):
-                forget_offsets(settings, access, str(error.fields["topic"]))
+            topic = str(error.fields.get("topic"))
+            if error.fields.get("recreated") and topic in ready.metadata:
+                forget_offsets(Cluster(settings, access, stop), settings.consumer_group, topic, ready.metadata[topic])
             raise
 
 
-def rights(name: str, changelog: Changelog, reads: Sequence[str], writes: Sequence[str]) -> tuple[Right, ...]:
+@dataclass(frozen=True)
+class _Ready:
+    """What a replica knows of its topics before it reads the first record."""
+
+    cluster: Cluster
+    metadata: dict[str, Any]
+    ids: dict[str, str]
+    changelog_id: str
+
+
+def _prepare(settings: StreamSettings, access: Access, plan: Plan, changelog: Changelog, stop: StopFlag) -> _Ready:
+    """Wait for the topics, make the internal ones, and settle whose the outputs and the committed offsets are."""
+    group, letters = settings.consumer_group, settings.dead_letter_topic
+    names = [*plan.reads, *plan.writes]
+    outside = await_topics(settings, access, [name for name in names if name not in plan.internal], stop)
+    cluster = Cluster(settings, access, stop)
+    # Before anything is made: a group that is refused leaves no topic behind.
+    refuse_second_owner(cluster, group, plan.writes)
+    provide(cluster, plan.internal, letters, {name: outside[name] for name in plan.writes if name in outside})
+    metadata = await_topics(settings, access, [*names, letters], stop)
+    ids = {name: cluster.id_of(name) for name in plan.reads}
+    forget_old_topics(cluster, group, {name: metadata[name] for name in plan.reads}, ids, stop)
+    sources = {name: metadata[name] for name in plan.stateful}
+    return _Ready(cluster, metadata, ids, prepare_changelog(cluster, changelog, sources))
+
+
+def _look_for_owners(settings: StreamSettings, access: Access, plan: Plan, stop: StopFlag) -> None:
+    # The loop stands still meanwhile. If the cluster does not answer, the replica starts over and looks again.
+    cluster = Cluster(settings, access, stop, seconds=FIRST_COMMIT_SECONDS)
+    refuse_second_owner(cluster, settings.consumer_group, plan.writes)
+
+
+def rights(
+    name: str, changelog: Changelog, plan: Plan, dead_letters: str, *, exactly_once: bool = True
+) -> tuple[Right, ...]:
     """What a replica with this transactional id must be allowed to do; Quix reads the settings of its inputs."""
     state = changelog.topic
-    operations = {"READ": (*reads, state), "WRITE": (*writes, state), "DESCRIBE_CONFIGS": (*reads, state)}
+    operations = {
+        "READ": (*plan.reads, state),
+        "WRITE": (*plan.writes, dead_letters, state),
+        "DESCRIBE_CONFIGS": (*plan.reads, state),
+    }
     return (
         *(Right(operation, "topic", topic) for operation, topics in operations.items() for topic in topics),
         Right("READ", "group", changelog.group),
-        Right("WRITE", "transactional-id", name),
+        *((Right("WRITE", "transactional-id", name),) if exactly_once else ()),
     )

@@ -6,7 +6,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 from avro_consumer.dead_letters import CUT_BYTES, DeadLetters
-from avro_consumer.records import LONGEST_ERROR, Record
+from avro_consumer.records import Record
+from newsroom.dead_letters import LONGEST_ERROR
 from newsroom.errors import DeliveryFailed, SettingsError
 from newsroom.topics import DEAD_LETTER_BYTES
 from newsroom.waiting import StopFlag

@@ -7,14 +7,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from join_service.settings import JoinSettings
 from join_service.topology import build
 from newsroom.streams.outputs import LARGEST_BYTES
-from support.quix import Running, counter
+from support.quix import LETTERS, Running, counter
+
+SETTINGS = JoinSettings()
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Running:
-    return Running(tmp_path, lambda app: build(app, lambda call: call()), "word--word-counts")
+    return Running(tmp_path, lambda app: build(app, SETTINGS, LETTERS, lambda call: call()), "word--word-counts")
 
 
 def joined(running: Running) -> list[bytes]:
@@ -63,22 +66,27 @@ def test_null_keys_are_dropped_on_both_sides(running: Running) -> None:
 
 
 @pytest.mark.parametrize(("topic", "value"), [("word", b"\xff"), ("word-counts", b"six")])
-def test_poison_is_counted_and_changes_nothing(running: Running, topic: str, value: bytes) -> None:
+def test_poison_goes_to_the_dead_letters_and_changes_nothing(running: Running, topic: str, value: bytes) -> None:
     before = counter("join_undecodable", topic=topic)
     running.feed("word-counts", b"1", b"a")
     running.feed(topic, value, b"a")
     assert joined(running) == []
     assert counter("join_undecodable", topic=topic) == before + 1
+    assert [(letter.key, letter.value, letter.origin["origin.topic"]) for letter in running.letters] == [
+        (b"a", value, topic.encode())
+    ]
     running.feed("word", b"x", b"a")
     assert joined(running) == [b'{"count": 1, "label": "x"}']
 
 
-def test_a_result_too_large_for_a_record_is_dropped_and_counted(running: Running) -> None:
+def test_a_label_whose_pair_is_too_large_goes_to_the_dead_letters(running: Running) -> None:
     before = counter("join_too_large")
     running.feed("word-counts", b"1", b"a")
-    running.feed("word", b'"' * (LARGEST_BYTES // 2), b"a")
+    label = b'"' * (LARGEST_BYTES // 2)
+    running.feed("word", label, b"a")
     assert joined(running) == []
     assert counter("join_too_large") == before + 1
+    assert [letter.value for letter in running.letters] == [label]
 
 
 def test_a_labels_headers_are_passed_on_while_they_fit(running: Running) -> None:
@@ -92,8 +100,10 @@ def test_a_labels_headers_are_passed_on_while_they_fit(running: Running) -> None
 
 def test_a_key_too_large_for_the_state_is_poison(running: Running) -> None:
     before = counter("join_undecodable", topic="word-counts")
-    running.feed("word-counts", b"1", b"a" * (LARGEST_BYTES + 1))
+    key = b"a" * (LARGEST_BYTES + 1)
+    running.feed("word-counts", b"1", key)
     assert counter("join_undecodable", topic="word-counts") == before + 1
+    assert [(letter.key, letter.value) for letter in running.letters] == [(key, b"1")]
 
 
 RECORD = st.tuples(
@@ -109,7 +119,9 @@ RECORD = st.tuples(
 @settings(max_examples=40)
 def test_no_record_stops_the_join(records: list[tuple[str, bytes | None, bytes | None, int]]) -> None:
     with TemporaryDirectory() as folder:
-        running = Running(Path(folder), lambda app: build(app, lambda call: call()), "word--word-counts")
+        running = Running(
+            Path(folder), lambda app: build(app, SETTINGS, LETTERS, lambda call: call()), "word--word-counts"
+        )
         before = [counter("join_messages", topic=topic) for topic in ("word", "word-counts")]
         for topic, value, key, timestamp in records:
             running.feed(topic, value, key, timestamp=timestamp)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from news_producer import registry as module
-from news_producer.registry import SchemaWatch, schema_id
+from news_producer.registry import SchemaWatch, schema_id, watch_latest, watch_registered
 from newsroom.errors import LastingFailure, SettingsError
 from newsroom.schemas.registry import registry_client
 from newsroom.settings import KafkaSettings
@@ -55,7 +55,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Iterator[Forgetful]:
 
 def watch(server: Forgetful, *, may_register: bool = True) -> SchemaWatch:
     registry = registry_client(KafkaSettings(registry_url=server.url))
-    return SchemaWatch(registry, "news-value", {"type": "string"}, 1, may_register=may_register)
+    return watch_registered(registry, "news-value", {"type": "string"}, 1, may_register=may_register)
 
 
 def test_a_schema_that_the_registry_lost_is_registered_again(
@@ -95,3 +95,27 @@ def test_the_registry_is_asked_now_and_then(forgetful: Forgetful, monkeypatch: p
     watched = watch(forgetful)
     assert [watched.look() for _ in range(1000)] == [1] * 1000
     assert forgetful.paths == []
+
+
+def test_a_schema_that_others_registered_is_watched_by_its_id_and_never_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 30.0)
+    asked: list[str] = []
+
+    def answer(request: Request) -> None:
+        asked.append(request.path)
+        if lost:
+            request.reply(404, b'{"error_code": 40403, "message": "Schema not found"}')
+        else:
+            request.reply(200, b'{"schema": "{}"}')
+
+    lost = False
+    with Web(answer) as web:
+        watching = watch_latest(registry_client(KafkaSettings(registry_url=web.url)), "news-value", 7)
+        assert watching.look() == 7
+        lost = True
+        with pytest.raises(SettingsError, match=r"lost schema 7 of subject news-value, which this producer did not"):
+            watching.look()
+    assert {path.partition("?")[0] for path in asked} == {"/schemas/ids/7"}

@@ -88,16 +88,16 @@ class FakeCluster:
 
 def test_only_missing_topics_are_created_and_none_in_a_cluster_that_is_refused() -> None:
     cluster = FakeCluster({topic.name: topic.partitions for topic in ALL_TOPICS[2:]})
-    provide_topics(cast("Cluster", cluster), 3)
+    provide_topics(cast("Cluster", cluster), 3, ALL_TOPICS)
     assert cluster.new == [topic.name for topic in ALL_TOPICS[:2]]
     assert cluster.waits == [1, 3]
     again = FakeCluster(cluster.partitions)
-    provide_topics(cast("Cluster", again), 3)
+    provide_topics(cast("Cluster", again), 3, ALL_TOPICS)
     assert again.new == []
     assert again.waits == [1], "one lost broker does not matter when there is nothing to create"
     other = FakeCluster({"news": 1})
     with pytest.raises(TopicMismatch, match="news has 1 partitions, declared 6"):
-        provide_topics(cast("Cluster", other), 3)
+        provide_topics(cast("Cluster", other), 3, ALL_TOPICS)
     assert other.new == []
 
 
@@ -117,10 +117,10 @@ def test_a_replica_out_of_sync_or_a_missing_leader_is_unsettled() -> None:
 
 def test_the_line_of_a_topic() -> None:
     line = "topic mytopic: 5 partitions, replication 3, in sync"
-    assert summary(ALL_TOPICS[0], partitions_of(5), created=True) == f"{line} (created)"
-    assert summary(ALL_TOPICS[0], partitions_of(5), created=False) == f"{line} (exists)"
+    assert summary(ALL_TOPICS[0].name, partitions_of(5), created=True) == f"{line} (created)"
+    assert summary(ALL_TOPICS[0].name, partitions_of(5), created=False) == f"{line} (exists)"
     partitions = [*partitions_of(4), PartitionState(4, 1, (1, 2, 3), (1, 2))]
-    assert summary(ALL_TOPICS[0], partitions, created=False).endswith("replication 3, 2 in sync (exists)")
+    assert summary(ALL_TOPICS[0].name, partitions, created=False).endswith("replication 3, 2 in sync (exists)")
 
 
 def test_options() -> None:

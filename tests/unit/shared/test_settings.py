@@ -9,6 +9,7 @@ import pytest
 from pydantic_settings import SettingsConfigDict
 
 from newsroom.errors import SettingsError
+from newsroom.property_check import refuse_unknown
 from newsroom.settings import SERVICE_PREFIXES, KafkaSettings, ServiceSettings, load_settings, unknown_variables
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.ports import Ports
@@ -215,3 +216,66 @@ def test_a_registry_with_https_gets_the_certificates_too(tmp_path: Path) -> None
 
 def test_consumers_notice_new_partitions_within_half_a_minute() -> None:
     assert KafkaSettings().consumer_config("c", "g")["topic.metadata.refresh.interval.ms"] <= 30_000
+
+
+TOKEN = ["--security-protocol", "SASL_SSL", "--sasl-mechanism", "OAUTHBEARER"]
+ENDPOINT = ["--sasl-oauthbearer-token-endpoint-url", "https://id/token", "--sasl-oauthbearer-client-id", "me"]
+
+
+def test_a_token_endpoint_reaches_the_client_parameters() -> None:
+    secret = ["--sasl-oauthbearer-client-secret", "s", "--sasl-oauthbearer-scope", "kafka"]
+    config = load_settings(Example, "example", [*TOKEN, *ENDPOINT, *secret]).client_config("c")
+    assert {name: value for name, value in config.items() if name.startswith("sasl.")} == {
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": "https://id/token",
+        "sasl.oauthbearer.client.id": "me",
+        "sasl.oauthbearer.client.secret": "s",
+        "sasl.oauthbearer.scope": "kafka",
+    }
+    with pytest.raises(SettingsError, match=r"SASL_SSL needs --sasl-mechanism, --sasl-oauthbearer-token-endpoint-url"):
+        load_settings(Example, "example", [*TOKEN, *ENDPOINT])
+    with pytest.raises(SettingsError, match=r"--sasl-username does not belong to --sasl-mechanism OAUTHBEARER"):
+        load_settings(Example, "example", [*TOKEN, *ENDPOINT, *secret, "--sasl-username", "u"])
+
+
+def test_properties_of_librdkafka_reach_every_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSROOM_CLIENT_PROPERTIES", "socket.nagle.disable=false, linger.ms=7,\ndebug=msg,broker")
+    settings = load_settings(Example, "example", [])
+    expected = {"socket.nagle.disable": "false", "linger.ms": "7", "debug": "msg,broker"}
+    for config in (
+        settings.client_config("c"),
+        settings.producer_config("c", linger_ms=20),
+        settings.consumer_config("c", "g"),
+    ):
+        assert expected.items() <= config.items()
+    unsecured = "enable.sasl.oauthbearer.unsecure.jwt=true,sasl.oauthbearer.config=principal=me scope=x"
+    config = load_settings(Example, "example", [*TOKEN, "--client-properties", unsecured]).client_config("c")
+    assert config["sasl.oauthbearer.config"] == "principal=me scope=x"
+    assert config["sasl.mechanism"] == "OAUTHBEARER"
+
+
+@pytest.mark.parametrize(
+    ("properties", "sentence"),
+    [
+        ("enable.auto.commit=true", "must not set enable.auto.commit: the service commits offsets itself"),
+        ("linger.ms=5,isolation.level=read_uncommitted", "must not set isolation.level: records of aborted"),
+        ("transactional.id=x", "must not set transactional.id: a replica's identity"),
+        ("acks=1", "must not set acks: records would be lost"),
+        ("partitioner=random", "must not set partitioner: a word must be on the same partition"),
+        ("test.mock.num.brokers=3", "must not set test.mock.num.brokers: the services talk to a real cluster"),
+        ("sasl.password=secret", "must not set sasl.password: set --sasl-password instead"),
+        ("fetch.min.bytes", "'fetch.min.bytes' has no value; write name=value,name=value"),
+    ],
+)
+def test_a_property_that_would_break_a_promise_is_refused(properties: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(sentence)) as raised:
+        load_settings(Example, "example", ["--client-properties", properties])
+    assert "secret" not in str(raised.value)
+
+
+def test_librdkafka_looks_at_the_properties_at_the_start() -> None:
+    refuse_unknown({"linger.ms": "5", "fetch.min.bytes": "1"})
+    for name, value in (("ssl.endpoint", "x"), ("socket.timeout.ms", "soon")):
+        with pytest.raises(SettingsError, match=f"--client-properties: librdkafka refuses {name}: "):
+            refuse_unknown({name: value})

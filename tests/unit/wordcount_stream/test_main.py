@@ -10,6 +10,7 @@ import pytest
 
 from newsroom.errors import RegistryUnavailable, SettingsError
 from newsroom.waiting import StopFlag, Stopped
+from support.quix import LETTERS
 from wordcount_stream import main as service
 from wordcount_stream import topology
 from wordcount_stream.settings import WordcountSettings
@@ -23,7 +24,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     applications: list[Any] = []
     monkeypatch.setattr(topology, "build", lambda app, *_, **__: applications.append(app))
     app = SimpleNamespace(after_commit=None)
-    monkeypatch.setattr(service, "run_stream", lambda *_, build, **__: build(app))
+    monkeypatch.setattr(service, "run_stream", lambda *_, build, **__: build(app, LETTERS))
     return applications
 
 

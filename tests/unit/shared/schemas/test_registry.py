@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from newsroom.errors import DecodeError, LastingFailure, RegistryUnavailable, SchemaRefused, SettingsError
 from newsroom.schemas.avro import AvroDecoder
 from newsroom.schemas.registry import (
     Patience,
     check_registry,
+    latest_schema,
     register,
     registry_client,
 )
 from newsroom.settings import KafkaSettings
 from newsroom.waiting import StopFlag
+from support.schemas import NEWS_SCHEMA, memory_registry
 from support.web import Web
 
 HTML = b"<html><title>Welcome</title></html>"
@@ -138,3 +140,17 @@ def test_a_registry_that_stays_away_ends_at_the_deadline() -> None:
 
     with pytest.raises(RegistryUnavailable, match=r"no schema for news .* within 0\.3 s: connection refused"):
         Patience(0.3, StopFlag()).ask(down, "news partition 0 offset 1")
+
+
+def test_the_latest_version_is_read_anew_and_only_an_avro_record_is_one() -> None:
+    registry = memory_registry()
+    with pytest.raises(SettingsError, match=r"subject news-value of .* does not exist: register a schema under it"):
+        latest_schema(registry, "news-value")
+    first = register(registry, "news-value", NEWS_SCHEMA)
+    assert latest_schema(registry, "news-value") == (first, NEWS_SCHEMA)
+    wider = {**NEWS_SCHEMA, "fields": [*NEWS_SCHEMA["fields"], {"name": "more", "type": "string", "default": ""}]}
+    second = register(registry, "news-value", wider)
+    assert latest_schema(registry, "news-value") == (second, wider)
+    registry.register_schema("other-value", Schema('{"type": "object"}', "JSON"))
+    with pytest.raises(SettingsError, match=r"subject other-value is not the schema of an Avro record .*type is JSON"):
+        latest_schema(registry, "other-value")

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from quixstreams import Application
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.models import SerializationContext
+from quixstreams.state import StateStoreManager
 
 from newsroom.errors import LastingFailure, RegistryUnavailable, ReplicaFenced, TopicMismatch
 from newsroom.health import Health
@@ -25,7 +26,7 @@ from newsroom.streams.consumer import PatientConsumer
 from newsroom.streams.decoding import Poison, ValueDeserializer, decode_text
 from newsroom.streams.replica import NEEDS
 from newsroom.streams.settings import StreamSettings
-from newsroom.waiting import StopFlag, Stopped
+from newsroom.waiting import StopFlag, Stopped, do_nothing
 
 PARTITIONS = [TopicPartition("word-deltas", 0), TopicPartition("changelog__g--word-deltas--default", 0)]
 
@@ -38,10 +39,24 @@ class Bench:
         self.health = Health(*NEEDS)
         self.stop = StopFlag()
 
-    def application(self, *, watch: Any = None, **values: Any) -> StreamApplication:  # noqa: ANN401
+    def application(
+        self,
+        *,
+        watch: Any = None,  # noqa: ANN401
+        before_first_commit: Callable[[], None] = do_nothing,
+        **values: Any,  # noqa: ANN401
+    ) -> StreamApplication:
         settings = StreamSettings(consumer_group="g", state_dir=self.slot.folder, **values)
-        folder = self.slot.folder / "id"
-        return StreamApplication(settings, self.slot, folder, self.health, self.stop, poll_seconds=0.1, watch=watch)
+        return StreamApplication(
+            settings,
+            self.slot,
+            self.slot.folder / "id",
+            self.health,
+            self.stop,
+            poll_seconds=0.1,
+            watch=watch,
+            before_first_commit=before_first_commit,
+        )
 
 
 @pytest.fixture
@@ -62,6 +77,35 @@ def test_a_replica_keeps_its_transactional_id(bench: Bench) -> None:
     assert not config.auto_recover_from_source_offset_out_of_range
 
 
+def test_without_transactions_there_is_no_transactional_id(bench: Bench) -> None:
+    config = bench.application(delivery="at-least-once").config
+    assert not config.exactly_once
+    assert "transactional.id" not in config.producer_extra_config
+    assert config.producer_extra_config["enable.idempotence"]
+
+
+@pytest.mark.parametrize(("delivery", "offset"), [("exactly-once", 2**63 - 1), ("at-least-once", 3)])
+def test_of_committed_transactions_all_state_is_restored(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, delivery: str, offset: int
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(StateStoreManager, "on_partition_assign", lambda _, **options: given.append(options))
+    app = bench.application(delivery=delivery)
+    app._state_manager.on_partition_assign(stream_id="s", partition=0, committed_offsets={"word-deltas": 3})
+    assert given == [{"stream_id": "s", "partition": 0, "committed_offsets": {"word-deltas": offset}}]
+
+
+def test_whose_the_outputs_are_is_asked_before_the_first_commit_alone(bench: Bench) -> None:
+    asked: list[str] = []
+    app = bench.application(before_first_commit=lambda: asked.append("owner"))
+    commits: list[bool] = []
+    app._processing_context._checkpoint = SimpleNamespace(empty=lambda: False, expired=lambda: True)  # type: ignore[assignment]
+    commit = app._after_a_look(lambda **options: commits.append(options["force"]))
+    for _ in range(2):
+        commit(force=True)
+    assert (asked, commits) == (["owner"], [True, True])
+
+
 @pytest.mark.parametrize(("static", "instance"), [(True, "g-0"), (False, None)])
 def test_static_membership_is_the_slots(bench: Bench, *, static: bool, instance: str | None) -> None:
     config = bench.application(static_membership=static, session_timeout=6).config
@@ -71,8 +115,8 @@ def test_static_membership_is_the_slots(bench: Bench, *, static: bool, instance:
 
 
 def test_security_settings_reach_the_clients(bench: Bench) -> None:
-    user = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "reader", "sasl_password": "secret"}
-    security = {"security_protocol": "SASL_SSL", "ssl_ca_location": certifi.where(), **user}
+    user: dict[str, Any] = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "reader", "sasl_password": "secret"}
+    security: dict[str, Any] = {"security_protocol": "SASL_SSL", "ssl_ca_location": certifi.where(), **user}
     app = bench.application(bootstrap_servers="b1:9092,b2:9092", **security)
     for config in (app._consumer._consumer_config, app._producer._producer._producer_config):
         assert config["bootstrap.servers"] == "b1:9092,b2:9092"

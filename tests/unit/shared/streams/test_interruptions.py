@@ -24,6 +24,7 @@ from newsroom.slots import take_slot
 from newsroom.streams import application as module
 from newsroom.streams import producer as producer_module
 from newsroom.streams.application import StreamApplication
+from newsroom.streams.clients import TRANSACTION_TIMEOUT_MS
 from newsroom.streams.consumer import PatientConsumer, stable
 from newsroom.streams.errors import interruption
 from newsroom.streams.producer import (
@@ -180,10 +181,13 @@ class Client:
 
     def __init__(self, _: object = None) -> None:
         self.calls: list[tuple[str, Any]] = []
+        self.offsets: list[TopicPartition] = []
 
     def __getattr__(self, name: str) -> Callable[..., int]:
         def call(*arguments: object, **options: object) -> int:
             self.calls.append((name, options.get("timeout", arguments[-1] if arguments else options)))
+            if name == "send_offsets_to_transaction":
+                self.offsets = arguments[0]  # type: ignore[assignment]
             return 0
 
         return call
@@ -201,15 +205,15 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     return made
 
 
-def bounded(after_commit: AfterCommit | None = None) -> BoundedProducer:
+def bounded(after_commit: AfterCommit | None = None, *, transactional: bool = True, **claims: str) -> BoundedProducer:
     access = Access({"bootstrap.servers": "b:1"})
     options: dict[str, Any] = {
         "broker_address": "127.0.0.1:9",
         "extra_config": {},
         "on_error": None,
-        "transactional": True,
+        "transactional": transactional,
     }
-    return BoundedProducer(access, after_commit or AfterCommit(), **options)
+    return BoundedProducer(access, after_commit or AfterCommit(), claims, **options)
 
 
 def test_every_transactional_call_has_a_deadline(clients: list[Client]) -> None:
@@ -225,7 +229,7 @@ def test_every_transactional_call_has_a_deadline(clients: list[Client]) -> None:
     assert LEAST_SECONDS <= deadlines["send_offsets_to_transaction"] <= CHECKPOINT_SECONDS
     assert 0 < deadlines["commit_transaction"] <= CHECKPOINT_SECONDS
     assert 0 < deadlines["abort_transaction"] <= ABORT_SECONDS
-    assert CHECKPOINT_SECONDS + LEAST_SECONDS + ABORT_SECONDS < module.TRANSACTION_TIMEOUT_MS / 1000
+    assert CHECKPOINT_SECONDS + LEAST_SECONDS + ABORT_SECONDS < TRANSACTION_TIMEOUT_MS / 1000
 
 
 def test_a_call_that_ignores_its_deadline_is_given_up_with_its_client(
@@ -287,6 +291,24 @@ def test_of_many_results_the_newest_are_told_and_the_others_counted() -> None:
     assert [line["left_out"] for line in lines] == [1950]
 
 
+def test_a_transactions_offsets_say_of_which_topic_they_are(clients: list[Client]) -> None:
+    producer = bounded(news="of news")
+    producer.begin_transaction()  # type: ignore[no-untyped-call]
+    producer.commit_transaction([TopicPartition("news", 0, 1), TopicPartition("other", 1, 2)], object())
+    assert [(each.topic, each.offset, each.metadata) for each in clients[0].offsets] == [
+        ("news", 1, "of news"),
+        ("other", 2, ""),
+    ]
+
+
+def test_without_transactions_no_transactional_call_is_made(clients: list[Client]) -> None:
+    producer = bounded(transactional=False)
+    producer.produce("t", b"v", b"k")
+    producer.start_over()
+    producer.abort_transaction()
+    assert {name for client in clients for name, _ in client.calls} == {"produce", "poll", "purge"}
+
+
 @pytest.mark.usefixtures("clients")
 def test_a_denied_write_names_its_topic() -> None:
     producer = bounded()
@@ -319,3 +341,16 @@ def test_partitions_are_taken_anew_from_the_committed_offsets(cluster: MockClust
         consumer.assign_again()
         assert sorted(message.value() for message in consumer.consume(8, 20)) == first
     assert assigned == [PARTITIONS, PARTITIONS]
+
+
+def test_without_a_transaction_the_consumers_commit_says_of_which_topic_it_is(cluster: MockCluster) -> None:
+    topic = cluster.topic()
+    config = {"bootstrap.servers": cluster.address, "group.id": topic, "enable.auto.commit": False}
+    told: list[str] = []
+    consumer = PatientConsumer(
+        config, StopFlag(), Access(config), claims={topic: "of it"}, after_commit=lambda: told.append("committed")
+    )
+    with closing(consumer):
+        consumer.commit(offsets=[TopicPartition(topic, 0, 3)], asynchronous=False)
+        (commit,) = consumer.committed([TopicPartition(topic, 0)], 10)
+    assert (commit.offset, commit.metadata, told) == (3, "of it", ["committed"])

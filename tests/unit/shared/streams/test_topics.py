@@ -12,17 +12,25 @@ from confluent_kafka.admin import AclOperation
 from confluent_kafka.error import KafkaError
 
 from newsroom.access import Access, Right
-from newsroom.errors import ClusterUnavailable, LastingFailure, StateLost
-from newsroom.streams import topics as stream_topics
+from newsroom.errors import ClusterUnavailable, LastingFailure, StateLost, TopicMismatch, TopicTaken
+from newsroom.streams import cluster as stream_topics
+from newsroom.streams import offsets
+from newsroom.streams import topics as waiting_topics
 from newsroom.streams.changelog import Changelog
+from newsroom.streams.claims import Claim
+from newsroom.streams.cluster import Cluster
+from newsroom.streams.internal_topics import prepare_changelog, provide
+from newsroom.streams.offsets import forget_offsets, forget_old_topics, refuse_second_owner
 from newsroom.streams.settings import StreamSettings
-from newsroom.streams.topics import await_topics, denied_topics, forget_offsets, prepare_changelog
+from newsroom.streams.topics import await_topics, denied_topics
+from newsroom.topics import DEAD_LETTER_BYTES
 from newsroom.waiting import StopFlag, Stopped
 from support.futures import done
 
 SOURCES = {
     "word-deltas": SimpleNamespace(partitions={number: SimpleNamespace(replicas=[1, 2, 3]) for number in range(6)})
 }
+TWO_PARTITIONS = SimpleNamespace(partitions={0: None, 1: None})
 CHANGELOG = Changelog("g", ("word-deltas",))
 RIGHTS = (
     *(Right("READ", "topic", name) for name in ("news", CHANGELOG.topic)),
@@ -54,12 +62,18 @@ class FakeCluster:
         self.questions = 0
         """How many other requests were made of the cluster."""
         self.made: list[Any] = []
+        self.said: dict[int, str] = {}
+        """The metadata of the commits."""
         self.asked_for_commits: Callable[[], None] = lambda: None
         self.consumers: list[dict[str, Any]] = []
 
     def prepared(self, stop: StopFlag | None = None) -> str:
         """The id of the changelog, which is there now."""
-        return prepare_changelog(self.settings, self.access, CHANGELOG, SOURCES, stop or StopFlag())
+        return prepare_changelog(self.prepare(stop), CHANGELOG, SOURCES)
+
+    def prepare(self, stop: StopFlag | None = None) -> Cluster:
+        """The requests that a service makes of it."""
+        return Cluster(self.settings, self.access, stop or StopFlag())
 
     def list_topics(self, name: str = "", *, timeout: float) -> object:
         assert timeout <= 5
@@ -128,7 +142,12 @@ class FakeCluster:
         assert timeout <= 5
         self.asked_for_commits()
         return [
-            TopicPartition(partition.topic, partition.partition, self.commits.get(partition.partition, OFFSET_INVALID))
+            TopicPartition(
+                partition.topic,
+                partition.partition,
+                self.commits.get(partition.partition, OFFSET_INVALID),
+                self.said.get(partition.partition, ""),
+            )
             for partition in partitions
         ]
 
@@ -142,13 +161,15 @@ class FakeCluster:
 
     def _altered(self, request: Any) -> Any:  # noqa: ANN401
         self.commits |= {part.partition: part.offset for part in request.topic_partitions}
+        self.said.clear()
         return request
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     cluster = FakeCluster(StreamSettings(consumer_group="g", state_dir=tmp_path))
-    monkeypatch.setattr(stream_topics, "RETRY_SECONDS", 0.0)
+    for module in (stream_topics, waiting_topics):
+        monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(stream_topics, "AdminClient", lambda _, **__: cluster)
     monkeypatch.setattr(stream_topics, "Consumer", cluster.consumer)
     return cluster
@@ -338,7 +359,7 @@ def test_a_group_that_may_not_be_read_is_an_event_of_the_client(
 
 def test_offsets_of_a_topic_that_was_made_anew_go_to_its_beginning(cluster: FakeCluster) -> None:
     cluster.commits = {0: 12, 1: 7}
-    forget_offsets(cluster.settings, cluster.access, "news")
+    forget_offsets(cluster.prepare(), "g", "news", TWO_PARTITIONS)
     assert cluster.commits == {0: 0, 1: 0}
 
 
@@ -346,5 +367,96 @@ def test_offsets_that_the_cluster_does_not_reset_now_are_a_sentence(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster.failures = [failed(KafkaError.UNKNOWN_MEMBER_ID)]
-    forget_offsets(cluster.settings, cluster.access, "news")
+    forget_offsets(cluster.prepare(), "g", "news", TWO_PARTITIONS)
     assert "could not be reset" in capsys.readouterr().out
+
+
+def anew(cluster: FakeCluster, stop: StopFlag | None = None) -> None:
+    ids = {"news": "new"}
+    forget_old_topics(cluster.prepare(), "g", {"news": TWO_PARTITIONS}, ids, stop or StopFlag())
+
+
+@pytest.mark.parametrize(("said", "offset"), [(Claim("old", ()).text(), 0), (Claim("new", ()).text(), 12), ("", 12)])
+def test_offsets_of_an_earlier_topic_of_the_same_name_go_to_its_beginning(
+    cluster: FakeCluster, said: str, offset: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.commits, cluster.said = {0: 12}, {0: said}
+    anew(cluster)
+    assert cluster.commits[0] == offset
+    assert ("made anew while this service did not run" in capsys.readouterr().out) == (offset == 0)
+
+
+def test_an_earlier_topics_offsets_that_others_hold_are_a_sentence(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offsets, "RESET_SECONDS", 0.0)
+    cluster.commits, cluster.said = {0: 12}, {0: Claim("old", ()).text()}
+
+    def refuse(*_: object, **__: object) -> dict[str, Future[Any]]:
+        return {"g": done(failed(KafkaError.UNKNOWN_MEMBER_ID))}
+
+    monkeypatch.setattr(cluster, "alter_consumer_group_offsets", refuse)
+    with pytest.raises(TopicMismatch, match=r"could not be set to their beginning: news .*stop all its replicas"):
+        anew(cluster)
+
+
+OTHERS = {"changelog__other--word-deltas--default", "changelog__a--b--word-deltas--default", "word-deltas", "news"}
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        (Claim("id", ("word-counts", "other-deltas")).text(), True),
+        (Claim("id", ("others",)).text(), False),
+        ("", True),
+        (None, False),
+    ],
+    ids=["its commits say so", "it writes elsewhere", "of an earlier version", "without commits"],
+)
+def test_a_second_owner_of_an_output_is_refused(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, said: str | None, *, refused: bool
+) -> None:
+    def committed(partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout <= 5
+        assert {partition.topic for partition in partitions} == {"word-deltas", "news"}
+        return [] if said is None else [TopicPartition("news", 0, 1, said)]
+
+    topics = dict.fromkeys({*OTHERS, "changelog__g--word-deltas--default"}, TWO_PARTITIONS)
+    monkeypatch.setattr(cluster, "list_topics", lambda *_, **__: SimpleNamespace(topics=topics))
+    monkeypatch.setattr(cluster, "committed", committed)
+    if refused:
+        with pytest.raises(TopicTaken, match=r"^consumer group a--b writes word-counts, so group g must not"):
+            refuse_second_owner(cluster.prepare(), "g", ("word-counts", "word-deltas-of-g"))
+    else:
+        refuse_second_owner(cluster.prepare(), "g", ("word-counts", "word-deltas-of-g"))
+    asked = {config["group.id"] for config in cluster.consumers}
+    assert asked == {"other", "a--b"}
+
+
+def test_a_group_that_may_not_be_read_is_asked_once(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def late(_: object, timeout: float) -> None:
+        asked.append(timeout)
+        raise failed(KafkaError._TIMED_OUT)
+
+    denied = SimpleNamespace(error=lambda: KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "denied"))
+    monkeypatch.setattr(cluster, "committed", late)
+    monkeypatch.setattr(cluster, "poll", lambda _: denied, raising=False)
+    topics = dict.fromkeys(OTHERS - {"changelog__a--b--word-deltas--default"}, TWO_PARTITIONS)
+    monkeypatch.setattr(cluster, "list_topics", lambda *_, **__: SimpleNamespace(topics=topics))
+    prepared = cluster.prepare()
+    for _ in range(2):
+        refuse_second_owner(prepared, "g", ("word-counts",))
+    assert asked == [stream_topics.OTHER_SECONDS]
+
+
+def test_a_groups_own_topics_are_made_with_room_for_dead_letters(cluster: FakeCluster) -> None:
+    provide(cluster.prepare(), ["g-word-deltas"], "g.dlq", SOURCES)
+    assert [(made.topic, made.num_partitions, made.replication_factor) for made in cluster.made] == [
+        ("g-word-deltas", 6, 3),
+        ("g.dlq", 1, 3),
+    ]
+    assert cluster.made[1].config == {"min.insync.replicas": "2", "max.message.bytes": str(DEAD_LETTER_BYTES)}
+    provide(cluster.prepare(), ["g-word-deltas"], "g.dlq", SOURCES)
+    assert len(cluster.made) == 2
