@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from newsroom.kafka_errors import reason_of
@@ -227,13 +227,22 @@ class Lab:
             client.close()
 
     def partitions(self, topic: str) -> list[Any]:
-        """The topic's partitions: leader, replicas and in-sync replicas as `DescribeTopics` tells them."""
-        described = self._admin.describe_topics(TopicCollection([topic]))[topic].result(SECONDS)
-        return sorted(described.partitions, key=lambda partition: int(partition.id))
+        """The topic's partitions: `id`, `leader`, `replicas` and `isrs`, the last three as numbers of brokers."""
+
+        def known() -> list[Any]:
+            try:
+                metadata = self._admin.list_topics(topic, timeout=SECONDS).topics[topic]
+            except KafkaException as error:
+                raise NotSeen(f"no broker answers ({reason_of(error)})") from error
+            # Some brokers may not know a new topic yet.
+            return [] if metadata.error else [metadata.partitions[number] for number in sorted(metadata.partitions)]
+
+        partitions: list[Any] = self.until(f"topic {topic} is described", known)
+        return partitions
 
     def leader(self, topic: str, partition: int = 0) -> str:
         """The name of the broker that leads a partition."""
-        return f"kafka-{self.partitions(topic)[partition].leader.id}"
+        return f"kafka-{self.partitions(topic)[partition].leader}"
 
     def ask(self, url: str, method: str = "GET", json: object = None) -> httpx.Response:
         """Ask an HTTP server of the stack, and show the request as curl would make it.

@@ -47,5 +47,7 @@ def run_experiment(
         outcome.trouble = str(error)
     except KafkaException as error:
         outcome.trouble = f"the cluster refused: {reason_of(error)}"
+    except Exception as error:  # noqa: BLE001 - one experiment must not end the others
+        outcome.trouble = f"{type(error).__name__}: {error}"
     outcome.seconds = time.monotonic() - start
     return outcome

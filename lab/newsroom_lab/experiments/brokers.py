@@ -24,19 +24,19 @@ def steps(lab: Lab, *, replicas: int = 3) -> None:
     nodes = [f"kafka-{number}" for number in range(1, NODES + 1)]
     rows = []
     for partition in partitions:
-        followers = {node.id for node in partition.replicas}
-        marks = ["leader" if n == partition.leader.id else "·" if n in followers else "" for n in (1, 2, 3)]
-        rows.append((partition.id, *marks, len(partition.isr)))
+        followers = set(partition.replicas)
+        marks = ["leader" if n == partition.leader else "·" if n in followers else "" for n in (1, 2, 3)]
+        rows.append((partition.id, *marks, len(partition.isrs)))
     lab.table("partitions by broker: the leader, · a follower", ("partition", *nodes, "in sync"), rows)
 
     lab.answer(voters, f"{voters} controllers vote, kafka-{leader} leads; {NODES} brokers hold the replicas")
     lab.holds("three nodes vote, and one of them leads", voters == NODES, f"leader {leader}")
-    spread = {partition.leader.id for partition in partitions}
+    spread = {partition.leader for partition in partitions}
     lab.holds("leadership is spread over all brokers", len(spread) == NODES, f"leaders {sorted(spread)}")
     lab.holds(
         "each partition has a copy on each broker, and all of them are in sync",
-        all(len(partition.isr) == NODES for partition in partitions),
-        f"in sync: {[len(partition.isr) for partition in partitions]}",
+        all(len(partition.isrs) == NODES for partition in partitions),
+        f"in sync: {[len(partition.isrs) for partition in partitions]}",
     )
 
 

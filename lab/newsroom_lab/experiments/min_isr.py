@@ -26,14 +26,14 @@ def steps(lab: Lab, *, least: int = 3) -> None:
 
     lab.step("Kill one of the three brokers")
     with lab.away("kafka-3"):
-        lab.until("it is out of sync", lambda: all(len(part.isr) == 2 for part in lab.partitions(two)))
+        lab.until("it is out of sync", lambda: all(len(part.isrs) == 2 for part in lab.partitions(two)))
         lab.step("Write to the topic that demands two in-sync replicas")
         written = delivered(two)
         lab.step(f"Write to the topic that demands {least}")
         refused = delivered(three)
         readable = lab.total(three)
     lab.step("The broker is back: write again")
-    lab.until("all replicas are in sync", lambda: all(len(part.isr) == 3 for part in lab.partitions(three)), 60)
+    lab.until("all replicas are in sync", lambda: all(len(part.isrs) == 3 for part in lab.partitions(three)), 60)
     again = delivered(three)
     rows = [("2", written, "-"), (str(least), refused, again)]
     lab.table("records written, of 42", ("min.insync.replicas", "one broker away", "all there"), rows)
