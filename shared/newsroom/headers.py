@@ -16,15 +16,18 @@ _headers = methodcaller("headers")
 would come out of a later, innocent line."""
 
 
-def mend_headers(message: Any) -> None:  # noqa: ANN401 - the client has no types
-    """Make `message.headers()` return, whatever the names are; a header with an unreadable name keeps its value.
+def mend_headers(message: Any) -> list[tuple[str, bytes | None]] | None:  # noqa: ANN401 - the client has no types
+    """Make `message.headers()` return, whatever the names are, and return the same; a header with an unreadable name
+    keeps its value.
 
     The client's first call raises an error, and the next one returns headers without a name.
     """
     try:
-        _headers(message)
+        headers: list[tuple[str, bytes | None]] | None = _headers(message)
     except (SystemError, UnicodeDecodeError):
-        message.set_headers(_readable(message))
+        headers = _readable(message)
+        message.set_headers(headers)
+    return headers
 
 
 def _readable(message: Any) -> list[tuple[str, bytes | None]]:  # noqa: ANN401

@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from avro_consumer.dead_letters import DeadLetters
+from avro_consumer.delivery import AtLeastOnce, AtMostOnce, Delivery, ExactlyOnce, Uncommitted
+from avro_consumer.effect import Effect
 from avro_consumer.loop import Loop
 from avro_consumer.member import MEMBERSHIP, Member
 from avro_consumer.records import AvroFormat, StringFormat
@@ -22,6 +24,7 @@ from newsroom.waiting import Deadline
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from avro_consumer.database import Database
     from avro_consumer.settings import AvroConsumerSettings
     from newsroom.waiting import StopFlag
 
@@ -51,12 +54,16 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
             stop=stop,
             tick=health.tick,
         )
+        database = _database(settings, stop, health, resources)
         # The member is closed first: its revoke callback commits what the sink and the dead letters have stored.
         config = settings.member_config(slot.number if slot else None)
         watch = TopicWatch(settings.client_config("avro-consumer-watch"), [settings.source])
-        member = resources.enter_context(Member(config, settings.source, health, watch=watch))
+        member = resources.enter_context(Member(config, settings.source, health, watch=watch, claims=database))
         member.wait_for_topic(Deadline(settings.start_timeout), stop)
+        if settings.until_end:
+            member.remember_ends()
         form = StringFormat() if settings.format == "string" else _avro(settings, reader_schema, stop, health)
+        effect = Effect(form, poison, sink, as_fields=settings.log_format == "json")
         start = Deadline(settings.start_timeout)
         member.subscribe()
         Loop(
@@ -64,11 +71,39 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
             start=start,
             source=member,
             form=form,
-            poison=poison,
-            sink=sink,
+            delivery=_delivery(settings, member, effect, database, stop),
             health=health,
             stop=stop,
         ).run()
+
+
+def _delivery(
+    settings: AvroConsumerSettings, member: Member, effect: Effect, database: Database | None, stop: StopFlag
+) -> Delivery:
+    if database is not None:
+        return ExactlyOnce(member, effect, database)
+    if settings.delivery == "at-least-once":
+        return AtLeastOnce(member, effect)
+    return AtMostOnce(member, effect, stop) if settings.delivery == "at-most-once" else Uncommitted(effect)
+
+
+def _database(settings: AvroConsumerSettings, stop: StopFlag, health: Health, resources: ExitStack) -> Database | None:
+    if settings.delivery != "exactly-once":
+        return None
+    from avro_consumer.database import Database  # noqa: PLC0415 - SQLAlchemy takes longer to import than the rest
+
+    database = resources.enter_context(
+        Database(
+            settings.database_url,
+            settings.group_id,
+            settings.source,
+            seconds=settings.database_timeout,
+            stop=stop,
+            tick=health.tick,
+        )
+    )
+    database.create_tables()
+    return database
 
 
 def _slot(settings: AvroConsumerSettings, resources: ExitStack) -> Slot | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from typing_extensions import override
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 Header = tuple[str, bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as received. `timestamp` is in milliseconds since 1970 (UTC)."""
 
     topic: str
@@ -37,8 +35,7 @@ class Record:
         return f"{self.topic} partition {self.partition} offset {self.offset}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A record with its decoded key and value; a tombstone has the value None."""
 
     record: Record
@@ -46,6 +43,13 @@ class Reading:
     value: Mapping[str, Any] | str | None
     type_name: str = ""
     """The full name of an Avro record's type, as its writer's schema has it."""
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """The record's place, its key and its type, for programs that read the log."""
+        topic, partition, offset = self.record[:3]
+        place = {"topic": topic, "partition": partition, "offset": offset, "key": self.key}
+        return place | ({"schema": self.type_name} if self.type_name else {})
 
 
 class Format(Protocol):
@@ -137,7 +141,11 @@ class StringFormat(Format):
 
     @override
     def read(self, record: Record) -> Reading:
-        return Reading(record, _text(record.key, "key"), _text(record.value, "value"))
+        key, value = record.key, record.value
+        try:
+            return Reading(record, key if key is None else key.decode(), value if value is None else value.decode())
+        except UnicodeDecodeError:
+            return Reading(record, _text(key, "key"), _text(value, "value"))
 
     @override
     def show(self, reading: Reading) -> str:
