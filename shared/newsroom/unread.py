@@ -58,6 +58,15 @@ class UnreadWatch:
                 records=lost,
             )
 
+    def note_all(self, topic: str, places: Iterable[tuple[int, int]]) -> None:
+        """Note the next records of partitions, as pairs of partition and offset."""
+        following: dict[int, int] = {}
+        for partition, offset in places:
+            if following.get(partition) != offset:
+                self.note(topic, partition, offset)
+            following[partition] = offset + 1
+        self._next |= {(topic, partition): offset for partition, offset in following.items()}
+
     def _begin(self, place: tuple[str, int]) -> int:
         asked_at, begin = self._begins.get(place, (0.0, 0))
         if time.monotonic() - asked_at >= ASK_AGAIN_SECONDS:

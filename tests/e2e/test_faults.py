@@ -12,7 +12,7 @@ from support.waiting import wait_for
 pytestmark = pytest.mark.timeout(900)
 
 RATE = 50
-BATCH = 500
+BATCH = 2000
 """The avro-consumer's batch_size: what a killed member may have written and not committed."""
 
 MEMBERS = (

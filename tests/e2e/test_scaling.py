@@ -10,7 +10,7 @@ from support.waiting import wait_for
 pytestmark = pytest.mark.timeout(900)
 
 PARTITIONS = 6
-BATCH = 500
+BATCH = 2000
 """The avro-consumer's batch_size: a member that is stopped in order commits its last batch, so this bounds what
 each change of the group may repeat, and none is expected."""
 

@@ -44,7 +44,7 @@ from newsroom.errors import NotYet, ReplicaFenced, SettingsError, TopicMismatch
 from newsroom.waiting import Deadline, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from avro_consumer.records import Reading
@@ -198,14 +198,15 @@ class Database:
 
         self._retried(attempt)
 
-    def _lock(self, connection: Connection, partitions: Iterable[int]) -> dict[int, int | None]:
+    def _lock(self, connection: Connection, partitions: Collection[int]) -> dict[int, int | None]:
         """Lock the rows of partitions until the transaction ends; return their next offsets."""
         columns = (OFFSETS.c.partition, OFFSETS.c.epoch, OFFSETS.c.next_offset)
         ours = (OFFSETS.c.consumer_group == self._group, OFFSETS.c.topic == self._topic)
         query = select(*columns).where(*ours, OFFSETS.c.partition.in_(sorted(partitions)))
         rows = connection.execute(query.order_by(OFFSETS.c.partition).with_for_update()).all()
-        for partition, epoch, _ in rows:
-            if epoch != self._epochs.get(partition):
+        epochs = {partition: epoch for partition, epoch, _ in rows}
+        for partition in partitions:
+            if partition not in epochs or epochs[partition] != self._epochs.get(partition):
                 raise ReplicaFenced(
                     f"another replica of group {self._group} has taken over {self._topic} partition {partition}: "
                     "nothing of this batch was written, and a restarted replica continues from the database's offsets",

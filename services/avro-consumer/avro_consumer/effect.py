@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from avro_consumer.records import PLACE
 from newsroom.crash import AFTER_EFFECT, BEFORE_EFFECT, crash_point
 from newsroom.logs import get_logger, output_is_lost
 
@@ -30,12 +31,12 @@ class Batch:
     @property
     def offsets(self) -> dict[int, int]:
         """Of each partition the offset after its last record."""
-        return {record.partition: record.offset + 1 for record in self.records}
+        return {partition: offset + 1 for partition, offset in dict(map(PLACE, self.records)).items()}
 
     @property
     def beginnings(self) -> dict[int, int]:
         """Of each partition the offset of its first record."""
-        return {record.partition: record.offset for record in reversed(self.records)}
+        return dict(map(PLACE, reversed(self.records)))
 
     def only(self, partitions: Collection[int]) -> Batch:
         """The part of the batch that is of these partitions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -13,11 +14,11 @@ from avro_consumer.brokers import BrokerWatch
 from avro_consumer.commits import Committer
 from avro_consumer.ends import EndWatch
 from avro_consumer.errors import CommitRefused, MemberFenced
-from avro_consumer.records import Record
+from avro_consumer.messages import records_of
+from avro_consumer.records import PLACE, Record
 from newsroom.access import Access, Right
 from newsroom.background import in_background
 from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, NotYet, SettingsError, TopicMismatch
-from newsroom.headers import mend_headers
 from newsroom.kafka_errors import reason_of
 from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
@@ -49,6 +50,8 @@ METADATA_SECONDS = 2.0
 SETTLED_MILLISECONDS = 1000
 """With KIP-848 a member without partitions never leaves the state `init`. This long after it finds the coordinator,
 its first heartbeat has been answered."""
+
+_error, _partition = methodcaller("error"), methodcaller("partition")
 
 EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "lost": "partitions lost"}
 """What a rebalance did, and the log line for it."""
@@ -209,24 +212,21 @@ class Member:
         records, self._held = self._held[:limit], self._held[limit:]
         return records
 
-    def _hold(self, messages: Iterable[Any]) -> None:
-        """Keep the records of owned partitions. This runs for each record: names are looked up once."""
-        topic, owned, hold, note = self._topic, self._owned, self._held.append, self._unread.note
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                self._on_event(message, error)
-                continue
-            partition = message.partition()
-            # A rebalance inside consume() may revoke a partition whose records consume() returns. Its new owner
-            # reads them, so this member drops them.
-            if partition in owned:
-                offset = message.offset()
-                note(topic, partition, offset)
-                headers = mend_headers(message)
-                timestamp, key, value = message.timestamp()[1], message.key(), message.value()
-                hold(Record(topic, partition, offset, timestamp, key, value, tuple(headers) if headers else ()))
-        self._end.note_progress({record.partition: record.offset for record in self._held})
+    def _hold(self, messages: list[Any]) -> None:
+        """Keep the records of owned partitions."""
+        if any(map(_error, messages)):
+            for message in messages:
+                if (error := message.error()) is not None:
+                    self._on_event(message, error)
+            messages = [message for message in messages if message.error() is None]
+        # A rebalance inside consume() may revoke a partition whose records consume() returns. Its new owner reads them,
+        # so this member drops them.
+        if not self._owned.issuperset(map(_partition, messages)):
+            messages = [message for message in messages if message.partition() in self._owned]
+        records = records_of(self._topic, messages)
+        self._unread.note_all(self._topic, map(PLACE, records))
+        self._end.note_progress(dict(map(PLACE, records)))
+        self._held += records
 
     def _look_at_topic(self) -> None:
         if self._watch is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from typing_extensions import override
@@ -33,6 +34,10 @@ class Record(NamedTuple):
     def place(self) -> str:
         """The record's topic, partition and offset, for messages."""
         return f"{self.topic} partition {self.partition} offset {self.offset}"
+
+
+PLACE: itemgetter[tuple[int, int]] = itemgetter(1, 2)
+"""A record's partition and offset, for loops over many."""
 
 
 class Reading(NamedTuple):
