@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 RECORDS, RECORD_BYTES = 1_000_000, 180
-PAIRS = 2
+PAIRS = 5
 PARTITIONS, REPLICAS = 6, 3
 SECONDS = 300.0
 

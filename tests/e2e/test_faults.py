@@ -12,8 +12,9 @@ from support.waiting import wait_for
 pytestmark = pytest.mark.timeout(900)
 
 RATE = 50
-BATCH = 2000
-"""The avro-consumer's batch_size: what a killed member may have written and not committed."""
+BATCH = 500
+"""More records than the avro-consumer takes in one turn at these rates: what a killed member may have written and not
+committed."""
 
 MEMBERS = (
     "news-producer-1",

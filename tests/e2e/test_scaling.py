@@ -10,9 +10,9 @@ from support.waiting import wait_for
 pytestmark = pytest.mark.timeout(900)
 
 PARTITIONS = 6
-BATCH = 2000
-"""The avro-consumer's batch_size: a member that is stopped in order commits its last batch, so this bounds what
-each change of the group may repeat, and none is expected."""
+BATCH = 500
+"""More records than the avro-consumer takes in one turn at this rate. A member that is stopped in order commits its
+last batch, so this bounds what each change of the group may repeat, and none is expected."""
 
 
 def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipeline) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from avro_consumer.records import AvroFormat, StringFormat
 from avro_consumer.sink import JsonLinesSink, sink_path
 from newsroom.health import Health, HealthServer
 from newsroom.schemas.addresses import check_addresses
-from newsroom.schemas.files import read_schema
 from newsroom.slots import Slot, take_slot
 from newsroom.topic_watch import TopicWatch
 from newsroom.topics import NEWS, NEWS_TYPE
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from avro_consumer.settings import AvroConsumerSettings
     from newsroom.waiting import StopFlag
 
+GARBAGE_THRESHOLD = 100_000
+"""New objects before the collector looks for cycles. Python's default is 700."""
+
 
 def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
     """Run the consumer until the stop flag is set or the loop finishes.
@@ -35,11 +38,17 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
     Raises:
         NewsroomError: the consumer cannot continue.
     """
+    # A batch is thousands of tuples without cycles. Python's collector would look at each of them several times.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
     health = Health(MEMBERSHIP)
     reader_schema = None
     if settings.format == "avro":  # what is wrong with the settings is said before anything is waited for
         check_addresses(settings.registry_url)
-        reader_schema = read_schema(settings.reader_schema) if settings.reader_schema else None
+        if settings.reader_schema is not None:
+            from newsroom.schemas.files import read_schema  # noqa: PLC0415 - fastavro, which strings do without
+
+            reader_schema = read_schema(settings.reader_schema)
     with ExitStack() as resources:
         resources.enter_context(HealthServer(health, settings.http_host, settings.http_port))
         slot = _slot(settings, resources)

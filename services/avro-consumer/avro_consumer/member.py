@@ -51,7 +51,7 @@ SETTLED_MILLISECONDS = 1000
 """With KIP-848 a member without partitions never leaves the state `init`. This long after it finds the coordinator,
 its first heartbeat has been answered."""
 
-_error, _partition = methodcaller("error"), methodcaller("partition")
+_error = methodcaller("error")
 
 EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "lost": "partitions lost"}
 """What a rebalance did, and the log line for it."""
@@ -219,13 +219,14 @@ class Member:
                 if (error := message.error()) is not None:
                     self._on_event(message, error)
             messages = [message for message in messages if message.error() is None]
+        records = records_of(self._topic, messages)
         # A rebalance inside consume() may revoke a partition whose records consume() returns. Its new owner reads them,
         # so this member drops them.
-        if not self._owned.issuperset(map(_partition, messages)):
-            messages = [message for message in messages if message.partition() in self._owned]
-        records = records_of(self._topic, messages)
-        self._unread.note_all(self._topic, map(PLACE, records))
-        self._end.note_progress(dict(map(PLACE, records)))
+        if not self._owned.issuperset(dict(map(PLACE, records))):
+            records = [record for record in records if record.partition in self._owned]
+        places = list(map(PLACE, records))
+        self._unread.note_all(self._topic, places)
+        self._end.note_progress(dict(places))
         self._held += records
 
     def _look_at_topic(self) -> None:

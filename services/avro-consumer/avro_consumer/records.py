@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -57,6 +59,11 @@ class Reading(NamedTuple):
         return place | ({"schema": self.type_name} if self.type_name else {})
 
 
+_key, _value = itemgetter(4), itemgetter(5)
+_reading = partial(tuple.__new__, Reading)
+"""Makes a reading of a tuple of its fields, without a Python call for each."""
+
+
 class Format(Protocol):
     """Decodes and shows the records of a topic."""
 
@@ -66,6 +73,9 @@ class Format(Protocol):
 
     def look_ahead(self, records: Sequence[Record]) -> None:
         """Look at records that will be read: a minority of them with an unknown schema is poison."""
+
+    def read_all(self, records: Sequence[Record]) -> list[Reading] | None:
+        """Decode all records at once, which is faster; None if they must be decoded one by one."""
 
     def read(self, record: Record) -> Reading:
         """Decode a record.
@@ -109,6 +119,10 @@ class AvroFormat(Format):
         self._decoder.look_ahead((record.value, record.headers) for record in records if record.value is not None)
 
     @override
+    def read_all(self, records: Sequence[Record]) -> None:
+        """One by one: each record may have to wait for the registry."""
+
+    @override
     def read(self, record: Record) -> Reading:
         # The key is only shown: invalid UTF-8 in it must not turn the record into poison.
         key = None if record.key is None else record.key.decode("utf-8", errors="backslashreplace")
@@ -145,12 +159,17 @@ class StringFormat(Format):
         pass
 
     @override
-    def read(self, record: Record) -> Reading:
-        key, value = record.key, record.value
+    def read_all(self, records: Sequence[Record]) -> list[Reading] | None:
         try:
-            return Reading(record, key if key is None else key.decode(), value if value is None else value.decode())
+            keys = [None if key is None else key.decode() for key in map(_key, records)]
+            values = [None if value is None else value.decode() for value in map(_value, records)]
         except UnicodeDecodeError:
-            return Reading(record, _text(key, "key"), _text(value, "value"))
+            return None
+        return list(map(_reading, zip(records, keys, values, repeat(""), strict=False)))
+
+    @override
+    def read(self, record: Record) -> Reading:
+        return Reading(record, _text(record.key, "key"), _text(record.value, "value"))
 
     @override
     def show(self, reading: Reading) -> str:

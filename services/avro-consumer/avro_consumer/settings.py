@@ -80,7 +80,7 @@ class AvroConsumerSettings(ServiceSettings):
         default=None, description="Avro schema file to read the records with; empty: each record's writer schema"
     )
     batch_size: int = Field(
-        default=2000, ge=1, description="maximum number of records that are written and committed together"
+        default=5000, ge=1, description="maximum number of records that are written and committed together"
     )
     dlq_topic: str = Field(default=NEWS_DLQ.name, min_length=1, description="dead-letter topic for poison records")
     dlq_timeout: float = Field(default=30.0, gt=0, description="seconds to wait for the delivery of dead letters")

@@ -78,6 +78,9 @@ class FakeFormat:
     def look_ahead(self, records: Sequence[Record]) -> None:
         pass
 
+    def read_all(self, _: Sequence[Record]) -> None:
+        pass
+
     def read(self, record: Record) -> Reading:
         self._look(record)
         self.seen.append(record.offset)
