@@ -99,6 +99,9 @@ class Decoder(Protocol):
     def decode(self, data: bytes | None, headers: Iterable[Header] = ()) -> AvroRecord:
         """Decode one value."""
 
+    def decode_all(self, values: Sequence[bytes]) -> tuple[str, list[dict[str, Any]]] | None:
+        """Decode many values at once; None if they must be decoded one by one."""
+
     def look_ahead(self, values: Iterable[tuple[bytes | None, Iterable[Header]]]) -> None:
         """Look at values that will be decoded."""
 
@@ -119,13 +122,19 @@ class AvroFormat(Format):
         self._decoder.look_ahead((record.value, record.headers) for record in records if record.value is not None)
 
     @override
-    def read_all(self, records: Sequence[Record]) -> None:
-        """One by one: each record may have to wait for the registry."""
+    def read_all(self, records: Sequence[Record]) -> list[Reading] | None:
+        # A header may name the schema, and a tombstone has none: these are read one by one.
+        values = [record.value for record in records if record.value is not None and not record.headers]
+        decoded = self._decoder.decode_all(values) if len(values) == len(records) else None
+        if decoded is None:
+            return None
+        name, fields = decoded
+        keys = [None if key is None else _shown(key) for key in map(_key, records)]
+        return list(map(_reading, zip(records, keys, fields, repeat(name), strict=False)))
 
     @override
     def read(self, record: Record) -> Reading:
-        # The key is only shown: invalid UTF-8 in it must not turn the record into poison.
-        key = None if record.key is None else record.key.decode("utf-8", errors="backslashreplace")
+        key = None if record.key is None else _shown(record.key)
         # A tombstone is not poison: it has no Avro value because its key was deleted.
         if record.value is None:
             return Reading(record, key, None)
@@ -139,6 +148,11 @@ class AvroFormat(Format):
     def show(self, reading: Reading) -> str:
         record = reading.record
         return f"Consumed : {_avro_text(reading)} Offset : {record.offset} Partition : {record.partition}"
+
+
+def _shown(key: bytes) -> str:
+    # The key is only shown: invalid UTF-8 in it must not turn the record into poison.
+    return key.decode("utf-8", errors="backslashreplace")
 
 
 def _avro_text(reading: Reading) -> str:

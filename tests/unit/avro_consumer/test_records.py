@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +30,11 @@ class FakeDecoder:
         assert data is not None
         fields = json.loads(data)
         return AvroRecord(fields.pop("type", "newsroom.News"), fields)
+
+    def decode_all(self, values: Sequence[bytes]) -> tuple[str, list[dict[str, Any]]] | None:
+        records = [self.decode(value) for value in values]
+        names = {record.type_name for record in records}
+        return (names.pop(), [record.fields for record in records]) if len(names) == 1 else None
 
     def look_ahead(self, _: object) -> None:
         pass
@@ -282,6 +287,14 @@ def test_a_reading_has_fields_for_programs() -> None:
     assert string.fields == {"topic": "mytopic", "partition": 1, "offset": 20, "key": "key1"}
     news = AvroFormat(FakeDecoder()).read(record(b'{"title": "Rain"}'))
     assert news.fields["schema"] == "newsroom.News"
+
+
+def test_many_avro_records_are_read_as_each_alone() -> None:
+    form, records = AvroFormat(FakeDecoder()), [record(b'{"a": 1}', key=b"\xff"), record(b'{"a": 2}', key=None)]
+    assert form.read_all(records) == [form.read(each) for each in records]
+    assert form.read_all([*records, record(None)]) is None
+    assert form.read_all([*records, record(b'{"type": "shop.Order"}')]) is None
+    assert form.read_all([record(b'{"a": 1}')._replace(headers=(("h", b""),))]) is None
 
 
 def test_many_strings_are_read_as_each_alone() -> None:
