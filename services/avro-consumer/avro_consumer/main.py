@@ -42,27 +42,13 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
     health = Health(MEMBERSHIP)
-    reader_schema = None
-    if settings.format == "avro":  # what is wrong with the settings is said before anything is waited for
-        check_addresses(settings.registry_url)
-        if settings.reader_schema is not None:
-            from newsroom.schemas.files import read_schema  # noqa: PLC0415 - fastavro, which strings do without
-
-            reader_schema = read_schema(settings.reader_schema)
+    reader_schema = _checked(settings)
     with ExitStack() as resources:
         resources.enter_context(HealthServer(health, settings.http_host, settings.http_port))
         slot = _slot(settings, resources)
         sink = None
         if settings.sink is not None and slot is not None:
             sink = resources.enter_context(JsonLinesSink(sink_path(settings.sink, slot.number)))
-        poison = DeadLetters(
-            settings.producer_config("avro-consumer-dlq"),
-            settings.dlq_topic,
-            settings.group_id,
-            settings.dlq_timeout,
-            stop=stop,
-            tick=health.tick,
-        )
         database = _database(settings, stop, health, resources)
         # The member is closed first: its revoke callback commits what the sink and the dead letters have stored.
         config = settings.member_config(slot.number if slot else None)
@@ -72,6 +58,7 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         if settings.until_end:
             member.remember_ends()
         form = StringFormat() if settings.format == "string" else _avro(settings, reader_schema, stop, health)
+        poison = _dead_letters(settings, stop, health)
         effect = Effect(form, poison, sink, as_fields=settings.log_format == "json")
         start = Deadline(settings.start_timeout)
         member.subscribe()
@@ -84,6 +71,28 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
             health=health,
             stop=stop,
         ).run()
+
+
+def _checked(settings: AvroConsumerSettings) -> Mapping[str, Any] | None:
+    """Say what is wrong with the settings before anything is waited for; return the reader schema."""
+    if settings.format == "avro":
+        check_addresses(settings.registry_url)
+        if settings.reader_schema is not None:
+            from newsroom.schemas.files import read_schema  # noqa: PLC0415 - fastavro, which strings do without
+
+            return read_schema(settings.reader_schema)
+    return None
+
+
+def _dead_letters(settings: AvroConsumerSettings, stop: StopFlag, health: Health) -> DeadLetters:
+    return DeadLetters(
+        settings.producer_config("avro-consumer-dlq"),
+        settings.dlq_topic,
+        settings.group_id,
+        settings.dlq_timeout,
+        stop=stop,
+        tick=health.tick,
+    )
 
 
 def _delivery(
