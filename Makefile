@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.
 UNIT := $(BIN)/pytest -n 4 --dist worksteal tests/unit
 
-.PHONY: help install demo lab up down logs ps test test-unit coverage test-integration test-faults test-e2e lint format lock clean \
+.PHONY: help install demo lab up down logs ps test test-unit coverage test-integration test-faults test-delivery test-e2e bench lint format lock clean \
 	docker-build docker-up docker-down docker-logs
 
 help: ## Show this list
@@ -73,8 +73,14 @@ test-integration: $(INSTALLED) ## Integration tests on a real cluster of their o
 test-faults: $(INSTALLED) ## Each broker's role lost under load, five seeds (half an hour): figures in faults.jsonl
 	@$(BIN)/pytest tests/faults --figures faults.jsonl
 
+test-delivery: $(INSTALLED) ## Exactly once in a database: 200,000 records, 20 kills (minutes); make test tries fewer
+	@$(BIN)/pytest tests/integration/test_kills.py --whole
+
 test-e2e: $(INSTALLED) ## End-to-end tests of the containers, through the compose network
 	@$(BIN)/pytest tests/e2e
+
+bench: $(INSTALLED) ## Run a benchmark on the running stack: make bench NAME=consume
+	@eval "$$($(BIN)/newsroom env)" && $(BIN)/python benchmarks/$(NAME).py
 
 lint: $(INSTALLED) ## Check style, types, imports, dependencies, Dockerfile, scripts and YAML; changes nothing
 	@$(BIN)/ruff check .

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from operator import methodcaller
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 UNREADABLE = "\ufffd"
 """The name of a header whose own name is not UTF-8: the client does not give its bytes."""
@@ -25,6 +28,19 @@ def mend_headers(message: Any) -> None:  # noqa: ANN401 - the client has no type
         _headers(message)
     except (SystemError, UnicodeDecodeError):
         message.set_headers(_readable(message))
+
+
+def headers_of_all(messages: Sequence[Any]) -> list[list[tuple[str, bytes | None]] | None]:
+    """The headers of many messages, whatever the names are; without a Python call for each message."""
+    headers: list[list[tuple[str, bytes | None]] | None] = []
+    calls = map(_headers, messages)
+    while len(headers) < len(messages):
+        try:
+            headers.extend(calls)
+        except (SystemError, UnicodeDecodeError):
+            # What came before the error is in the list. This was the first call for this message.
+            headers.append(_readable(messages[len(headers)]))
+    return headers
 
 
 def _readable(message: Any) -> list[tuple[str, bytes | None]]:  # noqa: ANN401

@@ -25,6 +25,9 @@ LOOP_STALL_SECONDS = 60.0
 """A loop that has not turned for this long hangs. The limit is five times the longest wait of our loops (a flush of
 ten seconds), and well under the 300 s after which Kafka takes a member's partitions away."""
 
+END_SECONDS = 0.1
+"""How often the server looks whether it shall end: the end of every service waits so long. Python's default is 0.5."""
+
 
 class Health:
     """What /livez and /readyz answer. The service's loop calls `tick` at every turn.
@@ -93,7 +96,7 @@ class HealthServer(ThreadingHTTPServer):
 
     @override
     def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, name="health", daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(END_SECONDS,), name="health", daemon=True).start()
         log.info("health and metrics", address=self._address)
         return self
 

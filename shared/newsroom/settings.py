@@ -26,6 +26,7 @@ from typing_extensions import override
 from newsroom.addresses import bootstrap_of, port_offset, registry_url_of
 from newsroom.certificates import check_authorities, check_pair
 from newsroom.client_properties import parse_properties
+from newsroom.crash import VARIABLE as CRASH_VARIABLE
 from newsroom.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -352,7 +353,7 @@ def unknown_variables(cls: type[ServiceSettings], names: Iterable[str]) -> list[
     strangers = {name for name in names if name.startswith(PREFIX) and not name.startswith(others)}
     return [
         f"{name} is not a setting and is ignored{_advice(cls, name)}"
-        for name in sorted(strangers - known - STACK_VARIABLES)
+        for name in sorted(strangers - known - STACK_VARIABLES - {CRASH_VARIABLE})
     ]
 
 

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from newsroom.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     Ask = Callable[[TopicPartition], int | None]
 
@@ -57,6 +57,16 @@ class UnreadWatch:
                 offsets=f"{expected} to {expected + lost - 1}",
                 records=lost,
             )
+
+    def note_all(self, topic: str, places: Sequence[tuple[int, int]]) -> None:
+        """Note the next records of partitions, as pairs of partition and offset, in the order of their offsets."""
+        first, last = dict(reversed(places)), dict(places)
+        # Most batches leave nothing out: then the lengths of their ranges add up, and no record is looked at alone.
+        whole = sum(last.values()) - sum(first.values()) + len(last) == len(places)
+        if not whole or any(self._next.get((topic, partition)) != offset for partition, offset in first.items()):
+            for partition, offset in places:
+                self.note(topic, partition, offset)
+        self._next |= {(topic, partition): offset + 1 for partition, offset in last.items()}
 
     def _begin(self, place: tuple[str, int]) -> int:
         asked_at, begin = self._begins.get(place, (0.0, 0))

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.timeout(900)
 
 RATE = 50
 BATCH = 500
-"""The avro-consumer's batch_size: what a killed member may have written and not committed."""
+"""More records than the avro-consumer takes in one turn at these rates: what a killed member may have written and not
+committed."""
 
 MEMBERS = (
     "news-producer-1",

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.timeout(900)
 
 PARTITIONS = 6
 BATCH = 500
-"""The avro-consumer's batch_size: a member that is stopped in order commits its last batch, so this bounds what
-each change of the group may repeat, and none is expected."""
+"""More records than the avro-consumer takes in one turn at this rate. A member that is stopped in order commits its
+last batch, so this bounds what each change of the group may repeat, and none is expected."""
 
 
 def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipeline) -> None:

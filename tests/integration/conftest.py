@@ -12,6 +12,10 @@ from newsroom_stack.settings import StackSettings
 from support.pipeline import ProcessPipeline, free_offset
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="kill consumers 20 times in 200,000 records, not less often")
+
+
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPipeline]:
     home: Path = tmp_path_factory.mktemp("stack")

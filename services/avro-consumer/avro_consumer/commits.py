@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from newsroom.background import in_background
 from newsroom.errors import TopicMismatch
 from newsroom.kafka_errors import FENCED, REBALANCING, UNREACHABLE, kafka_error
 from newsroom.logs import get_logger
+from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,21 +65,32 @@ def classify(errors: Mapping[int, KafkaError]) -> CommitResult:
 
 
 class Committer:
-    """Keeps the next offset of each partition until the cluster has accepted it."""
+    """Keeps the next offset of each partition until the cluster has accepted it.
+
+    One commit runs at a time, so that an old one cannot overwrite a newer one.
+    """
 
     def __init__(self, client: Consumer, topic: str, access: Access) -> None:
         self._client = client
         self._topic = topic
         self._access = access
         self._offsets: dict[int, int] = {}
+        self._sent: dict[int, int] = {}
+        """The offsets of the commit whose answer was not looked at yet."""
+        self._limit = Deadline(0)
         self._call: Future[list[TopicPartition]] | None = None
         self.unreachable = False
         """Whether the last commit found no broker that could accept it."""
 
     @property
     def hangs(self) -> bool:
-        """Whether the last commit exceeded its time and still runs."""
+        """Whether the last commit runs still."""
         return self._call is not None and not self._call.done()
+
+    @property
+    def uncommitted(self) -> frozenset[int]:
+        """The partitions with an offset that the cluster has not accepted."""
+        return frozenset(self._offsets)
 
     def note(self, offsets: Mapping[int, int]) -> None:
         """Note what to commit: partition to the offset after its last processed record."""
@@ -91,8 +104,19 @@ class Committer:
         """Drop all offsets: they are of another topic."""
         self._offsets.clear()
 
-    def commit(self, only: Iterable[int] | None = None) -> None:
-        """Commit the noted offsets and wait for the answer; the next commit includes offsets that were not accepted.
+    def begin(self, only: Iterable[int] | None = None) -> None:
+        """Send the noted offsets, unless a commit runs; `settle` waits for the answer."""
+        chosen = dict(self._offsets) if only is None else {p: self._offsets[p] for p in only if p in self._offsets}
+        if not chosen or self._sent or self.hangs:
+            return
+        offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in chosen.items()]
+        self._sent, self._limit = chosen, Deadline(COMMIT_SECONDS)
+        self._call = in_background(partial(self._client.commit, offsets=offsets, asynchronous=False))
+
+    def settle(self) -> bool:
+        """Wait for the answer; return whether there was a commit and the cluster accepted all of it.
+
+        The next commit includes the offsets that were not accepted.
 
         Raises:
             CommitRefused: the cluster refuses the group's offsets.
@@ -100,26 +124,42 @@ class Committer:
             MemberFenced: another process has this member's identity.
             TopicMismatch: the topic was deleted.
         """
-        chosen = self._offsets if only is None else {p: self._offsets[p] for p in only if p in self._offsets}
-        # Only one commit runs at a time, so that an old one cannot overwrite a newer one.
-        if not chosen or self.hangs:
-            return
-        errors = self._errors([TopicPartition(self._topic, partition, offset) for partition, offset in chosen.items()])
-        for partition in [partition for partition in chosen if partition not in errors]:
-            del self._offsets[partition]
+        if not self._sent:
+            return False
+        errors = self._errors()
+        sent, self._sent = self._sent, {}
+        for partition, offset in sent.items():
+            if partition not in errors and self._offsets.get(partition) == offset:
+                del self._offsets[partition]
         self.unreachable = any(error.code() in UNREACHABLE for error in errors.values())
         self._act(classify(errors), errors)
+        return not errors
 
-    def _errors(self, offsets: list[TopicPartition]) -> dict[int, KafkaError]:
-        """Send a commit and return the errors of the partitions that have one."""
+    def commit(self, only: Iterable[int] | None = None) -> None:
+        """Commit the noted offsets and wait for the answer.
+
+        Raises:
+            NewsroomError: as `settle`, for this commit or one that was begun before.
+        """
+        self.settle()
+        self.begin(only)
+        self.settle()
+
+    def wait(self) -> None:
+        """Wait until the commit has ended, without a look at its answer."""
+        if self._call is not None:
+            wait([self._call], self._limit.left())
+
+    def _errors(self) -> dict[int, KafkaError]:
+        """Wait for the answer and return the errors of the partitions that have one."""
+        assert self._call is not None
         try:
-            self._call = in_background(partial(self._client.commit, offsets=offsets, asynchronous=False))
-            answers = self._call.result(COMMIT_SECONDS)
+            answers = self._call.result(self._limit.left())
         except KafkaException as error:
-            return dict.fromkeys((offset.partition for offset in offsets), kafka_error(error))
+            return dict.fromkeys(self._sent, kafka_error(error))
         except TimeoutError:
             late = KafkaError(KafkaError._TIMED_OUT)  # noqa: SLF001 - librdkafka's own codes begin so
-            return dict.fromkeys((offset.partition for offset in offsets), late)
+            return dict.fromkeys(self._sent, late)
         return {answer.partition: answer.error for answer in answers if answer.error is not None}
 
     def _act(self, result: CommitResult, errors: Mapping[int, KafkaError]) -> None:

@@ -1,22 +1,22 @@
-"""Takes records, processes them, and commits their offsets. Kafka is behind `Source` and `DeadLetterSink`."""
+"""Takes records, reads them, and hands them to the mode of delivery. Kafka is behind `Source`."""
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Protocol
 
 from avro_consumer import metrics
+from avro_consumer.effect import Batch
 from newsroom.errors import ClusterUnavailable, DecodeError
-from newsroom.logs import get_logger, output_is_lost
+from newsroom.logs import get_logger
 from newsroom.waiting import Deadline, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from avro_consumer.records import Format, Reading, Record
+    from avro_consumer.delivery import Delivery
+    from avro_consumer.records import Format, Record
     from avro_consumer.settings import AvroConsumerSettings
-    from avro_consumer.sink import JsonLinesSink
     from newsroom.health import Health
     from newsroom.waiting import StopFlag
 
@@ -29,6 +29,9 @@ READING_SECONDS = 20.0
 """After this time the rest of a batch waits for the next turn, because each record may need a call to the registry. A
 turn may also wait 60 s for the registry and 30 s for dead letters, and must stay below max.poll.interval.ms (300 s)."""
 
+TICK_SECONDS = 1.0
+"""How often the loop says that it turns while it reads a batch."""
+
 SILENCE = f"No new messages, waiting {SILENCE_SECONDS} seconds"
 
 JOIN_SECONDS = 15.0
@@ -36,7 +39,7 @@ JOIN_SECONDS = 15.0
 
 
 class Source(Protocol):
-    """Gives records and commits their offsets: `avro_consumer.member.Member`."""
+    """Gives records: `avro_consumer.member.Member`."""
 
     @property
     def joined(self) -> bool:
@@ -46,27 +49,15 @@ class Source(Protocol):
     def without_records(self) -> str | None:
         """Why no records can come now; None if they can."""
 
+    @property
+    def at_end(self) -> bool:
+        """Whether everything was taken up to where the topic ended at the start."""
+
     def take(self, limit: int) -> list[Record]:
         """Return at most `limit` records."""
 
     def put_back(self, records: Sequence[Record]) -> None:
         """Take back the unread records of the last `take`; the next `take` returns them."""
-
-    def done(self, offsets: Mapping[int, int]) -> None:
-        """Note the next offset of each partition after its records have taken effect."""
-
-    def commit(self) -> None:
-        """Commit the noted offsets."""
-
-
-class DeadLetterSink(Protocol):
-    """Sends poison records to the dead-letter topic: `avro_consumer.dead_letters.DeadLetters`."""
-
-    def put(self, record: Record, error: Exception) -> None:
-        """Hand over one poison record and its error."""
-
-    def deliver(self) -> None:
-        """Wait until every poison record is delivered."""
 
 
 class Loop:
@@ -79,16 +70,14 @@ class Loop:
         start: Deadline,
         source: Source,
         form: Format,
-        poison: DeadLetterSink,
-        sink: JsonLinesSink | None,
+        delivery: Delivery,
         health: Health,
         stop: StopFlag,
     ) -> None:
         self._settings = settings
         self._source = source
         self._format = form
-        self._poison = poison
-        self._sink = sink
+        self._delivery = delivery
         self._health = health
         self._stop = stop
         self._processed = 0
@@ -100,69 +89,77 @@ class Loop:
         """Run the loop to its end.
 
         Raises:
-            NewsroomError: a batch could not take effect; its offsets are not committed.
+            NewsroomError: a batch could not take effect; its offsets are not committed, except with at-most-once.
         """
-        count = self._settings.count
-        while not self._stop and not (count and self._processed >= count) and not self._idle_for_long():
+        count, limit = self._settings.count, self._settings.batch_size
+        while not self._finished():
             self._check_joining()
             self._health.tick()
-            limit = self._settings.batch_size
             records = self._source.take(min(limit, count - self._processed) if count else limit)
             if records:
-                self._take_effect(records)
-                self._quiet_since = self._reported_at = time.monotonic()
-            # Commit even without records: an earlier commit may have failed for now.
-            self._source.commit()
+                self._process(self._read_in_time(records))
+            else:
+                self._delivery.rest()
             self._note_joining()
             self._report_silence()
+        self._delivery.rest()
         unexpected = {"unexpected_types": self._format.unexpected} if self._format.unexpected else {}
         log.info("finished", processed=self._processed, **unexpected)
 
-    def _take_effect(self, records: Sequence[Record]) -> None:
-        readings, read_count = self._read_in_time(records)
-        if self._sink is not None and readings:
-            self._sink.write(readings)
-        self._poison.deliver()
-        self._show(readings)
-        if self._sink is None and output_is_lost():
-            # Nobody saw all of these records, so the next member reads them again. The stop signal is on its way.
-            return
-        # Last, so that an error above leaves these offsets uncommitted.
-        self._source.done({record.partition: record.offset + 1 for record in records[:read_count]})
-        self._processed += read_count
-        metrics.RECORDS.labels(self._settings.source).inc(read_count)
+    def _finished(self) -> bool:
+        count = self._settings.count
+        return (
+            bool(self._stop)
+            or (count > 0 and self._processed >= count)
+            or (self._settings.until_end and self._source.at_end)
+            or self._idle_for_long()
+        )
 
-    def _read_in_time(self, records: Sequence[Record]) -> tuple[list[Reading], int]:
-        """Return the readings, and how many records were read, including poison records.
+    def _process(self, batch: Batch) -> None:
+        if batch.records:
+            processed = self._delivery.process(batch)
+            self._processed += processed
+            metrics.RECORDS.labels(self._settings.source).inc(processed)
+        self._quiet_since = self._reported_at = time.monotonic()
 
-        The source takes the other records back. After a signal the next owner of their partitions reads them.
+    def _read_in_time(self, records: Sequence[Record]) -> Batch:
+        """Read records; the source takes those back for which the time does not suffice.
+
+        After a signal the next owner of their partitions reads them.
         """
-        readings: list[Reading] = []
-        read_count = 0
-        limit = Deadline(READING_SECONDS)
+        batch = Batch()
         try:
             self._format.look_ahead(records)
-            for record in records:
-                if self._stop or limit.passed():
-                    break
-                # Tick for each record: the last one may have waited for the registry.
-                self._health.tick()
-                try:
-                    readings.append(self._format.read(record))
-                except DecodeError as error:
-                    self._poison.put(record, error)
-                read_count += 1
+            self._read(records, batch)
         except Stopped as stopped:
             log.warning("stopped while waiting for the schema registry", missing=str(stopped))
+        read_count = len(batch.readings) + len(batch.poison)
         if read_count < len(records):
             log.info("leaving the rest of a batch for later", read=read_count, left=len(records) - read_count)
             self._source.put_back(records[read_count:])
-        return readings, read_count
+        batch.records = records[:read_count]
+        return batch
 
-    def _show(self, readings: list[Reading]) -> None:
-        if logging.getLogger(__name__).isEnabledFor(logging.INFO):
-            for reading in readings:
-                log.info(self._format.show(reading))
+    def _read(self, records: Sequence[Record], batch: Batch) -> None:
+        """Read records into a batch until a signal or the time limit. Names are looked up once, not for each record."""
+        readings = None if self._stop else self._format.read_all(records)
+        if readings is not None:
+            batch.readings = readings
+            return
+        stopped, read, keep, now = self._stop.is_set, self._format.read, batch.readings.append, time.monotonic
+        limit, next_tick = now() + READING_SECONDS, now() + TICK_SECONDS
+        for record in records:
+            moment = now()
+            if stopped() or moment >= limit:
+                break
+            if moment >= next_tick:
+                # The last record may have waited for the registry.
+                self._health.tick()
+                next_tick = moment + TICK_SECONDS
+            try:
+                keep(read(record))
+            except DecodeError as error:
+                batch.poison.append((record, error))
 
     def _note_joining(self) -> None:
         if self._source.joined and not self._was_member:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Self
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from avro_consumer import metrics
 from avro_consumer.brokers import BrokerWatch
 from avro_consumer.commits import Committer
+from avro_consumer.ends import EndWatch
 from avro_consumer.errors import CommitRefused, MemberFenced
-from avro_consumer.records import Record
+from avro_consumer.messages import records_of
+from avro_consumer.records import PLACE, Record
 from newsroom.access import Access, Right
 from newsroom.background import in_background
-from newsroom.errors import ClusterUnavailable, LastingFailure, NotYet, SettingsError, TopicMismatch
-from newsroom.headers import mend_headers
+from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, NotYet, SettingsError, TopicMismatch
 from newsroom.kafka_errors import reason_of
 from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
 from newsroom.unread import UnreadWatch
-from newsroom.waiting import Wait, need
+from newsroom.waiting import Stopped, Wait, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,8 +51,17 @@ SETTLED_MILLISECONDS = 1000
 """With KIP-848 a member without partitions never leaves the state `init`. This long after it finds the coordinator,
 its first heartbeat has been answered."""
 
+_error = methodcaller("error")
+
 EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "lost": "partitions lost"}
 """What a rebalance did, and the log line for it."""
+
+
+class Claims(Protocol):
+    """Owns partitions beside the group: `avro_consumer.database.Database`."""
+
+    def claim(self, partitions: Iterable[int]) -> Mapping[int, int | None]:
+        """Take partitions over; return the offset at which each one continues, None for the beginning."""
 
 
 class Member:
@@ -64,13 +75,18 @@ class Member:
         config: Mapping[str, Any],
         topic: str,
         health: Health,
+        *,
         client: Callable[..., Any] = Consumer,
         watch: TopicWatch | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self._topic = topic
         self._group = str(config["group.id"])
         self._health = health
         self._watch = watch
+        self._claims = claims
+        self._failure: NewsroomError | Stopped | None = None
+        """What went wrong inside a callback, for `take`."""
         self._access = Access(config, Right("READ", "topic", topic), Right("READ", "group", self._group))
         self._kip_848 = config.get("group.protocol") == "consumer"
         self._owned: set[int] = set()
@@ -89,6 +105,7 @@ class Member:
             raise SettingsError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
         self._committer = Committer(self._consumer, topic, self._access)
         self._unread = UnreadWatch(self._consumer)
+        self._end = EndWatch()
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +115,7 @@ class Member:
     ) -> None:
         # close() runs the revoke callback, which commits, and then leaves the group.
         self._closing = True
+        self._committer.wait()
         try:
             if self._committer.hangs:
                 raise TimeoutError  # noqa: TRY301 - closing the client during a commit is not safe
@@ -155,6 +173,19 @@ class Member:
         """The partitions that this member owns now."""
         return frozenset(self._owned)
 
+    @property
+    def at_end(self) -> bool:
+        """Whether all records up to the end that `remember_ends` saw were taken, of the partitions that it owns."""
+        return bool(self._owned) and not self._held and self._end.passed(self._owned)
+
+    def remember_ends(self) -> None:
+        """Note where the topic ends now.
+
+        Raises:
+            ClusterUnavailable: the brokers do not say.
+        """
+        self._end.remember(self._consumer, self._topic)
+
     def subscribe(self) -> None:
         """Join the group."""
         self._consumer.subscribe(
@@ -172,21 +203,31 @@ class Member:
         self._look_at_topic()
         # Always ask for at least one record: these calls keep the member in its group.
         room = max(1, limit - len(self._held))
-        messages = self._consumer.consume(room, 0 if self._held else TAKE_SECONDS)
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                self._on_error(error)
-            # A rebalance inside consume() may revoke a partition whose records consume() returns. Its new owner
-            # reads them, so this member drops them.
-            elif message.partition() in self._owned:
-                self._unread.note(self._topic, message.partition(), message.offset())
-                self._held.append(_record(message))
+        self._hold(self._consumer.consume(room, 0 if self._held else TAKE_SECONDS))
+        if self._failure is not None:
+            raise self._failure
         self._access.check()
         if self._fatal is not None:
             raise MemberFenced(self._fatal)
         records, self._held = self._held[:limit], self._held[limit:]
         return records
+
+    def _hold(self, messages: list[Any]) -> None:
+        """Keep the records of owned partitions."""
+        if any(map(_error, messages)):
+            for message in messages:
+                if (error := message.error()) is not None:
+                    self._on_event(message, error)
+            messages = [message for message in messages if message.error() is None]
+        records = records_of(self._topic, messages)
+        # A rebalance inside consume() may revoke a partition whose records consume() returns. Its new owner reads them,
+        # so this member drops them.
+        if not self._owned.issuperset(dict(map(PLACE, records))):
+            records = [record for record in records if record.partition in self._owned]
+        places = list(map(PLACE, records))
+        self._unread.note_all(self._topic, places)
+        self._end.note_progress(dict(places))
+        self._held += records
 
     def _look_at_topic(self) -> None:
         if self._watch is None:
@@ -209,24 +250,66 @@ class Member:
         """Note which records have taken effect: partition to the offset after its last record."""
         self._committer.note(offsets)
 
-    def commit(self, only: Iterable[int] | None = None) -> None:
-        """Commit the noted offsets and wait for the answer; the next commit includes offsets that were not accepted.
+    @property
+    def uncommitted(self) -> frozenset[int]:
+        """The partitions with an offset that the cluster has not accepted."""
+        return self._committer.uncommitted
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Forget the noted offsets of these partitions."""
+        for partition in partitions:
+            self._committer.forget(partition)
+
+    def begin_commit(self) -> None:
+        """Send the noted offsets, and those that were not accepted before; `settle` waits for the answer."""
+        if self._may_commit():
+            self._committer.begin()
+
+    def settle(self) -> bool:
+        """Wait for the answer to the commit that was begun; return whether the cluster accepted all of it.
 
         Raises:
             CommitRefused: the cluster refuses the group's offsets.
             LastingFailure: the user lacks a right.
             MemberFenced: another process has this member's identity.
         """
-        # Without brokers every commit would wait for its timeout, and delay the end beyond SIGTERM's limit.
-        if not self._brokers.silent and not (self._closing and self._committer.unreachable):
+        return self._committer.settle()
+
+    def commit(self, only: Iterable[int] | None = None) -> None:
+        """Commit the noted offsets and wait for the answer; the next commit includes offsets that were not accepted.
+
+        Raises:
+            NewsroomError: as `settle`.
+        """
+        self._committer.settle()
+        if self._may_commit():
             self._committer.commit(only)
+
+    def _may_commit(self) -> bool:
+        # Without brokers every commit would wait for its timeout, and delay the end beyond SIGTERM's limit.
+        return not self._brokers.silent and not (self._closing and self._committer.unreachable)
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # Cooperative rebalancing and KIP-848 name only the new partitions. The others stay.
         self._owned |= set(_numbers(partitions))
-        self._note_beginning(partitions)
+        self._claim(partitions) if self._claims is not None else self._note_beginning(partitions)
         self._note("assigned", partitions)
         self._reached_membership()
+
+    def _claim(self, partitions: list[TopicPartition]) -> None:
+        """Begin the partitions where those who own them beside the group say."""
+        assert self._claims is not None
+        try:
+            offsets = self._claims.claim(_numbers(partitions)) if partitions else {}
+        except (NewsroomError, Stopped) as error:
+            # An exception here would only end the callback. `take` raises it, before it returns a record.
+            self._failure = error
+            return
+        for partition in partitions:
+            offset = offsets[partition.partition]
+            partition.offset = OFFSET_BEGINNING if offset is None else offset
+        self._unread.begin_at(partitions)
+        self._consumer.incremental_assign(partitions)
 
     def _note_beginning(self, partitions: list[TopicPartition]) -> None:
         # Here, before the first record: in the loop the answer would delay a commit, perhaps beyond a rebalance.
@@ -259,6 +342,7 @@ class Member:
         for number in numbers:
             self._owned.discard(number)
             self._committer.forget(number)
+            self._end.leave(number)
         self._held = [record for record in self._held if record.partition in self._owned]
 
     def _note(self, event: str, partitions: list[TopicPartition]) -> None:
@@ -274,6 +358,12 @@ class Member:
     def _reached_membership(self) -> None:
         self.joined = True
         self._health.reached(MEMBERSHIP)
+
+    def _on_event(self, message: Any, error: KafkaError) -> None:  # noqa: ANN401 - the client has no types
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+            self._end.reached(message.partition())
+        else:
+            self._on_error(error)
 
     def _on_error(self, error: KafkaError) -> None:
         self._last_error = error.str()
@@ -304,16 +394,3 @@ class Member:
 
 def _numbers(partitions: Iterable[TopicPartition]) -> list[int]:
     return [partition.partition for partition in partitions]
-
-
-def _record(message: Any) -> Record:  # noqa: ANN401 - the client has no types
-    mend_headers(message)
-    return Record(
-        message.topic(),
-        message.partition(),
-        message.offset(),
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        tuple(message.headers() or ()),
-    )

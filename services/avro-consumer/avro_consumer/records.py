@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from itertools import repeat
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from typing_extensions import override
 
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
 Header = tuple[str, bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as received. `timestamp` is in milliseconds since 1970 (UTC)."""
 
     topic: str
@@ -37,8 +38,11 @@ class Record:
         return f"{self.topic} partition {self.partition} offset {self.offset}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+PLACE: itemgetter[tuple[int, int]] = itemgetter(1, 2)
+"""A record's partition and offset, for loops over many."""
+
+
+class Reading(NamedTuple):
     """A record with its decoded key and value; a tombstone has the value None."""
 
     record: Record
@@ -46,6 +50,18 @@ class Reading:
     value: Mapping[str, Any] | str | None
     type_name: str = ""
     """The full name of an Avro record's type, as its writer's schema has it."""
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """The record's place, its key and its type, for programs that read the log."""
+        topic, partition, offset = self.record[:3]
+        place = {"topic": topic, "partition": partition, "offset": offset, "key": self.key}
+        return place | ({"schema": self.type_name} if self.type_name else {})
+
+
+_key, _value = itemgetter(4), itemgetter(5)
+_reading = partial(tuple.__new__, Reading)
+"""Makes a reading of a tuple of its fields, without a Python call for each."""
 
 
 class Format(Protocol):
@@ -57,6 +73,9 @@ class Format(Protocol):
 
     def look_ahead(self, records: Sequence[Record]) -> None:
         """Look at records that will be read: a minority of them with an unknown schema is poison."""
+
+    def read_all(self, records: Sequence[Record]) -> list[Reading] | None:
+        """Decode all records at once, which is faster; None if they must be decoded one by one."""
 
     def read(self, record: Record) -> Reading:
         """Decode a record.
@@ -80,6 +99,9 @@ class Decoder(Protocol):
     def decode(self, data: bytes | None, headers: Iterable[Header] = ()) -> AvroRecord:
         """Decode one value."""
 
+    def decode_all(self, values: Sequence[bytes]) -> tuple[str, list[dict[str, Any]]] | None:
+        """Decode many values at once; None if they must be decoded one by one."""
+
     def look_ahead(self, values: Iterable[tuple[bytes | None, Iterable[Header]]]) -> None:
         """Look at values that will be decoded."""
 
@@ -100,9 +122,19 @@ class AvroFormat(Format):
         self._decoder.look_ahead((record.value, record.headers) for record in records if record.value is not None)
 
     @override
+    def read_all(self, records: Sequence[Record]) -> list[Reading] | None:
+        # A header may name the schema, and a tombstone has none: these are read one by one.
+        values = [record.value for record in records if record.value is not None and not record.headers]
+        decoded = self._decoder.decode_all(values) if len(values) == len(records) else None
+        if decoded is None:
+            return None
+        name, fields = decoded
+        keys = [None if key is None else _shown(key) for key in map(_key, records)]
+        return list(map(_reading, zip(records, keys, fields, repeat(name), strict=False)))
+
+    @override
     def read(self, record: Record) -> Reading:
-        # The key is only shown: invalid UTF-8 in it must not turn the record into poison.
-        key = None if record.key is None else record.key.decode("utf-8", errors="backslashreplace")
+        key = None if record.key is None else _shown(record.key)
         # A tombstone is not poison: it has no Avro value because its key was deleted.
         if record.value is None:
             return Reading(record, key, None)
@@ -116,6 +148,11 @@ class AvroFormat(Format):
     def show(self, reading: Reading) -> str:
         record = reading.record
         return f"Consumed : {_avro_text(reading)} Offset : {record.offset} Partition : {record.partition}"
+
+
+def _shown(key: bytes) -> str:
+    # The key is only shown: invalid UTF-8 in it must not turn the record into poison.
+    return key.decode("utf-8", errors="backslashreplace")
 
 
 def _avro_text(reading: Reading) -> str:
@@ -134,6 +171,15 @@ class StringFormat(Format):
     @override
     def look_ahead(self, records: Sequence[Record]) -> None:
         pass
+
+    @override
+    def read_all(self, records: Sequence[Record]) -> list[Reading] | None:
+        try:
+            keys = [None if key is None else key.decode() for key in map(_key, records)]
+            values = [None if value is None else value.decode() for value in map(_value, records)]
+        except UnicodeDecodeError:
+            return None
+        return list(map(_reading, zip(records, keys, values, repeat(""), strict=False)))
 
     @override
     def read(self, record: Record) -> Reading:

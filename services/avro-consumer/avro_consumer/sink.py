@@ -156,11 +156,15 @@ def _line(reading: Reading) -> bytes:
         "key": reading.key,
         "value": reading.value,
     }
+    return as_json(entry).encode() + b"\n"
+
+
+def as_json(value: Any) -> str:  # noqa: ANN401 - values of any schema
+    """Return a value as JSON, with what JSON does not have as text."""
     try:
-        text = json.dumps(entry, ensure_ascii=False, allow_nan=False, default=_plain)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
     except ValueError:
-        text = json.dumps(_finite(entry), ensure_ascii=False, allow_nan=False, default=_plain)
-    return text.encode() + b"\n"
+        return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401 - Avro's logical types give any type

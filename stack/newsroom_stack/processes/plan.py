@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,10 +113,11 @@ class Plan:
 
     def _defaults(self) -> dict[str, str]:
         """Settings that only the stack gives its services, unless the user's environment sets them."""
-        return {
-            "NEWSROOM_PRODUCER_RATE": str(self.settings.news_rate),
-            "NEWSROOM_CONSUMER_SINK": str(self.layout.consumed),
-        }
+        rate = {"NEWSROOM_PRODUCER_RATE": str(self.settings.news_rate)}
+        # A file cannot be part of a database's transaction, so the consumer would refuse it.
+        if os.environ.get("NEWSROOM_CONSUMER_DELIVERY") == "exactly-once":
+            return rate
+        return rate | {"NEWSROOM_CONSUMER_SINK": str(self.layout.consumed)}
 
     def _node(self, node: int) -> jvm.Node:
         return jvm.Node(node, self.ports.brokers[node - 1], self.ports.controllers, self.layout.broker(node))

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avro_consumer.dead_letters import DeadLetters
+from avro_consumer.delivery import AtLeastOnce
+from avro_consumer.effect import Effect
 from avro_consumer.loop import Loop
 from avro_consumer.member import MEMBERSHIP, Member
 from avro_consumer.records import AvroFormat, Format, StringFormat
@@ -59,8 +61,7 @@ def consume(brokers: MockCluster, topic: str, form: Format, folder: Path, count:
             start=Deadline(30),
             source=member,
             form=form,
-            poison=poison,
-            sink=sink,
+            delivery=AtLeastOnce(member, Effect(form, poison, sink)),
             health=health,
             stop=stop,
         ).run()

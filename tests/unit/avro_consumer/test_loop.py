@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from avro_consumer.delivery import AtLeastOnce
+from avro_consumer.effect import Effect
 from avro_consumer.loop import Loop
 from avro_consumer.records import Reading, Record
 from avro_consumer.settings import AvroConsumerSettings
@@ -22,6 +24,8 @@ class FakeSource:
 
     joined = True
     without_records: str | None = None
+    at_end = False
+    uncommitted: frozenset[int] = frozenset()
 
     def __init__(self, number: int) -> None:
         self.waiting = [Record("news", 0, offset, 0, None, b"%d" % offset) for offset in range(number)]
@@ -38,8 +42,17 @@ class FakeSource:
     def done(self, progress: Mapping[int, int]) -> None:
         self.progress.append(dict(progress))
 
-    def commit(self) -> None:
+    def begin_commit(self) -> None:
         self.commits += 1
+
+    def settle(self) -> bool:
+        return False
+
+    def commit(self) -> None:
+        pass
+
+    def forget(self, _: frozenset[int]) -> None:
+        pass
 
 
 class FakePoison:
@@ -63,6 +76,9 @@ class FakeFormat:
         self.unexpected = 0
 
     def look_ahead(self, records: Sequence[Record]) -> None:
+        pass
+
+    def read_all(self, _: Sequence[Record]) -> None:
         pass
 
     def read(self, record: Record) -> Reading:
@@ -101,8 +117,7 @@ class Bench:
             start=Deadline(start_seconds),
             source=self.source,
             form=self.form,
-            poison=self.poison,
-            sink=None,
+            delivery=AtLeastOnce(self.source, Effect(self.form, self.poison)),
             health=self.health,
             stop=self.stop,
         )
@@ -112,8 +127,17 @@ def unknown(_: Record) -> None:
     raise DecodeError("schema id 7 is unknown to the registry")
 
 
-def test_the_loop_ticks_at_every_record_of_a_batch() -> None:
-    bench = Bench(300, unknown, count=300)
+def test_the_loop_ticks_within_a_batch_whose_records_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avro_consumer.loop.READING_SECONDS", 1000.0)
+    now = 0.0
+    monkeypatch.setattr("newsroom.waiting.time.monotonic", lambda: now)
+
+    def look(record: Record) -> None:
+        nonlocal now
+        now += 1.5
+        unknown(record)
+
+    bench = Bench(300, look, count=300)
     bench.loop.run()
     assert bench.health.ticks >= 300
     assert len(bench.poison.put_offsets) == 300

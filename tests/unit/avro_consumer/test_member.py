@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from avro_consumer import brokers, commits
-from avro_consumer.errors import MemberFenced
+from avro_consumer.errors import MemberFenced, SinkFailed
 from avro_consumer.member import MEMBERSHIP, TAKE_SECONDS, Member
 from newsroom.errors import LastingFailure, SettingsError, TopicMismatch
 from newsroom.health import Health
 from newsroom.topic_watch import TopicWatch
+from newsroom.waiting import Stopped
 from support.messages import message
 from unit.avro_consumer.fakes import CommittingClient
 
@@ -30,6 +31,8 @@ class FakeClient(CommittingClient):
         self.waits: list[tuple[int, float]] = []
         self.batches: list[Callable[[], list[Any]]] = []
         self.callbacks: dict[str, Any] = {}
+        self.ends: dict[int, int] = {}
+        self.assigned: dict[int, int] = {}
 
     def subscribe(self, _: list[str], **callbacks: object) -> None:
         self.callbacks |= callbacks
@@ -41,6 +44,17 @@ class FakeClient(CommittingClient):
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout <= 2
         return partitions  # their offsets are OFFSET_INVALID: nothing was committed
+
+    def list_topics(self, topic: str, timeout: float) -> Any:  # noqa: ANN401
+        assert timeout <= 5
+        return SimpleNamespace(topics={topic: SimpleNamespace(partitions=self.ends)})
+
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
+        assert timeout <= 5
+        return 0, self.ends[place.partition]
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        self.assigned |= {place.partition: place.offset for place in partitions}
 
     def rebalance(self, event: str, *numbers: int) -> None:
         self.callbacks[event](self, [TopicPartition("news", number) for number in numbers])
@@ -192,6 +206,84 @@ def test_records_that_are_put_back_come_first_while_their_partition_is_ours() ->
     assert client.waits == [(3, TAKE_SECONDS), (1, 0)]
     assert [record.offset for record in member.take(5)] == [3, 4]
     assert member.take(5) == []
+
+
+class Claims:
+    """Owns partitions beside the group."""
+
+    def __init__(self, offsets: dict[int, int | None] | Exception) -> None:
+        self._offsets = offsets
+
+    def claim(self, partitions: Iterable[int]) -> Mapping[int, int | None]:
+        if isinstance(self._offsets, Exception):
+            raise self._offsets
+        return {number: self._offsets[number] for number in partitions}
+
+
+def claiming(client: FakeClient, claims: Claims) -> Member:
+    member = Member(CONFIG, "news", Health(MEMBERSHIP), client=lambda *_, **__: client, claims=claims)
+    member.subscribe()
+    return member
+
+
+def test_partitions_begin_where_their_claims_say() -> None:
+    client = FakeClient()
+    claiming(client, Claims({0: None, 1: 42}))
+    client.rebalance("on_assign", 0, 1)
+    assert client.assigned == {0: OFFSET_BEGINNING, 1: 42}
+
+
+@pytest.mark.parametrize("error", [SinkFailed("the database does not answer"), Stopped("the database")])
+def test_a_claim_that_fails_ends_the_member_before_it_returns_a_record(error: Exception) -> None:
+    client = FakeClient()
+    member = claiming(client, Claims(error))
+    client.batches = [lambda: [message("news", 0, 0)]]
+    client.rebalance("on_assign", 0)
+    with pytest.raises(type(error), match="the database"):
+        member.take(1)
+
+
+def test_the_next_batch_is_taken_while_a_commit_is_under_way() -> None:
+    client = FakeClient()
+    client.answers.clear()
+    member = member_of(client)
+    client.rebalance("on_assign", 0)
+    client.batches = [lambda: [message("news", 0, 0)], lambda: [message("news", 0, 1)]]
+    member.take(1)
+    member.done({0: 1})
+    member.begin_commit()
+    assert [record.offset for record in member.take(1)] == [1]
+    assert client.commits == []
+    client.answers.set()
+    assert member.settle()
+    assert client.commits == [{0: 1}]
+    assert not member.settle()
+
+
+def end_of(partition: int) -> Any:  # noqa: ANN401
+    """What the client returns behind the last record of a partition."""
+    return SimpleNamespace(error=lambda: KafkaError(KafkaError._PARTITION_EOF), partition=lambda: partition)
+
+
+def test_a_member_is_at_the_end_when_it_has_read_what_was_there_at_the_start() -> None:
+    client = FakeClient()
+    client.ends = {0: 2, 1: 5, 2: 9}
+    member = member_of(client)
+    member.remember_ends()
+    client.batches = [lambda: [message("news", 0, 1), end_of(1)], list, lambda: [message("news", 2, 8)]]
+    at_end = [member.at_end]
+    client.rebalance("on_assign", 0, 1)
+    (record,) = member.take(5)
+    at_end.append(member.at_end)
+    member.put_back([record])
+    at_end.append(member.at_end)
+    member.take(5)
+    at_end.append(member.at_end)
+    client.rebalance("on_assign", 2)
+    at_end.append(member.at_end)
+    member.take(5)
+    at_end.append(member.at_end)
+    assert at_end == [False, True, False, True, False, True]
 
 
 def test_a_ca_file_that_is_missing_is_a_settings_error() -> None:

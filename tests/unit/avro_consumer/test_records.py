@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +30,11 @@ class FakeDecoder:
         assert data is not None
         fields = json.loads(data)
         return AvroRecord(fields.pop("type", "newsroom.News"), fields)
+
+    def decode_all(self, values: Sequence[bytes]) -> tuple[str, list[dict[str, Any]]] | None:
+        records = [self.decode(value) for value in values]
+        names = {record.type_name for record in records}
+        return (names.pop(), [record.fields for record in records]) if len(names) == 1 else None
 
     def look_ahead(self, _: object) -> None:
         pass
@@ -246,3 +251,53 @@ def test_the_consumer_protocol_sets_nothing_that_belongs_to_the_broker() -> None
 def test_a_static_member_is_named_after_its_slot() -> None:
     config = options("--static-membership", "--group", "g").member_config(2)
     assert config["group.instance.id"] == "g-2"
+
+
+def test_exactly_once_does_not_write_to_a_file() -> None:
+    with pytest.raises(SettingsError, match=r"a file cannot be part of a transaction: set --database"):
+        options("--delivery", "exactly-once", "--sink", "out")
+
+
+def test_a_database_is_for_exactly_once_and_its_password_is_not_said() -> None:
+    with pytest.raises(
+        SettingsError, match=r"--database is for --delivery exactly-once, not for at-least-once"
+    ) as caught:
+        options("--database", "postgresql://u:secret@h/d")
+    assert "secret" not in str(caught.value)
+
+
+def test_exactly_once_has_a_database_of_its_own(tmp_path: Path) -> None:
+    settings = options("--delivery", "exactly-once", "--state-dir", str(tmp_path))
+    assert settings.database_url == f"sqlite:///{tmp_path}/consumed.sqlite"
+
+
+def test_only_auto_lets_the_client_commit() -> None:
+    assert options("--delivery", "never").member_config(None)["enable.auto.commit"] is False
+    config = options("--delivery", "auto", "--auto-commit-interval", "0.5").member_config(None)
+    assert (config["enable.auto.commit"], config["auto.commit.interval.ms"]) == (True, 500)
+
+
+def test_properties_of_the_user_win_over_those_that_no_promise_needs() -> None:
+    config = options("--client-properties", "fetch.queue.backoff.ms=70").member_config(None)
+    assert config["fetch.queue.backoff.ms"] == "70"
+
+
+def test_a_reading_has_fields_for_programs() -> None:
+    string = StringFormat().read(record(b"value1", topic="mytopic", offset=20))
+    assert string.fields == {"topic": "mytopic", "partition": 1, "offset": 20, "key": "key1"}
+    news = AvroFormat(FakeDecoder()).read(record(b'{"title": "Rain"}'))
+    assert news.fields["schema"] == "newsroom.News"
+
+
+def test_many_avro_records_are_read_as_each_alone() -> None:
+    form, records = AvroFormat(FakeDecoder()), [record(b'{"a": 1}', key=b"\xff"), record(b'{"a": 2}', key=None)]
+    assert form.read_all(records) == [form.read(each) for each in records]
+    assert form.read_all([*records, record(None)]) is None
+    assert form.read_all([*records, record(b'{"type": "shop.Order"}')]) is None
+    assert form.read_all([record(b'{"a": 1}')._replace(headers=(("h", b""),))]) is None
+
+
+def test_many_strings_are_read_as_each_alone() -> None:
+    form, records = StringFormat(), [record(b"a"), record(None), record(b"", key=None)]
+    assert form.read_all(records) == [form.read(each) for each in records]
+    assert form.read_all([*records, record(b"\xff")]) is None

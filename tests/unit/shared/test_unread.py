@@ -60,6 +60,27 @@ def test_a_group_without_commits_and_a_broker_that_is_silent_count_nothing() -> 
     assert lost(consumer, 8) == 0
 
 
+@pytest.mark.parametrize(
+    ("places", "gaps"),
+    [
+        ([(0, 4), (1, 7), (0, 5), (1, 8)], 0),
+        ([(0, 6), (0, 7)], 2),
+        ([(0, 4), (0, 9), (1, 0)], 4),
+        ([(0, 4), (1, 0), (1, 3), (0, 5)], 2),
+        ([], 0),
+    ],
+)
+def test_many_records_count_as_each_alone(places: list[tuple[int, int]], gaps: int) -> None:
+    before = counter("unread", topic="t")
+    watch = UnreadWatch(FakeConsumer(begin=50))
+    watch.begin_at([TopicPartition("t", 0, 4)])
+    watch.note_all("t", places)
+    assert counter("unread", topic="t") - before == gaps
+    for partition, offset in dict(places).items():
+        watch.note("t", partition, offset + 1)
+    assert counter("unread", topic="t") - before == gaps
+
+
 def test_a_new_assignment_begins_at_its_commit() -> None:
     consumer = FakeConsumer(committed=20, begin=15)
     before = counter("unread", topic="t")
