@@ -8,9 +8,6 @@ from typing import Any
 UNREADABLE = "\ufffd"
 """The name of a header whose own name is not UTF-8: the client does not give its bytes."""
 
-REPLAYS = "dlq.replays"
-"""How often `newsroom dlq replay` has sent the record again. A service that puts it into a dead letter keeps it."""
-
 WITHOUT_NAME = "(<NULL>"
 """How Python shows a header without a name. To read that name would crash the process."""
 

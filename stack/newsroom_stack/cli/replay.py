@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from newsroom.topics import WORD_COUNTS
 from newsroom.waiting import need
 from newsroom_stack.cli.groups import open_groups
-from newsroom_stack.cli.parser import BOOTSTRAP, EXECUTE, READ_AGAIN, argument, command
+from newsroom_stack.cli.parser import BOOTSTRAP, EXECUTE, READ_AGAIN, argument, command, topics
 from newsroom_stack.cli.render import console
 from newsroom_stack.errors import StackError
 from newsroom_stack.waits import wait_until
@@ -25,15 +26,22 @@ WORDCOUNT = "wordcount-stream"
     READ_AGAIN,
     argument("service", metavar="SERVICE", choices=(WORDCOUNT,), help=f"the service to rebuild: {WORDCOUNT}"),
     argument("--group", default=WORDCOUNT, metavar="GROUP", help=f"its consumer group (default: {WORDCOUNT})"),
+    argument(
+        "--table",
+        default=WORD_COUNTS.name,
+        metavar="TOPIC",
+        help=f"its table (default: {WORD_COUNTS.name})",
+        completer=topics,
+    ),
     EXECUTE,
     BOOTSTRAP,
 )
-def replay(*, service: str, group: str, execute: bool, bootstrap: str | None) -> None:
+def replay(*, service: str, group: str, table: str, execute: bool, bootstrap: str | None) -> None:
     """Count every word again from what the topics still hold: offsets, state and changelog together."""
     from newsroom_stack.cluster import rebuild as rebuilding
 
     with open_groups(bootstrap) as groups:
-        plan = rebuilding.plan_rebuild(groups, group)
+        plan = rebuilding.plan_rebuild(groups, group, table)
         console().print("this will be deleted:" if execute else "this would be deleted; --execute does it:")
         for line in plan.lines():
             console().print(f"- {line}", markup=False)

@@ -14,6 +14,7 @@ from kafka.structs import TopicPartition as Part
 
 from newsroom.access import Right
 from newsroom.admin.inquirer import Inquirer, reason
+from newsroom.streams.claims import read_claim
 from newsroom_stack.cluster.connection import ADMIN_SECONDS, Cluster, Place
 from newsroom_stack.errors import StackError
 
@@ -138,13 +139,21 @@ class Groups(Inquirer[Any]):
         Raises:
             StackError: its coordinator does not answer.
         """
+        return {place: commit.offset for place, commit in self._commits(name).items()}
+
+    def outputs(self, name: str) -> set[str]:
+        """The topics that a stream's commits say its group writes (decision 12); empty if they do not say it."""
+        claims = (read_claim(commit.metadata) for commit in self._commits(name).values())
+        return {topic for claim in claims if claim is not None for topic in claim.writes}
+
+    def _commits(self, name: str) -> dict[Place, Any]:
         answer = self._request(
             f"the committed offsets of group {name} could not be read",
             lambda client: client.list_group_offsets([name]),
             Right("DESCRIBE", "group", name),
         )
-        offsets = answer.get(name, {}).items()
-        return {(part.topic, part.partition): each.offset for part, each in sorted(offsets) if each.offset >= 0}
+        commits = sorted(answer.get(name, {}).items())
+        return {(part.topic, part.partition): each for part, each in commits if each.offset >= 0}
 
     def standings(self, name: str) -> list[Standing]:
         """Where a group stands in each partition that it has committed."""

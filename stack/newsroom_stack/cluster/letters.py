@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from newsroom.access import Right
-from newsroom.headers import REPLAYS
+from newsroom.dead_letters import REPLAYS, WHOLE_BYTES
 from newsroom.kafka_errors import FENCED, kafka_error, raise_errors, reason_of
 from newsroom.topics import DEAD_LETTER_BYTES
 from newsroom_stack.cluster.connection import ADMIN_SECONDS, CLIENT, Cluster, Place
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 OURS, CONNECT = "dlq.", "__connect.errors."
 """The prefixes of the headers that say where a dead letter comes from: avro-consumer's, and Kafka Connect's."""
-
-CUT = "dlq.value.bytes"
-"""Only a letter that was too large has it: its value is not whole."""
 
 BATCH = 500
 """Records of one transaction."""
@@ -83,7 +80,7 @@ class Letter:
     @property
     def cut(self) -> bool:
         """Whether it is not the whole record."""
-        return any(name == CUT for name, _ in self.record.headers)
+        return any(name == WHOLE_BYTES for name, _ in self.record.headers)
 
     def headers(self) -> list[Header]:
         """The headers to send it again with: the record's own, and the number of the round."""

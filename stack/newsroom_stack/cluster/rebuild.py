@@ -52,21 +52,27 @@ class Rebuild:
         yield f"the group {self.group} with its committed offsets on {', '.join(self.inputs) or 'no topic'}"
 
 
-def plan_rebuild(groups: Groups, group: str = WORDCOUNT) -> Rebuild:
-    """What has to be deleted at this cluster.
+def plan_rebuild(groups: Groups, group: str = WORDCOUNT, table: str = WORD_COUNTS.name) -> Rebuild:
+    """What has to be deleted at this cluster, for a group that writes this table.
 
     Raises:
-        StackError: the topics of the word count are not there.
+        StackError: the topics are not there, or the group writes another table.
     """
     topics = groups.cluster.topics()
     prefix = f"changelog__{group}--"
     changelogs = tuple(sorted(name for name in topics if name.startswith(prefix)))
     sources = [name.removeprefix(prefix).removesuffix(STORE).split("--") for name in changelogs]
     internal = tuple(sorted({name for names in sources for name in names})) or (WORD_DELTAS.name,)
-    for name in (*internal, WORD_COUNTS.name):
+    for name in (*internal, table):
         groups.cluster.partitions(name)
-    committed = {topic for topic, _ in groups.committed(group)} if groups.find(group) else set()
-    return Rebuild(group, changelogs, internal, WORD_COUNTS.name, tuple(sorted(committed - set(internal))))
+    known = groups.find(group) is not None
+    outputs = groups.outputs(group) if known else set()
+    if outputs and table not in outputs:
+        raise StackError(
+            f"group {group} does not write {table} but {', '.join(sorted(outputs))}: name its table with --table"
+        )
+    committed = {topic for topic, _ in groups.committed(group)} if known else set()
+    return Rebuild(group, changelogs, internal, table, tuple(sorted(committed - set(internal))))
 
 
 def execute(groups: Groups, rebuild: Rebuild, say: Callable[[str], None]) -> None:
