@@ -165,7 +165,8 @@ def test_the_account_has_time_rate_requests_and_bytes(cluster: MockCluster, line
     assert account["record_bytes"] == sum(len(each.key() or b"") + len(each.value() or b"") for each in records)
     assert 0 < account["requests"] <= 840
     assert account["wire_bytes"] > 0
-    assert account["per_second"] == pytest.approx(840 / account["seconds"], rel=0.02)
+    # The line has hundredths of a second.
+    assert 840 / (account["seconds"] + 0.006) - 1 <= account["per_second"] <= 840 / (account["seconds"] - 0.006) + 1
 
 
 def test_skewed_keys_are_hot_and_repeatable(cluster: MockCluster) -> None:
