@@ -9,6 +9,11 @@ WHOLE_BYTES = "dlq.value.bytes"
 """The header with the size of a value that was too large for the dead-letter topic, and was cut."""
 
 
+REPLAYS = "dlq.replays"
+"""The header with how often `newsroom dlq replay` has sent the record again. It is one of the record's own headers, so
+a dead letter of the same record keeps it."""
+
+
 def origin_headers(
     topic: str, partition: int | None, offset: int | None, timestamp: int, *, error: str, group: str
 ) -> list[tuple[str, bytes | None]]:

@@ -81,3 +81,21 @@ def test_a_reader_that_has_enough_ends_the_service(
     assert line in done.stdout
     assert done.stdout.count("\n") == 1
     assert all(offset == 0 for offset in pipeline.observer.committed("piped", small).values())
+
+
+def test_too_few_in_sync_replicas_are_said_before_the_message_timeout(pipeline: ProcessPipeline) -> None:
+    pipeline.create_topic("strict")
+    pipeline.kafka("configs", "--alter", "--topic", "strict", "--add-config", "min.insync.replicas=3")
+    pipeline.stack.kill("kafka-3")
+    try:
+        options = ("--format", "string", "--topic", "strict", "--source", "-", "--message-timeout", "20")
+        done = pipeline.command("news-producer", *options, stdin="one\n")
+    finally:
+        pipeline.stack.restart("kafka-3")
+    lines = done.output.splitlines()
+    assert done.code == 1, done.output
+    sentence = "NOT_ENOUGH_REPLICAS: the brokers refuse records for topic strict partition 0 (2 in sync)"
+    said = [number for number, line in enumerate(lines) if sentence in line]
+    failed = [number for number, line in enumerate(lines) if "1 of 1 records to topic strict" in line]
+    assert said[0] < failed[0], "a warning comes first"
+    assert sentence in lines[failed[0]], "the error repeats it"

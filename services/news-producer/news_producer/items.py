@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from news_producer.errors import BadInput
@@ -19,6 +20,9 @@ LONGEST_REASON = 1000
 LAB_LAST_KEY = 20
 """The lab sends each of key0 to key20 twice, which makes 42 records per round."""
 
+
+HOT_SHARE = 0.8
+"""The share of records with the hot key of `--key skewed`."""
 
 SEEN = "seen"
 """A feed showed the entry before."""
@@ -82,14 +86,22 @@ def lab_items(rounds: int) -> Iterator[Item]:
                 yield Item(f"key{number}", {"value": f"{word}{number}"}, "lab")
 
 
-def key_policy(choice: str, fixed_key: str) -> Callable[[Item], bytes | None]:
-    """Return the function that makes a record's key: `own`, `none` or `fixed`."""
+def key_policy(choice: str, fixed_key: str, seed: int | None = None) -> Callable[[Item], bytes | None]:
+    """Return the function that makes a record's key: `own`, `none`, `fixed` or `skewed`."""
+    if choice == "skewed":
+        draw = Random(seed)  # noqa: S311 - a lab's keys, not a secret
+        return lambda _: skewed_key(draw)
     if choice == "none":
         return lambda _: None
     if choice == "fixed":
         fixed = fixed_key.encode()
         return lambda _: fixed
     return lambda item: None if item.key is None else item.key.encode()
+
+
+def skewed_key(draw: Random) -> bytes:
+    """One of the lab's keys: four of five records have `key0`, so one partition gets most of them."""
+    return b"key0" if draw.random() < HOT_SHARE else b"key%d" % draw.randint(1, LAB_LAST_KEY)
 
 
 class AvroRecords:

@@ -35,6 +35,10 @@ class Ledger:
         self.failed = 0
         self.delivered_to: Counter[int] = Counter()
         self.first_error: str | None = None
+        self.seconds = 0.0
+        """From the start of the client to the last delivery report."""
+        self.wire: dict[str, int] = {}
+        """Requests and bytes that the client sent (`news_producer.wire`)."""
 
     @property
     def new(self) -> int:
@@ -82,6 +86,9 @@ class Ledger:
             "delivered": self.delivered,
             "failed": self.failed,
             "partitions": self.partitions(),
+            "seconds": round(self.seconds, 2),
+            "per_second": round(self.delivered / self.seconds) if self.seconds else 0,
+            **self.wire,
         }
 
 

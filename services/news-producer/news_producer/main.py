@@ -94,7 +94,7 @@ def _contract(settings: ProducerSettings, stop: StopFlag, tick: Callable[[], Non
 def _encoder(
     settings: ProducerSettings, contract: Contract | None, stop: StopFlag, tick: Callable[[], None]
 ) -> Callable[[Item], Encoded]:
-    key = key_policy(settings.key, settings.fixed_key)
+    key = key_policy(settings.key, settings.fixed_key, settings.seed)
     if contract is None:
         return StringRecords(key).encode
     # Imported when the Kafka client connects, and only for Avro: the registry's client takes longer to import.

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from news_producer.errors import BadInput, TopicMissing
+from news_producer.in_sync import InSyncWatch
 from news_producer.items import TOO_LARGE
 from news_producer.limits import batch_of_one, topic_limit, with_limit
+from news_producer.wire import INTERVAL_MS, Wire
 from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, DeliveryFailed, LastingFailure, NotYet, SettingsError
 from newsroom.kafka_errors import kafka_error, reason_of
@@ -86,6 +88,7 @@ class Sender:
         self._fatal: str | None = None
         self._last_outage = float("-inf")
         self._start = self._last_progress = time.monotonic()
+        self._in_sync = InSyncWatch(config, topic)
         self._use(max_message_bytes or MAX_RECORD_BYTES)
         self._asks = not max_message_bytes
 
@@ -94,7 +97,9 @@ class Sender:
         if limit == self._limit:
             return
         self._limit = limit
-        config = with_limit(self._config, limit) | {"on_delivery": self._on_delivery, "error_cb": self._on_error}
+        self._wire = Wire()
+        callbacks = {"on_delivery": self._on_delivery, "error_cb": self._on_error, **self._wire.config}
+        config = with_limit(self._config, limit) | callbacks
         try:
             self._producer = Producer(config, logger=logging.getLogger("librdkafka"))
         except KafkaException as error:
@@ -217,6 +222,7 @@ class Sender:
         if now - self._last_progress >= PROGRESS_SECONDS:
             self._last_progress = now
             self._log_progress(now)
+        self._in_sync.note(self.ledger.delivered, self.ledger.unknown)
         self.check()
 
     def check(self) -> None:
@@ -244,6 +250,7 @@ class Sender:
         stop_limit: Deadline | None = None
         while self._flushed_some() and not limit.passed():
             self._health.tick()
+            self._in_sync.note(self.ledger.delivered, self.ledger.unknown)
             if self._stop:
                 stop_limit = stop_limit or Deadline(STOP_SECONDS)
                 if stop_limit.passed():
@@ -263,7 +270,17 @@ class Sender:
         start = time.monotonic()
         self.flush()
         seconds = time.monotonic() - start
+        self.ledger.seconds = time.monotonic() - self._start
+        self._measure()
         self.ledger.give_up(f"no delivery report from {self.addresses} within {seconds:.0f} s: records may be written")
+
+    def _measure(self) -> None:
+        """Wait for the statistics after the last record, and keep them."""
+        if self.ledger.delivered:
+            before, limit = self._wire.reports, Deadline(10 * INTERVAL_MS / 1000)
+            while self._wire.reports == before and not limit.passed():
+                self._producer.poll(INTERVAL_MS / 1000)
+        self.ledger.wire = self._wire.figures()
 
     def _log_progress(self, now: float) -> None:
         ledger = self.ledger
@@ -282,7 +299,7 @@ class Sender:
         if error.code() in GONE:
             return f": topic {self._topic} was deleted while the producer ran; run 'provision', which makes it anew"
         if error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
-            return ""
+            return f": {self._in_sync.problem}" if self._in_sync.problem else ""
         problem = f": a batch of at most {self._limit} bytes is larger than topic {self._topic} takes"
         if not self._asks:
             return f"{problem}: correct --max-message-bytes"

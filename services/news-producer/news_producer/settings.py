@@ -50,14 +50,18 @@ class ProducerSettings(ServiceSettings):
         default="auto", description="format of files and standard input; auto chooses by the file's ending, else lines"
     )
     skip_bad_lines: bool = Field(default=False, description="log, count and skip bad input lines instead of stopping")
-    seed: int | None = Field(default=None, description="number that makes the generator's headlines and ids repeatable")
+    seed: int | None = Field(
+        default=None, description="number that makes the generator's headlines and ids, and skewed keys, repeatable"
+    )
     poll_interval: float = Field(default=60.0, gt=0, description="seconds between two polls of a feed")
     once: bool = Field(default=False, description="poll each feed once, then end")
     rounds: int = Field(default=1, ge=1, description="lab rounds to send, 42 records each (string without --source)")
     rate: float = Field(default=0.0, ge=0, description="records per second; 0 sends as fast as possible")
     count: int = Field(default=0, ge=0, description="records to send; 0 sends until the sources end")
-    key: Literal["own", "none", "fixed"] = Field(
-        default="own", description="key of a record: its own, none, or the same for every record (see --fixed-key)"
+    key: Literal["own", "none", "fixed", "skewed"] = Field(
+        default="own",
+        description="key of a record: its own, none, the same for every record (see --fixed-key), or skewed: key0 for "
+        "four of five records, key1 to key20 for the others",
     )
     fixed_key: str = Field(default="my key", description="key of every record with --key fixed")
     acks: Literal["0", "1", "all"] = Field(

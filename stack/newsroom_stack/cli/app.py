@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from newsroom.errors import NewsroomError
 from newsroom.proxies import ask_no_proxy_for_loopback
 from newsroom.terminal import give_up_output, tolerate_any_terminal
 from newsroom_stack.cli.duration import parse_duration
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return COMMANDS[name].run(**options | rest) or 0
-    except StackError as error:
+    except (StackError, NewsroomError) as error:
         errors().print("[bold red]error:[/]", end=" ")
         errors().print(str(error), markup=False)
         return 1
@@ -406,6 +407,11 @@ def _report(lines: list[str]) -> None:
     for line in lines:
         console().print(line, markup=False)
 
+
+# Their modules register more commands.
+from newsroom_stack.cli import groups as _groups  # noqa: E402, F401
+from newsroom_stack.cli import records as _records  # noqa: E402, F401
+from newsroom_stack.cli import replay as _replay  # noqa: E402, F401
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -57,6 +57,29 @@ def wants_colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
+def print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """Print a table: with rich on a terminal, as aligned lines in a pipe. `right` names the columns of numbers."""
+    texts = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    if console().is_terminal:
+        from rich.table import Table  # noqa: PLC0415 - see above
+        from rich.text import Text  # noqa: PLC0415 - see above
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for row in texts:
+            table.add_row(*map(Text, row))
+        console().print(table, soft_wrap=False)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *texts, strict=True)]
+    for row in (list(columns), *texts):
+        cells = (
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, cell, width in zip(columns, row, widths, strict=True)
+        )
+        console().print("  ".join(cells).rstrip(), markup=False)
+
+
 def instances_table(instances: Sequence[Instance], *, colour: bool) -> Iterator[str]:
     """The lines of `newsroom ps`: one per instance, the total memory, and why an instance is not ready."""
     yield f"{'NAME':<20} {'ROLE':<9} {'PID':>7} {'STATE':<9} {'READY':<5} {'RESTARTS':>8} {'MEMORY':>10} ADDRESS"

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -155,3 +156,23 @@ def test_an_entry_of_a_feed_that_is_too_large_costs_itself(cluster: MockCluster,
     (warning,) = [line["reason"] for line in lines if line["log_level"] == "warning"]
     assert "a record of 12000" in warning
     assert "is larger than topic news takes (max.message.bytes=1048588)" in warning
+
+
+def test_the_account_has_time_rate_requests_and_bytes(cluster: MockCluster, lines: list[Any]) -> None:
+    assert code_of(cluster, "--format", "string", "--rounds", "20", "--compression", "gzip") == 0
+    account = lines[-1]
+    records = cluster.read("mytopic")
+    assert account["record_bytes"] == sum(len(each.key() or b"") + len(each.value() or b"") for each in records)
+    assert 0 < account["requests"] <= 840
+    assert account["wire_bytes"] > 0
+    # The line has hundredths of a second.
+    assert 840 / (account["seconds"] + 0.006) - 1 <= account["per_second"] <= 840 / (account["seconds"] - 0.006) + 1
+
+
+def test_skewed_keys_are_hot_and_repeatable(cluster: MockCluster) -> None:
+    for _ in range(2):
+        assert code_of(cluster, "--format", "string", "--rounds", "10", "--key", "skewed", "--seed", "3") == 0
+    keys = Counter(each.key() for each in cluster.read("mytopic"))
+    assert all(number % 2 == 0 for number in keys.values()), "both runs drew the same keys"
+    assert 600 < keys[b"key0"] < 744
+    assert keys.keys() <= {b"key%d" % number for number in range(21)}

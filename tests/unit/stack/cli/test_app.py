@@ -199,7 +199,8 @@ echo "${COMPREPLY[@]}"
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("newsroom re", {"resume", "restart"}),
+        ("newsroom re", {"resume", "restart", "replay"}),
+        ("newsroom groups re", {"reset"}),
         ("newsroom scale avro", {"avro-consumer"}),
         ("newsroom kill regi", {"registry"}),
         ("newsroom up --d", {"--detach"}),
