@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, abort
 
+from status_api.requests import flag
 from status_api.responses import cluster_figures, json_response, latest_snapshot, pipeline_figures, tagged
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _answer(render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = Fa
     if latest.snapshot is None:
         reason = f" The last attempt failed: {latest.last_error}" if latest.last_error else ""
         abort(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
-    body = render(latest.snapshot.visible(internal=internal or request.args.get("internal") == "true"))
+    body = render(latest.snapshot.visible(internal=flag("internal") or internal))
     return tagged(json_response(_envelope(latest, latest.snapshot) | body), latest)
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from status_api import api, page
 from status_api.metrics import SnapshotMetrics
 from status_api.problems import install_problems
+from status_api.requests import guard_requests
 from status_api.responses import json_response
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-METHODS = ["GET", "HEAD"]
 
 
 class AnyId(BaseConverter):
@@ -53,10 +52,7 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
     _add_probes(app, store, health)
     _add_metrics(app, store)
 
-    @app.before_request
-    def only_reading() -> None:
-        if request.method not in METHODS:
-            raise MethodNotAllowed(METHODS)
+    guard_requests(app, settings)
 
     @app.after_request
     def secure(response: Response) -> Response:

@@ -5,7 +5,11 @@ from urllib.parse import quote
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from newsroom.health import Health
+from status_api.app import create_app
 from status_api.model import Group
+from status_api.settings import StatusSettings
+from status_api.store import SnapshotStore
 from unit.status_api.fakes import Site, a_snapshot
 
 PATHS = ["cluster", "brokers", "topics", "topics/news", "groups", "groups/avro-consumer", "pipeline"]
@@ -207,3 +211,35 @@ def test_a_group_id_of_any_shape_is_found(site: Site, group_id: str) -> None:
     site.store.succeeded(replace(a_snapshot(), groups=(Group(group_id, "Empty"),)))
     answer = site.client.get(f"/api/v1/groups/{quote(group_id, safe='')}")
     assert (answer.status_code, answer.json and answer.json["id"]) == (200, group_id)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("status-api:8000", 200),
+        ("news.example", 200),
+        ("evil.example", 421),
+        ("evil.example:8000", 421),
+        ("localhost.evil.example", 421),
+        ("[::1", 421),
+        ("", 421),
+    ],
+)
+def test_only_its_own_names_are_answered(host: str, status: int) -> None:
+    settings = StatusSettings(public_url="https://news.example/status", allowed_hosts="other, status-api")
+    app = create_app(SnapshotStore(1.0), Health(), settings)
+    assert app.test_client().get("/livez", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["cluster?limit=3", "groups?internal=banana", "groups?internal=true&internal=false", "brokers?internal=true"],
+)
+def test_a_query_parameter_that_means_nothing_is_refused(live_site: Site, query: str) -> None:
+    answer = live_site.client.get(f"/api/v1/{query}")
+    assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
+    assert repr(query.partition("?")[2].partition("=")[0]) in answer.text
