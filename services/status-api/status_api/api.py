@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, abort
+from flask import Blueprint, Response, abort, request
 
 from status_api.requests import flag
-from status_api.responses import cluster_figures, json_response, latest_snapshot, pipeline_figures, tagged
+from status_api.responses import answer, cluster_figures, json_line, latest_snapshot, pipeline_figures, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,11 +81,19 @@ def pipeline() -> Response:
 
 def _answer(render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = False) -> Response:
     latest = latest_snapshot()
-    if latest.snapshot is None:
+    snapshot = latest.snapshot
+    if snapshot is None:
         reason = f" The last attempt failed: {latest.last_error}" if latest.last_error else ""
         abort(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
-    body = render(latest.snapshot.visible(internal=flag("internal") or internal))
-    return tagged(json_response(_envelope(latest, latest.snapshot) | body), latest)
+    internal = flag("internal") or internal
+
+    def body() -> bytes:
+        key = (request.path, internal)
+        rest = rendered(snapshot, key, lambda: json_line(render(snapshot.visible(internal=internal))))
+        # Only the envelope differs between two requests for one snapshot, by its age.
+        return json_line(_envelope(latest, snapshot)).rstrip(b"}\n") + b", " + rest[1:]
+
+    return answer(latest, "application/json", body)
 
 
 def _envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the last snapshot, with kafka_exporter's names, which Kafka dashboards use."""
+"""Prometheus metrics of the last snapshot and of the attempts to take one, with kafka_exporter's names, which Kafka dashboards use."""
 
 from __future__ import annotations
 
@@ -40,11 +40,8 @@ PARTITION_METRICS: dict[str, tuple[str, Callable[[Partition], float | None]]] = 
 """The metrics of a partition without their prefix: the help text, and the value."""
 
 
-class SnapshotMetrics(Collector):
-    """Turns the newest snapshot into metrics at each scrape, without a request to Kafka.
-
-    An unknown value has no series: a group that has never committed is not at offset -1 or 0.
-    """
+class StoreMetrics(Collector):
+    """How old the newest snapshot is, and what came of the attempts to take one. Read at each scrape."""
 
     def __init__(self, store: SnapshotStore) -> None:
         self._store = store
@@ -61,9 +58,22 @@ class SnapshotMetrics(Collector):
         yield _gauge("newsroom_status_snapshot_age_seconds", "Age of the last snapshot.", latest.age_seconds or 0.0)
         time_name = "newsroom_status_last_success_timestamp_seconds"
         yield _gauge(time_name, "When the last snapshot was taken.", latest.last_success or 0.0)
-        yield from _cluster(latest.snapshot)
-        yield from _partitions(latest.snapshot.topics)
-        yield from _groups(latest.snapshot.groups)
+
+
+class SnapshotMetrics(Collector):
+    """Turns a snapshot into metrics, without a request to Kafka.
+
+    An unknown value has no series: a group that has never committed is not at offset -1 or 0.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        yield from _cluster(self._snapshot)
+        yield from _partitions(self._snapshot.topics)
+        yield from _groups(self._snapshot.groups)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

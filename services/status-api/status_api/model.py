@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -224,20 +226,34 @@ class Snapshot:
 
     def topic(self, name: str) -> TopicState | None:
         """Return the topic with this name."""
-        return next((topic for topic in self.topics if topic.name == name), None)
+        return self._topics_by_name.get(name)
+
+    @cached_property
+    def _topics_by_name(self) -> dict[str, TopicState]:
+        return {topic.name: topic for topic in self.topics}
 
     def group(self, group_id: str) -> Group | None:
         """Return the group with this id."""
-        return next((group for group in self.groups if group.id == group_id), None)
+        return self._groups_by_id.get(group_id)
+
+    @cached_property
+    def _groups_by_id(self) -> dict[str, Group]:
+        return {group.id: group for group in self.groups}
 
     def leads(self, broker_id: int) -> int:
         """Return the number of partitions that a broker leads."""
-        return sum(partition.leader == broker_id for topic in self.topics for partition in topic.partitions)
+        return self._leads[broker_id]
+
+    @cached_property
+    def _leads(self) -> Counter[int | None]:
+        return Counter(partition.leader for topic in self.topics for partition in topic.partitions)
 
     def visible(self, *, internal: bool) -> Snapshot:
         """Return the snapshot with or without internal groups and topics, also in the groups' partitions."""
-        if internal:
-            return self
+        return self if internal else self._public
+
+    @cached_property
+    def _public(self) -> Snapshot:
         groups = (
             replace(
                 group,

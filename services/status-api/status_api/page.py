@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, render_template
+from markupsafe import Markup
 
 from status_api.model import UNKNOWN
 from status_api.pipeline import ABSENT
-from status_api.responses import cluster_figures, latest_snapshot, pipeline_figures, tagged
+from status_api.responses import answer, cluster_figures, latest_snapshot, pipeline_figures, rendered
+
+if TYPE_CHECKING:
+    from status_api.store import LatestSnapshot
 
 blueprint = Blueprint("page", __name__)
 
@@ -20,22 +24,31 @@ STATE_CLASSES = {"Stable": "good", "Empty": "idle", "Dead": "idle", ABSENT: "idl
 @blueprint.get("/")
 def index() -> Response:
     """Answer with the whole page, which is complete without its script."""
-    return _rendered("index.html")
+    return _page("index.html")
 
 
 @blueprint.get("/live")
 def live() -> Response:
     """Answer with the part of the page that changes."""
-    return _rendered("live.html")
+    return _page("live.html")
 
 
-def _rendered(template: str) -> Response:
+def _page(template: str) -> Response:
     latest = latest_snapshot()
-    values: dict[str, Any] = {"latest": latest, "snapshot": None}
-    if latest.snapshot is not None:
-        snapshot = latest.snapshot.visible(internal=False)
-        values |= {"snapshot": snapshot, "cluster": cluster_figures(snapshot), "figures": pipeline_figures(snapshot)}
-    return tagged(Response(render_template(template, **values), content_type="text/html; charset=utf-8"), latest)
+    return answer(latest, "text/html; charset=utf-8", lambda: _render(template, latest).encode())
+
+
+def _render(template: str, latest: LatestSnapshot) -> str:
+    if latest.snapshot is None:
+        return render_template(template, latest=latest, snapshot=None)
+    snapshot = latest.snapshot.visible(internal=False)
+
+    def sections() -> bytes:
+        figures = pipeline_figures(snapshot)
+        return render_template("sections.html", snapshot=snapshot, figures=figures).encode()
+
+    body = Markup(rendered(snapshot, "sections", sections).decode())  # noqa: S704 - it is our own template's output
+    return render_template(template, latest=latest, snapshot=snapshot, cluster=cluster_figures(snapshot), sections=body)
 
 
 @blueprint.app_template_filter("number")

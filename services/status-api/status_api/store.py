@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,14 @@ class LatestSnapshot:
     last_success: float | None = None
     """Seconds since the epoch."""
     failures: int = 0
+
+    @property
+    def version(self) -> str | None:
+        """What changes whenever a reader is shown something else, the age apart; None before the first snapshot."""
+        if self.snapshot is None:
+            return None
+        shown = f"{self.stale}{self.last_error}".encode()
+        return f"{self.snapshot.id}-{zlib.crc32(shown):08x}"
 
 
 class SnapshotStore:

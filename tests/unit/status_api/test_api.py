@@ -1,4 +1,5 @@
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -32,7 +33,32 @@ def test_a_known_snapshot_is_304_until_it_changes_or_goes_stale(live_site: Site,
     assert stale.status_code == 200
     live_site.store.succeeded(a_snapshot(2))
     assert live_site.client.get(path, headers={"If-None-Match": tag}).status_code == 200
-    assert live_site.client.get(path).headers["ETag"] == 'W/"boot-2"'
+    new = live_site.client.get(path).headers["ETag"]
+    assert new.startswith('W/"boot-2-')
+    live_site.store.failed("no broker answered")
+    told = live_site.client.get(path, headers={"If-None-Match": new})
+    assert (told.status_code, "no broker answered" in told.text) == (200, True)
+
+
+@pytest.mark.parametrize("path", [*(f"/api/v1/{path}" for path in PATHS), "/", "/live", "/metrics"])
+def test_a_second_request_for_a_snapshot_renders_nothing_anew(live_site: Site, path: str) -> None:
+    live_site.client.get(path)
+    renderings = live_site.app.extensions["renderings"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(renderings, "get", no_rendering(renderings.get))
+        assert live_site.client.get(path).status_code == 200
+    tag = live_site.client.get(path).headers.get("ETag")
+    if tag:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(renderings, "get", None)
+            assert live_site.client.get(path, headers={"If-None-Match": tag}).status_code == 304
+
+
+def no_rendering(get: Callable[..., bytes]) -> Callable[..., bytes]:
+    def unused() -> bytes:
+        raise AssertionError
+
+    return lambda snapshot_id, key, _: get(snapshot_id, key, unused)
 
 
 def test_a_group_shows_members_and_null_for_never_committed(live_site: Site) -> None:
