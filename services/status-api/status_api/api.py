@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from status_api.model import Group, Partition, Snapshot, TopicState
+    from status_api.model import Broker, Group, Partition, Snapshot, TopicState
     from status_api.store import LatestSnapshot
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -28,8 +28,8 @@ def cluster() -> Response:
 
 @blueprint.get("/brokers")
 def brokers() -> Response:
-    """Answer with the brokers that are alive."""
-    return _answer(lambda snapshot: {"brokers": [asdict(broker) for broker in snapshot.brokers]})
+    """Answer with the brokers, those that are gone too."""
+    return _answer(lambda snapshot: {"brokers": [broker_json(broker) for broker in snapshot.brokers]})
 
 
 @blueprint.get("/topics")
@@ -67,7 +67,7 @@ def group(group_id: str) -> Response:
             abort(503, f"Whether there is a group {group_id!r} is not known now: {snapshot.unlisted}")
         if group is None:
             abort(404, f"There is no group {group_id!r}.")
-        partitions = [asdict(row) | {"lag": row.lag} for row in group.partitions]
+        partitions = [asdict(row) | {"lag": row.lag, "known_at": iso(row.known_at)} for row in group.partitions]
         return group_json(group) | {"members": [asdict(member) for member in group.members], "partitions": partitions}
 
     return _answer(render)
@@ -111,6 +111,11 @@ def iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
+def broker_json(broker: Broker) -> dict[str, Any]:
+    """Return a broker."""
+    return asdict(broker) | {"since": iso(broker.since)}
+
+
 def topic_json(topic: TopicState) -> dict[str, Any]:
     """Return a topic without its partitions."""
     return {
@@ -131,7 +136,11 @@ def partition_json(partition: Partition) -> dict[str, Any]:
     """Return a partition with the values derived from it."""
     fields = asdict(partition)
     number = fields.pop("number")
-    derived = {"under_replicated": partition.under_replicated, "records": partition.records}
+    derived = {
+        "under_replicated": partition.under_replicated,
+        "records": partition.records,
+        "known_at": iso(partition.known_at),
+    }
     return {"partition": number} | fields | derived
 
 
@@ -146,6 +155,7 @@ def group_json(group: Group) -> dict[str, Any]:
         "member_count": len(group.members),
         "committed": group.committed,
         "lag": group.lag,
+        "lag_known_at": iso(group.lag_known_at),
         "error": group.error,
         "unknown_since": iso(group.unknown_since),
     }

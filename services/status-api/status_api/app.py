@@ -12,8 +12,8 @@ from werkzeug.routing import BaseConverter
 from status_api import api, page
 from status_api.metrics import SnapshotMetrics, StoreMetrics
 from status_api.problems import install_problems
-from status_api.requests import guard_requests
 from status_api.rendering import Renderings
+from status_api.requests import guard_requests
 from status_api.responses import json_response, rendered
 
 if TYPE_CHECKING:

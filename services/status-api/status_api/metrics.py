@@ -1,4 +1,4 @@
-"""Prometheus metrics of the last snapshot and of the attempts to take one, with kafka_exporter's names, which Kafka dashboards use."""
+"""Prometheus metrics of the last snapshot, with kafka_exporter's names, which dashboards use, and of the attempts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from status_api.model import UNKNOWN, sum_some
+from status_api.model import GONE, UNKNOWN, sum_of_commits, sum_of_lags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -86,9 +86,11 @@ def _add(family: GaugeMetricFamily, labels: list[str], value: float | None) -> N
 
 
 def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
-    yield _gauge("kafka_brokers", "Number of brokers in the cluster.", len(snapshot.brokers))
+    yield _gauge("kafka_brokers", "Number of brokers in the cluster.", snapshot.alive)
     info = GaugeMetricFamily("kafka_broker_info", "Id and address of a broker; always 1.", labels=["id", "address"])
     for broker in snapshot.brokers:
+        if broker.state == GONE:
+            continue
         info.add_metric([str(broker.id), f"{broker.host}:{broker.port}"], 1)
     yield info
     if snapshot.controller_id is not None:
@@ -125,6 +127,6 @@ def _groups(groups: tuple[Group, ...]) -> Iterator[Metric]:
                 labels = [group.id, topic, str(row.partition)]
                 _add(offset, labels, row.committed)
                 _add(lag, labels, row.lag)
-            _add(offsets, [group.id, topic], sum_some(row.committed for row in rows))
-            _add(lags, [group.id, topic], sum_some(row.lag for row in rows))
+            _add(offsets, [group.id, topic], sum_of_commits(rows))
+            _add(lags, [group.id, topic], sum_of_lags(rows))
     yield from (offset, offsets, lag, lags, members)

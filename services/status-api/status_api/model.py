@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
 UNKNOWN = "Unknown"
@@ -28,14 +28,23 @@ Reason = str
 """A sentence that says why a value is missing."""
 
 
+ALIVE, SILENT, GONE = "alive", "silent", "gone"
+"""The states of a broker: it answers; the cluster names it, but it does not answer; replicas are placed on it, but the
+cluster does not name it."""
+
+
 @dataclass(frozen=True)
 class Broker:
-    """A broker that is alive."""
+    """A broker of the cluster. Host and port of one that is gone may never have been known."""
 
     id: int
-    host: str
-    port: int
+    host: str | None
+    port: int | None
     rack: str | None = None
+    state: str = ALIVE
+    since: datetime | None = None
+    """When the state began, or was first noticed; None if the broker has been alive all the time."""
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class Partition:
     low: int | None = None
     end: int | None = None
     error: str | None = None
+    known_at: datetime | None = None
+    """When `low` and `end` were read, if they could not be read now; None if they are of this snapshot."""
 
     @property
     def leader_is_preferred(self) -> bool:
@@ -128,6 +139,12 @@ class GroupPartition:
     end: int | None = None
     member_id: str | None = None
     error: str | None = None
+    known_at: datetime | None = None
+    """When `low` and `end` were read, if they could not be read now."""
+    gone: bool = False
+    """Whether the topic or the partition no longer exists."""
+    unread: bool = False
+    """Whether the coordinator did not tell what was committed; without this, None was never committed."""
 
     @property
     def lag(self) -> int | None:
@@ -157,15 +174,20 @@ class Group:
     unknown_since: datetime | None = None
     """When the values were read, if the coordinator does not tell them now; None if they are of this snapshot."""
 
-    @property
+    @cached_property
     def lag(self) -> int | None:
-        """The sum of the known lags; None if no lag is known."""
-        return sum_some(partition.lag for partition in self.partitions)
+        """The group's lag in all partitions."""
+        return sum_of_lags(self.partitions)
 
-    @property
+    @cached_property
     def committed(self) -> int | None:
-        """The sum of the committed offsets; None if the group has never committed."""
-        return sum_some(partition.committed for partition in self.partitions)
+        """The sum of the committed offsets."""
+        return sum_of_commits(self.partitions)
+
+    @cached_property
+    def lag_known_at(self) -> datetime | None:
+        """When the oldest offset in `lag` was read; None if all are of this snapshot."""
+        return min((row.known_at for row in self.partitions if row.known_at and row.lag is not None), default=None)
 
     @property
     def client_ids(self) -> dict[str, str]:
@@ -224,6 +246,11 @@ class Snapshot:
     unlisted: Reason | None = None
     """Why groups may exist that this snapshot does not have; None if it has all."""
 
+    @property
+    def alive(self) -> int:
+        """The number of brokers that the cluster names."""
+        return sum(broker.state != GONE for broker in self.brokers)
+
     def topic(self, name: str) -> TopicState | None:
         """Return the topic with this name."""
         return self._topics_by_name.get(name)
@@ -273,9 +300,10 @@ def by_key(topics: Iterable[TopicState]) -> dict[Key, Partition]:
 def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
     """Return a group with a row for every committed and every assigned partition, and with the partition's offsets.
 
-    The group that is passed has a row for each of its commits.
+    The group that is passed has a row for each of its commits, and for each that the coordinator refused to tell.
     """
     committed = {(row.topic, row.partition): row.committed for row in group.partitions}
+    refusals = {(row.topic, row.partition): row.error for row in group.partitions if row.unread}
     owners = {key: member.id for member in group.members for key in member.assignment}
     rows = []
     for topic, number in sorted(committed.keys() | owners.keys()):
@@ -288,8 +316,12 @@ def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
             end=partition.end if partition else None,
             member_id=owners.get((topic, number)),
             error=partition.error if partition else "the topic or partition no longer exists",
+            known_at=partition.known_at if partition else None,
+            gone=partition is None,
         )
-        if row.committed is not None and row.end is not None and row.committed > row.end:
+        if (topic, number) in refusals:
+            row = replace(row, error=one_line(refusals[topic, number], row.error), unread=True)
+        if row.committed is not None and row.end is not None and row.committed > row.end and row.known_at is None:
             row = replace(row, error=f"the commit is beyond the end {row.end}: the topic was recreated or truncated")
         rows.append(row)
     return replace(group, partitions=tuple(rows))
@@ -298,6 +330,24 @@ def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
 def one_line(*errors: Reason | None) -> Reason | None:
     """Join the distinct errors to one line; None if there is no error."""
     return "; ".join(dict.fromkeys(error for error in errors if error)) or None
+
+
+def sum_of_lags(rows: Iterable[GroupPartition]) -> int | None:
+    """Return the sum of the lags; None if one of them is not known, or if there is none.
+
+    A partition that was never committed, or no longer exists, has no lag: that is known, and is not a zero.
+    """
+    return _sum(rows, lambda row: row.lag)
+
+
+def sum_of_commits(rows: Iterable[GroupPartition]) -> int | None:
+    """Return the sum of the committed offsets; None if one of them is not known, or if there is none."""
+    return _sum(rows, lambda row: row.committed)
+
+
+def _sum(rows: Iterable[GroupPartition], value: Callable[[GroupPartition], int | None]) -> int | None:
+    counted = [row for row in rows if not row.gone and (row.committed is not None or row.unread)]
+    return sum_known(value(row) for row in counted) if counted else None
 
 
 def sum_some(values: Iterable[int | None]) -> int | None:

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from newsroom.health import Health
 from status_api.app import create_app
-from status_api.model import Group
+from status_api.model import Broker, Group
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
 from unit.status_api.fakes import Site, a_snapshot
@@ -122,6 +122,20 @@ def test_errors_are_problems(live_site: Site, method: str, path: str, status: in
     assert (response.json["status"], response.json["instance"]) == (status, path)
     if status == 405:
         assert response.headers["Allow"] == "GET, HEAD"
+
+
+def test_a_broker_that_is_gone_stays_on_the_page_and_does_not_count_as_one(live_site: Site) -> None:
+    snapshot = a_snapshot(2)
+    gone = Broker(3, None, None, state="gone", since=snapshot.collected_at, error="it is down")
+    live_site.store.succeeded(replace(snapshot, brokers=(*snapshot.brokers[:2], gone)))
+    cluster = live_site.json("/api/v1/cluster")
+    assert (cluster["brokers"], cluster["brokers_gone"]) == (2, 1)
+    (broker,) = (broker for broker in live_site.json("/api/v1/brokers")["brokers"] if broker["id"] == 3)
+    assert (broker["state"], broker["since"], broker["host"]) == ("gone", "2026-01-02T03:04:05Z", None)
+    page = live_site.client.get("/").text
+    assert "gone since 03:04:05 UTC" in page
+    assert page.count('class="dot alive"') == 2
+    assert "kafka_brokers 2.0" in live_site.client.get("/metrics").text
 
 
 def test_a_fault_is_a_500_problem_without_its_details(live_site: Site) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -17,7 +18,7 @@ def test_a_body_is_made_once_for_each_snapshot_and_key() -> None:
         return name.encode()
 
     for snapshot, key in [("1", "a"), ("1", "a"), ("1", "b"), ("2", "a"), ("2", "a")]:
-        assert bodies.get(snapshot, key, lambda name=snapshot + key: make(name)) == f"{snapshot}{key}".encode()
+        assert bodies.get(snapshot, key, partial(make, snapshot + key)) == f"{snapshot}{key}".encode()
     assert made == ["1a", "1b", "2a"]
 
 
