@@ -101,6 +101,7 @@ def _envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:
         "snapshot_id": snapshot.id,
         "collected_at": iso(snapshot.collected_at),
         "age_seconds": round(latest.age_seconds or 0.0, 3),
+        "late": latest.late,
         "stale": latest.stale,
         "error": latest.last_error or snapshot.error,
     }

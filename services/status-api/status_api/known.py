@@ -90,13 +90,13 @@ class KnownBrokers:
 
         `replicas` are the ids of all brokers on which replicas are placed. `silent` are those that did not answer.
         """
-        brokers = {broker.id: broker for broker in named}
+        brokers = {
+            broker.id: replace(broker, state=SILENT, error=silent[broker.id]) if broker.id in silent else broker
+            for broker in named
+        }
         for node in replicas - brokers.keys():
             last = self._last.get(node, Broker(node, None, None))
             brokers[node] = replace(last, state=GONE, error="the cluster does not name it: it is down or cut off")
-        for node in silent.keys() & brokers.keys():
-            if brokers[node].state == ALIVE:
-                brokers[node] = replace(brokers[node], state=SILENT, error=silent[node])
         self._last = {node: self._with_since(broker, now) for node, broker in sorted(brokers.items())}
         return tuple(self._last.values())
 

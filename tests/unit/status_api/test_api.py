@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from newsroom.health import Health
 from status_api.app import create_app
-from status_api.model import Broker, Group
+from status_api.model import Broker, Group, GroupPartition
+from status_api.page import MOST_GROUPS, shown_groups
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
 from unit.status_api.fakes import Site, a_snapshot
@@ -168,6 +169,29 @@ def test_readiness_ends_when_the_snapshot_is_old_and_the_snapshot_stays(live_sit
     page = live_site.client.get("/").text
     assert "These figures are old." in page
     assert ">Live<" not in page
+
+
+def test_a_snapshot_that_is_late_is_not_called_live(live_site: Site) -> None:
+    tag = live_site.client.get("/live").headers["ETag"]
+    assert ">Live<" in live_site.client.get("/live").text
+    live_site.clock.now += 2.1
+    late = live_site.client.get("/live", headers={"If-None-Match": tag})
+    assert (late.status_code, ">Waiting<" in late.text, ">Live<" in late.text) == (200, True, False)
+    body = live_site.json("/api/v1/cluster")
+    assert (body["late"], body["stale"]) == (True, False)
+
+
+def test_of_many_groups_the_page_shows_those_that_need_a_look(site: Site) -> None:
+    quiet = [
+        Group(f"quiet-{i:03}", "Stable", partitions=(GroupPartition("t", 0, 5, 0, 5),)) for i in range(MOST_GROUPS)
+    ]
+    behind = Group("z-behind", "Stable", partitions=(GroupPartition("t", 0, 5, 0, 9),))
+    failing = Group("a-failing", error="Group authorization failed")
+    groups = (failing, *quiet, behind)
+    assert shown_groups(groups) == [failing, *quiet[: MOST_GROUPS - 2], behind]
+    assert shown_groups(groups[:2]) == [failing, quiet[0]]
+    site.store.succeeded(replace(a_snapshot(), groups=groups))
+    assert "100 of 102 groups" in site.client.get("/").text
 
 
 def test_the_page_is_complete_without_script_and_escapes_words(live_site: Site) -> None:
