@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
 
-from status_api.requests import flag
+from status_api.rebalances import seconds_of
+from status_api.requests import flag, number
 from status_api.responses import answer, cluster_figures, json_line, latest_snapshot, pipeline_figures, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from status_api.model import Broker, Group, Partition, Snapshot, TopicState
+    from status_api.model import Broker, Group, GroupMember, Partition, Rebalance, Snapshot, TopicState
     from status_api.store import LatestSnapshot
+
+MOST_REBALANCES = 500
+"""How many rebalances one answer may have."""
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -68,9 +72,41 @@ def group(group_id: str) -> Response:
         if group is None:
             abort(404, f"There is no group {group_id!r}.")
         partitions = [asdict(row) | {"lag": row.lag, "known_at": iso(row.known_at)} for row in group.partitions]
-        return group_json(group) | {"members": [asdict(member) for member in group.members], "partitions": partitions}
+        return group_json(group) | {
+            "members": [member_json(member) for member in group.members],
+            "partitions": partitions,
+        }
 
     return _answer(render)
+
+
+@blueprint.get("/rebalances")
+def rebalances() -> Response:
+    """Answer with the rebalances of all groups, newest first."""
+    return _rebalances(None)
+
+
+@blueprint.get("/groups/<any_id:group_id>/rebalances")
+def group_rebalances(group_id: str) -> Response:
+    """Answer with the rebalances of one group, newest first."""
+    if request.environ.get("RAW_URI", "").partition("?")[0].endswith("%2Frebalances"):
+        return group(f"{group_id}/rebalances")  # the slash is escaped, so it is a part of the id
+    return _rebalances(group_id)
+
+
+def _rebalances(group_id: str | None) -> Response:
+    limit, before = number("limit", 100, MOST_REBALANCES), number("before", 0, 2**63)
+
+    def render(snapshot: Snapshot) -> dict[str, Any]:
+        chosen = [
+            event
+            for event in snapshot.rebalances
+            if group_id in (None, event.group) and (before == 0 or event.number < before)
+        ]
+        more = chosen[limit - 1].number if len(chosen) > limit else None
+        return {"rebalances": [rebalance_json(event) for event in chosen[:limit]], "next_before": more}
+
+    return _answer(render, key=(limit, before))
 
 
 @blueprint.get("/pipeline")
@@ -79,7 +115,9 @@ def pipeline() -> Response:
     return _answer(pipeline_json)
 
 
-def _answer(render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = False) -> Response:
+def _answer(
+    render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = False, key: tuple[int, ...] = ()
+) -> Response:
     latest = latest_snapshot()
     snapshot = latest.snapshot
     if snapshot is None:
@@ -88,8 +126,8 @@ def _answer(render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = Fa
     internal = flag("internal") or internal
 
     def body() -> bytes:
-        key = (request.path, internal)
-        rest = rendered(snapshot, key, lambda: json_line(render(snapshot.visible(internal=internal))))
+        parameters = (request.path, internal, *key)
+        rest = rendered(snapshot, parameters, lambda: json_line(render(snapshot.visible(internal=internal))))
         # Only the envelope differs between two requests for one snapshot, by its age.
         return json_line(_envelope(latest, snapshot)).rstrip(b"}\n") + b", " + rest[1:]
 
@@ -153,6 +191,7 @@ def group_json(group: Group) -> dict[str, Any]:
         "protocol": group.protocol,
         "assignor": group.assignor,
         "coordinator": group.coordinator,
+        "epoch": group.epoch,
         "member_count": len(group.members),
         "committed": group.committed,
         "lag": group.lag,
@@ -160,6 +199,16 @@ def group_json(group: Group) -> dict[str, Any]:
         "error": group.error,
         "unknown_since": iso(group.unknown_since),
     }
+
+
+def member_json(member: GroupMember) -> dict[str, Any]:
+    """Return a member of a group."""
+    return asdict(member) | {"silent_since": iso(member.silent_since)}
+
+
+def rebalance_json(event: Rebalance) -> dict[str, Any]:
+    """Return a rebalance."""
+    return asdict(event) | {"began": iso(event.began), "ended": iso(event.ended), "seconds": seconds_of(event)}
 
 
 def pipeline_json(snapshot: Snapshot) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from newsroom.kafka_errors import reason_of
 from newsroom.waiting import Deadline
 from status_api.answers import Answer, answer
 from status_api.controller import Controller
-from status_api.known import KnownBrokers, KnownGroups, KnownOffsets
+from status_api.known import KnownBrokers, KnownGroups, KnownOffsets, SilentMembers
 from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicState, by_key, one_line, with_offsets
+from status_api.rebalances import RebalanceLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -89,6 +90,8 @@ class Collector:
         self._known = KnownGroups()
         self._known_offsets = KnownOffsets()
         self._known_brokers = KnownBrokers()
+        self._silent_members = SilentMembers()
+        self._rebalances = RebalanceLog()
         self._lows: dict[Key, int] = {}
         self._lows_read_at = -LOWS_SECONDS
         self._boot = f"{time.time_ns() // 1_000_000:x}"
@@ -118,11 +121,14 @@ class Collector:
         listed = (group for groups in (listing or {}).values() if not isinstance(groups, str) for group in groups)
         unlisted = silence or _unled(metadata)
         groups = self._known.update((with_offsets(group, partitions) for group in listed), silent, unlisted)
+        now = datetime.now(UTC)
+        groups = self._silent_members.update(groups, now)
         quorum, quorum_error = self._controller.result(deadline)
         self._number += 1
         return Snapshot(
             id=f"{self._boot}-{self._number}",
-            collected_at=datetime.now(UTC),
+            collected_at=now,
+            rebalances=self._rebalances.update(groups, now),
             cluster_id=metadata.cluster_id,
             controller_id=quorum.leader_id if quorum else None,
             controller_epoch=quorum.epoch if quorum else None,

@@ -247,14 +247,21 @@ def _kip_848(client: KafkaAdminClient, broker: int, ids: list[str]) -> list[Grou
                     client_id=member.client_id,
                     host=member.client_host.removeprefix("/"),
                     instance_id=member.instance_id,
-                    assignment=_keys((part.topic_name, part.partitions) for part in member.assignment.topic_partitions),
+                    assignment=_held(member.assignment),
+                    target=_held(member.target_assignment),
+                    epoch=member.member_epoch,
                 )
                 for member in group.members
             ),
+            epoch=group.group_epoch,
             error=None if _denied(group.error_code) else _reason(group.error_code),
         )
         for group in answer.groups
     ]
+
+
+def _held(assignment: Any) -> tuple[Key, ...]:  # noqa: ANN401 - kafka-python is untyped
+    return _keys((part.topic_name, part.partitions) for part in assignment.topic_partitions)
 
 
 def _with_commits(client: KafkaAdminClient, broker: int, groups: list[Group], access: Access) -> list[Group]:

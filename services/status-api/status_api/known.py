@@ -17,6 +17,9 @@ FORGET_SECONDS = 15.0
 """A group is gone when all brokers have answered for this long and none lists it. Its move to another coordinator,
 which lists it only after it has loaded it, takes less."""
 
+SILENT_SECONDS = 10.0
+"""Two heartbeats of the new protocol, whose interval is five seconds unless a broker sets it."""
+
 NOBODY_LISTS = "no broker lists the group now"
 
 
@@ -135,3 +138,36 @@ class KnownOffsets:
 
 def _with_last(partition: Partition, low: int | None, end: int | None, at: datetime) -> Partition:
     return replace(partition, low=low, end=end, known_at=at)
+
+
+class SilentMembers:
+    """The members of groups of the new protocol that do not answer: their epoch trails the group's.
+
+    A coordinator tells no time of a heartbeat. A member takes in the group's epoch with its next heartbeat, so one that
+    does not is slow or dead, long before its session ends.
+    """
+
+    def __init__(self) -> None:
+        self._trailing: dict[tuple[str, str], tuple[int, datetime]] = {}
+
+    def update(self, groups: Iterable[Group], now: datetime) -> list[Group]:
+        """Return the groups with `silent_since` of each member that does not answer."""
+        trailing: dict[tuple[str, str], tuple[int, datetime]] = {}
+        result = []
+        for group in groups:
+            if all(member.epoch in (None, group.epoch) for member in group.members):
+                result.append(group)
+                continue
+            members = []
+            for member in group.members:
+                key = (group.id, member.id)
+                since = None
+                if member.epoch is not None and member.epoch != group.epoch:
+                    epoch, first = self._trailing.get(key, (member.epoch, now))
+                    trailing[key] = (member.epoch, first if epoch == member.epoch else now)
+                    first = trailing[key][1]
+                    since = first if (now - first).total_seconds() >= SILENT_SECONDS else None
+                members.append(replace(member, silent_since=since) if since else member)
+            result.append(replace(group, members=tuple(members)))
+        self._trailing = trailing
+        return result

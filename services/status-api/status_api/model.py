@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -126,6 +126,12 @@ class GroupMember:
     host: str
     instance_id: str | None = None
     assignment: tuple[Key, ...] = ()
+    target: tuple[Key, ...] | None = None
+    """The partitions that the member is to have. Only a group of the new protocol tells."""
+    epoch: int | None = None
+    """The last epoch of the group that the member has taken in; it trails the group's until the member answers."""
+    silent_since: datetime | None = None
+    """Since when the member's epoch trails the group's, if that is for longer than two heartbeats."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,8 @@ class Group:
     coordinator: int | None = None
     members: tuple[GroupMember, ...] = ()
     partitions: tuple[GroupPartition, ...] = ()
+    epoch: int | None = None
+    """Grows with each change of members or assignment. Only a group of the new protocol tells."""
     error: str | None = None
     unknown_since: datetime | None = None
     """When the values were read, if the coordinator does not tell them now; None if they are of this snapshot."""
@@ -197,6 +205,36 @@ class Group:
     def by_topic(self) -> list[tuple[str, list[GroupPartition]]]:
         """Return the partitions, topic by topic."""
         return [(topic, list(rows)) for topic, rows in groupby(self.partitions, key=lambda row: row.topic)]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A partition that changed hands in a rebalance, from member to member. None is nobody."""
+
+    topic: str
+    partition: int
+    before: str | None
+    after: str | None
+    seconds_without_owner: float
+    """How long the group's description named no owner. A classic group names none while it rebalances, even if a member
+    goes on with its partitions."""
+
+
+@dataclass(frozen=True)
+class Rebalance:
+    """A change of a group's members, of its partitions' owners, or both. It has not ended if `ended` is None."""
+
+    number: int
+    group: str
+    began: datetime
+    ended: datetime | None = None
+    joined: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    moves: tuple[Move, ...] = ()
+    epoch: int | None = None
+    cause: str | None = None
+    members: dict[str, str] = field(default_factory=dict)
+    """The client id of each member that took part, by the member's id."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +279,8 @@ class Snapshot:
     topics: tuple[TopicState, ...] = ()
     groups: tuple[Group, ...] = ()
     tables: Tables = NO_TABLES
+    rebalances: tuple[Rebalance, ...] = ()
+    """The rebalances that are remembered, newest first."""
     error: str | None = None
     """What is missing in this snapshot, because a part of the cluster did not answer."""
     unlisted: Reason | None = None
@@ -289,7 +329,12 @@ class Snapshot:
             for group in self.groups
             if not group.id.startswith(INTERNAL_GROUPS)
         )
-        return replace(self, topics=tuple(topic for topic in self.topics if not topic.internal), groups=tuple(groups))
+        return replace(
+            self,
+            topics=tuple(topic for topic in self.topics if not topic.internal),
+            groups=tuple(groups),
+            rebalances=tuple(event for event in self.rebalances if not event.group.startswith(INTERNAL_GROUPS)),
+        )
 
 
 def by_key(topics: Iterable[TopicState]) -> dict[Key, Partition]:

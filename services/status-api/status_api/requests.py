@@ -18,7 +18,7 @@ METHODS = ["GET", "HEAD"]
 TRUE_OR_FALSE = {"true": True, "false": False}
 PARAMETERS: dict[str, frozenset[str]] = dict.fromkeys(
     ("api.cluster", "api.topics", "api.groups", "api.group", "api.pipeline"), frozenset({"internal"})
-)
+) | dict.fromkeys(("api.rebalances", "api.group_rebalances"), frozenset({"internal", "limit", "before"}))
 """The query parameters of each endpoint of the API; the others have none."""
 
 
@@ -59,6 +59,21 @@ def flag(name: str) -> bool:
     if len(values) > 1 or any(value not in TRUE_OR_FALSE for value in values):
         raise BadRequest(f"The query parameter {name!r} is true or false, once.")
     return TRUE_OR_FALSE[values[0]] if values else False
+
+
+def number(name: str, default: int, most: int) -> int:
+    """Return a query parameter that is a number from 1 to `most`.
+
+    Raises:
+        BadRequest: it is something else, or the request has it twice.
+    """
+    values = request.args.getlist(name)
+    if not values:
+        return default
+    text = values[0]
+    if len(values) > 1 or not (text.isascii() and text.isdigit()) or not 1 <= int(text[:20]) <= most:
+        raise BadRequest(f"The query parameter {name!r} is a number from 1 to {most}, once.")
+    return int(text)
 
 
 def allowed_hosts(settings: StatusSettings) -> frozenset[str]:

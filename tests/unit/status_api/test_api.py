@@ -1,6 +1,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
@@ -8,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from newsroom.health import Health
 from status_api.app import create_app
-from status_api.model import Broker, Group, GroupPartition
+from status_api.model import Broker, Group, GroupPartition, Move, Rebalance
 from status_api.page import MOST_GROUPS, shown_groups
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
@@ -307,3 +308,37 @@ def test_a_query_parameter_that_means_nothing_is_refused(live_site: Site, query:
     answer = live_site.client.get(f"/api/v1/{query}")
     assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
     assert repr(query.partition("?")[2].partition("=")[0]) in answer.text
+
+
+def rebalances(number: int, group: str = "avro-consumer") -> Rebalance:
+    began = a_snapshot().collected_at
+    move = Move("news", 0, "m-0", "m-1", 1.5)
+    members = {"m-0": "gone", "m-1": "avro-consumer-0"}
+    ended = began + timedelta(seconds=2)
+    return Rebalance(number, group, began, ended, ("m-1",), ("m-0",), (move,), None, "a member joined", members)
+
+
+def test_rebalances_are_answered_newest_first_page_by_page_and_shown(site: Site) -> None:
+    events = tuple(rebalances(number, "join-service" if number == 2 else "avro-consumer") for number in (4, 3, 2, 1))
+    site.store.succeeded(replace(a_snapshot(), rebalances=events))
+
+    def numbers(query: str) -> tuple[list[int], int | None]:
+        body = site.json(f"/api/v1/{query}")
+        return [event["number"] for event in body["rebalances"]], body["next_before"]
+
+    assert numbers("rebalances") == ([4, 3, 2, 1], None)
+    assert numbers("rebalances?limit=3") == ([4, 3, 2], 2)
+    assert numbers("rebalances?limit=3&before=2") == ([1], None)
+    assert numbers("groups/avro-consumer/rebalances") == ([4, 3, 1], None)
+    event = site.json("/api/v1/groups/join-service/rebalances")["rebalances"][0]
+    assert (event["began"], event["seconds"], event["moves"][0]["after"]) == ("2026-01-02T03:04:05Z", 2.0, "m-1")
+    assert "a member joined" in site.client.get("/").text
+    for query in ("limit=0", "limit=501", "limit=x", "limit=1&limit=2", "before=-1"):
+        assert site.client.get(f"/api/v1/rebalances?{query}").status_code == 400
+
+
+def test_a_group_that_is_called_like_a_path_of_the_api_is_found(site: Site) -> None:
+    site.store.succeeded(replace(a_snapshot(), groups=(Group("g/rebalances", "Empty"),)))
+    path = "/api/v1/groups/g%2Frebalances"
+    answer = site.client.get(path, environ_overrides={"RAW_URI": path})
+    assert (answer.status_code, answer.json and answer.json["id"]) == (200, "g/rebalances")

@@ -111,17 +111,23 @@ class FakeClient:
     def descriptions(self, ids: list[str]) -> ConsumerGroupDescribeResponse:
         response = ConsumerGroupDescribeResponse
         topics = [response.DescribedGroup.Member.Assignment.TopicPartitions(topic_name="t", partitions=[2])]
+        target = [response.DescribedGroup.Member.Assignment.TopicPartitions(topic_name="t", partitions=[3])]
         member = response.DescribedGroup.Member(
             member_id="n",
             client_id="c",
             client_host="/10.0.0.2",
             assignment=response.DescribedGroup.Member.Assignment(topic_partitions=topics),
-            target_assignment=response.DescribedGroup.Member.Assignment(topic_partitions=[]),
+            target_assignment=response.DescribedGroup.Member.Assignment(topic_partitions=target),
+            member_epoch=4,
         )
         return response(
             groups=[
                 response.DescribedGroup(
-                    group_id=name, group_state="Reconciling", assignor_name="uniform", members=[member]
+                    group_id=name,
+                    group_state="Reconciling",
+                    group_epoch=6,
+                    assignor_name="uniform",
+                    members=[member],
                 )
                 for name in ids
             ]
@@ -180,8 +186,8 @@ def test_groups_of_both_protocols_over_one_connection(client: FakeClient, reader
     rows = commits({("t", 0): 4})
     joining = GroupMember("joining", "c", "10.0.0.1", "i")
     assert first["old"] == Group("old", "Stable", "classic", "range", 1, (joining, classic), rows)
-    member = GroupMember("n", "c", "10.0.0.2", None, (("t", 2),))
-    assert first["new"] == Group("new", "Reconciling", "consumer", "uniform", 1, (member,), rows)
+    member = GroupMember("n", "c", "10.0.0.2", None, (("t", 2),), target=(("t", 3),), epoch=4)
+    assert first["new"] == Group("new", "Reconciling", "consumer", "uniform", 1, (member,), rows, epoch=6)
     assert reader.ask([]).result(30) == {}
 
 
