@@ -97,6 +97,8 @@ class GroupsReader(Inquirer[GroupsByBroker]):
         self._patience: dict[int, Patience] = defaultdict(partial(Patience, timeout_seconds))
         self._listings: dict[int, Listing] = {}
         self._brokers: set[int] = set()
+        self._list_again_from = 0.0
+        """A listing that is older does not count."""
 
     def ask(self, brokers: Sequence[int]) -> Future[GroupsByBroker]:
         """Start asking the brokers for their groups, and return the future answer."""
@@ -119,7 +121,7 @@ class GroupsReader(Inquirer[GroupsByBroker]):
         client = self._connected()
         if set(brokers) != self._brokers:
             self._brokers = set(brokers)
-            self._listings.clear()  # groups move when brokers come and go
+            self._list_again_from = time.monotonic()  # groups move when brokers come and go
         self._questions = {broker: question for broker, question in self._questions.items() if broker in brokers}
         for broker in brokers:
             if broker not in self._questions:
@@ -146,19 +148,30 @@ class GroupsReader(Inquirer[GroupsByBroker]):
         started = time.monotonic()
         try:
             _learn(client, broker)
-            listing = self._listings.get(broker)
-            if listing is None or started - listing.at >= LIST_SECONDS:
-                listing = self._listings[broker] = _list(client, broker)
+            listing = self._listing(client, broker)
             groups = [*_classic(client, broker, listing.classic), *_kip_848(client, broker, listing.new)]
             groups = _with_commits(client, broker, groups, self._access)
             if any(group.state == DEAD or group.error is not None for group in groups):
-                self._listings.clear()  # the group may have moved to another broker, or be gone
+                self._list_again_from = time.monotonic()  # the group may have moved to another broker, or be gone
         except Exception as error:  # noqa: BLE001 - an error of the library must affect this broker only
-            self._listings.pop(broker, None)
             return reason(error, time.monotonic() - started)
         self._patience[broker].took(time.monotonic() - started)
         others = [Group(group_id, state, protocol, coordinator=broker) for group_id, state, protocol in listing.others]
         return [group for group in groups if group.state != DEAD] + others
+
+    def _listing(self, client: KafkaAdminClient, broker: int) -> Listing:
+        last = self._listings.get(broker)
+        due = max(time.monotonic() - LIST_SECONDS, self._list_again_from)
+        if last is not None and last.at > due:
+            return last
+        try:
+            self._listings[broker] = _list(client, broker)
+        except errors.CoordinatorLoadInProgressError:
+            # The broker takes over groups of another one. It goes on answering for those that it had.
+            if last is None:
+                raise
+            return last
+        return self._listings[broker]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, NotCoordinatorError, UnknownBrokerIdError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    NotCoordinatorError,
+    UnknownBrokerIdError,
+)
 from kafka.protocol.consumer import OffsetFetchRequest, OffsetFetchResponse
 
 from newsroom.admin import inquirer as inquiry
@@ -267,6 +273,15 @@ def test_groups_are_listed_seldom_and_again_when_one_may_have_moved(client: Fake
     assert client.listed.count(1) == 2
     reader.ask([1]).result(30)
     assert client.listed.count(1) == 3, "the brokers have changed"
+
+
+def test_a_broker_that_takes_over_groups_goes_on_answering_for_its_own(
+    client: FakeClient, reader: GroupsReader
+) -> None:
+    reader.ask([1, 2]).result(30)
+    client.errors[2] = CoordinatorLoadInProgressError()
+    assert sorted(by_id(reader.ask([2]).result(30)[2])) == ["other"]
+    assert client.listed.count(2) == 2
 
 
 def test_a_deleted_group_is_not_shown_and_the_listing_is_renewed(client: FakeClient, reader: GroupsReader) -> None:
