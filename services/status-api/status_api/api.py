@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from status_api.model import Broker, Group, GroupMember, Partition, Rebalance, Snapshot, TopicState
+    from status_api.model import Broker, Group, GroupMember, GroupPartition, Partition, Rebalance, Snapshot, TopicState
     from status_api.store import LatestSnapshot
 
 MOST_REBALANCES = 500
@@ -71,7 +71,7 @@ def group(group_id: str) -> Response:
             abort(503, f"Whether there is a group {group_id!r} is not known now: {snapshot.unlisted}")
         if group is None:
             abort(404, f"There is no group {group_id!r}.")
-        partitions = [asdict(row) | {"lag": row.lag, "known_at": iso(row.known_at)} for row in group.partitions]
+        partitions = [row_json(row) for row in group.partitions]
         return group_json(group) | {
             "members": [member_json(member) for member in group.members],
             "partitions": partitions,
@@ -196,9 +196,16 @@ def group_json(group: Group) -> dict[str, Any]:
         "committed": group.committed,
         "lag": group.lag,
         "lag_known_at": iso(group.lag_known_at),
+        "caught_up": group.caught_up,
+        "trouble": list(group.trouble),
         "error": group.error,
         "unknown_since": iso(group.unknown_since),
     }
+
+
+def row_json(row: GroupPartition) -> dict[str, Any]:
+    """Return a group's position in a partition."""
+    return asdict(row) | {"lag": row.lag, "known_at": iso(row.known_at), "only_markers": row.only_markers}
 
 
 def member_json(member: GroupMember) -> dict[str, Any]:

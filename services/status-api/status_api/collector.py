@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
+from newsroom.background import in_background
 from newsroom.errors import ClusterUnavailable
 from newsroom.kafka_errors import reason_of
 from newsroom.waiting import Deadline
@@ -17,6 +19,7 @@ from status_api.answers import Answer, answer
 from status_api.controller import Controller
 from status_api.known import KnownBrokers, KnownGroups, KnownOffsets, SilentMembers
 from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicState, by_key, one_line, with_offsets
+from status_api.progress import Progress
 from status_api.rebalances import RebalanceLog
 
 if TYPE_CHECKING:
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
     from newsroom.admin.quorum import Quorum
     from newsroom.settings import KafkaSettings
     from status_api.groups import GroupsByBroker
-    from status_api.model import Tables
+    from status_api.model import Group, Tables
+    from status_api.tails import TailReader
 
     OffsetFutures = tuple[dict[TopicPartition, Future[Any]], ...]
 
@@ -76,6 +80,7 @@ class Collector:
         groups: Callable[[Sequence[int]], Future[GroupsByBroker]],
         racks: Callable[[], Mapping[int, str | None]],
         tables: Callable[[], Tables],
+        tails: TailReader,
     ) -> None:
         self._admin = admin
         self._controller = Controller(quorum)
@@ -92,6 +97,9 @@ class Collector:
         self._known_brokers = KnownBrokers()
         self._silent_members = SilentMembers()
         self._rebalances = RebalanceLog()
+        self._progress = Progress()
+        self._tails = tails
+        self._looking: Future[None] | None = None
         self._lows: dict[Key, int] = {}
         self._lows_read_at = -LOWS_SECONDS
         self._boot = f"{time.time_ns() // 1_000_000:x}"
@@ -122,7 +130,8 @@ class Collector:
         unlisted = silence or _unled(metadata)
         groups = self._known.update((with_offsets(group, partitions) for group in listed), silent, unlisted)
         now = datetime.now(UTC)
-        groups = self._silent_members.update(groups, now)
+        groups = self._progress.update(self._silent_members.update(groups, now), self._tails.tails)
+        self._look(groups)
         quorum, quorum_error = self._controller.result(deadline)
         self._number += 1
         return Snapshot(
@@ -139,6 +148,15 @@ class Collector:
             error=one_line(quorum_error, silence),
             unlisted=unlisted,
         )
+
+    def _look(self, groups: list[Group]) -> None:
+        """Look into the log in the background; what is there counts in a later snapshot."""
+        if self._looking is not None and not self._looking.done():
+            return
+        rows = (row for group in groups for row in group.partitions if row.tail is not None)
+        self._tails.keep((row.topic, row.partition, max(row.committed or 0, row.low or 0)) for row in rows)
+        if self._progress.wanted:
+            self._looking = in_background(partial(self._tails.turn, self._progress.wanted))
 
     def _metadata(self) -> Any:  # noqa: ANN401 - confluent-kafka is untyped
         errors = []

@@ -300,7 +300,7 @@ def _with_group_commits(group: Group, commits: Any, access: Access) -> Group:  #
             if partition.error_code:
                 denied = _denied(partition.error_code) and access.denied([Right("DESCRIBE", "topic", topic.name)])
                 why = str(denied or _reason(partition.error_code))
-                rows.append(GroupPartition(topic.name, number, error=why, unread=True))
+                rows.append(GroupPartition(topic.name, number, error=why, commit_unknown=True))
                 problems.append(f"{topic.name}[{number}]: {why}")
             elif partition.committed_offset >= 0:  # -1 means that nothing was committed
                 rows.append(GroupPartition(topic.name, number, partition.committed_offset))

@@ -135,6 +135,17 @@ class GroupMember:
 
 
 @dataclass(frozen=True)
+class Tail:
+    """What a reader of committed records finds from an offset on."""
+
+    waits: bool
+    """Whether there is a record. If not, up to `end` there are only transaction markers, or records not committed."""
+    end: int
+    timestamp_ms: int | None = None
+    """The timestamp of the record."""
+
+
+@dataclass(frozen=True)
 class GroupPartition:
     """A group's position in one partition. None means not known or never committed, which is not zero."""
 
@@ -149,8 +160,17 @@ class GroupPartition:
     """When `low` and `end` were read, if they could not be read now."""
     gone: bool = False
     """Whether the topic or the partition no longer exists."""
-    unread: bool = False
+    commit_unknown: bool = False
     """Whether the coordinator did not tell what was committed; without this, None was never committed."""
+    tail: Tail | None = None
+    """What waits after the commit; known only if the commit has not moved for some seconds."""
+    stalled_seconds: float | None = None
+    """For how long the commit has not moved although a record waits, if that is for too long."""
+
+    @property
+    def only_markers(self) -> bool:
+        """Whether what the group lags behind are no records, but transaction markers or an open transaction."""
+        return bool(self.lag) and self.tail is not None and not self.tail.waits
 
     @property
     def lag(self) -> int | None:
@@ -196,6 +216,23 @@ class Group:
     def lag_known_at(self) -> datetime | None:
         """When the oldest offset in `lag` was read; None if all are of this snapshot."""
         return min((row.known_at for row in self.partitions if row.known_at and row.lag is not None), default=None)
+
+    @cached_property
+    def trouble(self) -> tuple[str, ...]:
+        """What needs a look, in sentences with the figures: partitions on which the group has stopped."""
+        stalled = [row for row in self.partitions if row.stalled_seconds is not None]
+        if not stalled:
+            return ()
+        seconds = max(row.stalled_seconds or 0.0 for row in stalled)
+        places = f"{len(stalled)} partition{'' if len(stalled) == 1 else 's'}, first {stalled[0].topic}"
+        who = "" if self.members else "The group has no member. "
+        return (f"{who}No commit for {seconds:.0f} s although records wait: {places}[{stalled[0].partition}].",)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether no record waits, although the lag is above 0."""
+        behind = [row for row in self.partitions if row.lag]
+        return bool(behind) and all(row.only_markers for row in behind)
 
     @property
     def client_ids(self) -> dict[str, str]:
@@ -348,7 +385,7 @@ def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
     The group that is passed has a row for each of its commits, and for each that the coordinator refused to tell.
     """
     committed = {(row.topic, row.partition): row.committed for row in group.partitions}
-    refusals = {(row.topic, row.partition): row.error for row in group.partitions if row.unread}
+    refusals = {(row.topic, row.partition): row.error for row in group.partitions if row.commit_unknown}
     owners = {key: member.id for member in group.members for key in member.assignment}
     rows = []
     for topic, number in sorted(committed.keys() | owners.keys()):
@@ -365,7 +402,7 @@ def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
             gone=partition is None,
         )
         if (topic, number) in refusals:
-            row = replace(row, error=one_line(refusals[topic, number], row.error), unread=True)
+            row = replace(row, error=one_line(refusals[topic, number], row.error), commit_unknown=True)
         if row.committed is not None and row.end is not None and row.committed > row.end and row.known_at is None:
             row = replace(row, error=f"the commit is beyond the end {row.end}: the topic was recreated or truncated")
         rows.append(row)
@@ -391,7 +428,7 @@ def sum_of_commits(rows: Iterable[GroupPartition]) -> int | None:
 
 
 def _sum(rows: Iterable[GroupPartition], value: Callable[[GroupPartition], int | None]) -> int | None:
-    counted = [row for row in rows if not row.gone and (row.committed is not None or row.unread)]
+    counted = [row for row in rows if not row.gone and (row.committed is not None or row.commit_unknown)]
     return sum_known(value(row) for row in counted) if counted else None
 
 

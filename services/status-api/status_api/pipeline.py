@@ -31,6 +31,8 @@ class Stage:
     consumed: int | None
     lag: int | None
     error: str | None
+    trouble: tuple[str, ...] = ()
+    caught_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,4 +77,4 @@ def _stage(snapshot: Snapshot, group_id: str) -> Stage:
         for row in group.partitions
         if row.topic != WORD_DELTAS.name and not row.topic.startswith(INTERNAL_PREFIXES)
     )
-    return Stage(group_id, state, len(group.members), consumed, group.lag, group.error)
+    return Stage(group_id, state, len(group.members), consumed, group.lag, group.error, group.trouble, group.caught_up)

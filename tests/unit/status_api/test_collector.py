@@ -13,9 +13,11 @@ from confluent_kafka.admin import AdminClient
 
 from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
+from newsroom.settings import KafkaSettings
 from status_api.collector import Collector
 from status_api.groups import GroupsByBroker
 from status_api.model import NO_TABLES, Group, GroupMember
+from status_api.tails import TailReader
 from support.cluster import MockCluster
 from support.futures import done
 from unit.status_api.fakes import commits
@@ -100,6 +102,7 @@ def collector(
         groups=admin.groups,
         racks=lambda: {1: "r"},
         tables=lambda: NO_TABLES,
+        tails=TailReader(KafkaSettings()),
     )
 
 
@@ -116,6 +119,7 @@ def blind_collector(addresses: str, timeout: float = 20.0) -> Collector:
         groups=unavailable,
         racks=dict,
         tables=lambda: NO_TABLES,
+        tails=TailReader(KafkaSettings()),
     )
 
 

@@ -203,7 +203,7 @@ def test_what_is_refused_spoils_only_itself(client: FakeClient, reader: GroupsRe
     assert first["new"].partitions == ()
     assert str(first["new"].error).startswith("this client (without login) may not DESCRIBE group new at b1:9092: add")
     assert first["new"].members
-    refused = GroupPartition("t", 2, error=str(first["old"].error).partition(": ")[2], unread=True)
+    refused = GroupPartition("t", 2, error=str(first["old"].error).partition(": ")[2], commit_unknown=True)
     assert first["old"].partitions == (*commits({("t", 0): 4}), refused)
     assert first["old"].committed is None, "a part of the sum is not known"
     assert str(first["old"].error).startswith("t[2]: NOT_COORDINATOR: ")

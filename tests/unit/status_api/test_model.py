@@ -77,7 +77,7 @@ def test_a_sum_is_not_known_if_a_part_of_it_is_not_known() -> None:
     never, gone = GroupPartition("t", 1, end=9), GroupPartition("u", 0, committed=3, error="deleted", gone=True)
     assert Group("g", partitions=(known, never, gone)).lag == 2
     without_end = GroupPartition("t", 2, committed=5, error="the leader did not answer")
-    refused = GroupPartition("t", 3, end=9, error="NOT_COORDINATOR", unread=True)
+    refused = GroupPartition("t", 3, end=9, error="NOT_COORDINATOR", commit_unknown=True)
     assert Group("g", partitions=(known, without_end)).lag is None
     assert Group("g", partitions=(known, without_end)).committed == 10
     assert Group("g", partitions=(known, refused)).lag is None
