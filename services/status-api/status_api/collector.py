@@ -18,9 +18,10 @@ from newsroom.waiting import Deadline
 from status_api.answers import Answer, answer
 from status_api.controller import Controller
 from status_api.known import KnownBrokers, KnownGroups, KnownOffsets, SilentMembers
-from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicState, by_key, one_line, with_offsets
+from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicState, one_line
 from status_api.progress import Progress
 from status_api.rebalances import RebalanceLog
+from status_api.rows import by_key, with_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

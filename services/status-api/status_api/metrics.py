@@ -8,7 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from status_api.model import GONE, UNKNOWN, sum_of_commits, sum_of_lags
+from status_api.model import GONE, UNKNOWN
+from status_api.sums import sum_of_commits, sum_of_lags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

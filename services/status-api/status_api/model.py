@@ -8,8 +8,9 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from status_api.sums import sum_known, sum_of_commits, sum_of_lags
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
     from datetime import datetime
 
 UNKNOWN = "Unknown"
@@ -374,71 +375,6 @@ class Snapshot:
         )
 
 
-def by_key(topics: Iterable[TopicState]) -> dict[Key, Partition]:
-    """Index all partitions of the topics, once for each snapshot, so that a group's row is one look-up."""
-    return {(topic.name, partition.number): partition for topic in topics for partition in topic.partitions}
-
-
-def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
-    """Return a group with a row for every committed and every assigned partition, and with the partition's offsets.
-
-    The group that is passed has a row for each of its commits, and for each that the coordinator refused to tell.
-    """
-    committed = {(row.topic, row.partition): row.committed for row in group.partitions}
-    refusals = {(row.topic, row.partition): row.error for row in group.partitions if row.commit_unknown}
-    owners = {key: member.id for member in group.members for key in member.assignment}
-    rows = []
-    for topic, number in sorted(committed.keys() | owners.keys()):
-        partition = partitions.get((topic, number))
-        row = GroupPartition(
-            topic=topic,
-            partition=number,
-            committed=committed.get((topic, number)),
-            low=partition.low if partition else None,
-            end=partition.end if partition else None,
-            member_id=owners.get((topic, number)),
-            error=partition.error if partition else "the topic or partition no longer exists",
-            known_at=partition.known_at if partition else None,
-            gone=partition is None,
-        )
-        if (topic, number) in refusals:
-            row = replace(row, error=one_line(refusals[topic, number], row.error), commit_unknown=True)
-        if row.committed is not None and row.end is not None and row.committed > row.end and row.known_at is None:
-            row = replace(row, error=f"the commit is beyond the end {row.end}: the topic was recreated or truncated")
-        rows.append(row)
-    return replace(group, partitions=tuple(rows))
-
-
 def one_line(*errors: Reason | None) -> Reason | None:
     """Join the distinct errors to one line; None if there is no error."""
     return "; ".join(dict.fromkeys(error for error in errors if error)) or None
-
-
-def sum_of_lags(rows: Iterable[GroupPartition]) -> int | None:
-    """Return the sum of the lags; None if one of them is not known, or if there is none.
-
-    A partition that was never committed, or no longer exists, has no lag: that is known, and is not a zero.
-    """
-    return _sum(rows, lambda row: row.lag)
-
-
-def sum_of_commits(rows: Iterable[GroupPartition]) -> int | None:
-    """Return the sum of the committed offsets; None if one of them is not known, or if there is none."""
-    return _sum(rows, lambda row: row.committed)
-
-
-def _sum(rows: Iterable[GroupPartition], value: Callable[[GroupPartition], int | None]) -> int | None:
-    counted = [row for row in rows if not row.gone and (row.committed is not None or row.commit_unknown)]
-    return sum_known(value(row) for row in counted) if counted else None
-
-
-def sum_some(values: Iterable[int | None]) -> int | None:
-    """Return the sum of the known values; None if no value is known."""
-    numbers = [value for value in values if value is not None]
-    return sum(numbers) if numbers else None
-
-
-def sum_known(values: Iterable[int | None]) -> int | None:
-    """Return the sum of the values; None if one of them is not known."""
-    addends = list(values)
-    return None if None in addends else sum_some([0, *addends])

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ, WORD, WORD_COUNTS, WORD_DELTAS, WORDS_JOINED
-from status_api.model import INTERNAL_PREFIXES, UNKNOWN, Group, sum_some
+from status_api.model import INTERNAL_PREFIXES, UNKNOWN, Group
+from status_api.sums import sum_some
 
 if TYPE_CHECKING:
     from status_api.model import Snapshot

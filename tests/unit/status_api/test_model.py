@@ -3,8 +3,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from status_api.model import Group, GroupMember, GroupPartition, Partition, TopicState, by_key, with_offsets
+from status_api.model import Group, GroupMember, GroupPartition, Partition, TopicState
 from status_api.pipeline import pipeline
+from status_api.rows import by_key, with_offsets
 from status_api.settings import StatusSettings
 from unit.status_api.fakes import a_snapshot, a_topic, commits
 
