@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
 
-from status_api.responses import cluster_figures, json_response, latest_snapshot, pipeline_figures, tagged
+from status_api.rebalances import seconds_of
+from status_api.requests import flag, number
+from status_api.responses import answer, cluster_figures, json_line, latest_snapshot, pipeline_figures, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from status_api.model import Group, Partition, Snapshot, TopicState
+    from status_api.model import Broker, Group, GroupMember, GroupPartition, Partition, Rebalance, Snapshot, TopicState
     from status_api.store import LatestSnapshot
+
+MOST_REBALANCES = 500
+"""How many rebalances one answer may have."""
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -27,8 +32,8 @@ def cluster() -> Response:
 
 @blueprint.get("/brokers")
 def brokers() -> Response:
-    """Answer with the brokers that are alive."""
-    return _answer(lambda snapshot: {"brokers": [asdict(broker) for broker in snapshot.brokers]})
+    """Answer with the brokers, those that are gone too."""
+    return _answer(lambda snapshot: {"brokers": [broker_json(broker) for broker in snapshot.brokers]})
 
 
 @blueprint.get("/topics")
@@ -66,10 +71,42 @@ def group(group_id: str) -> Response:
             abort(503, f"Whether there is a group {group_id!r} is not known now: {snapshot.unlisted}")
         if group is None:
             abort(404, f"There is no group {group_id!r}.")
-        partitions = [asdict(row) | {"lag": row.lag} for row in group.partitions]
-        return group_json(group) | {"members": [asdict(member) for member in group.members], "partitions": partitions}
+        partitions = [row_json(row) for row in group.partitions]
+        return group_json(group) | {
+            "members": [member_json(member) for member in group.members],
+            "partitions": partitions,
+        }
 
     return _answer(render)
+
+
+@blueprint.get("/rebalances")
+def rebalances() -> Response:
+    """Answer with the rebalances of all groups, newest first."""
+    return _rebalances(None)
+
+
+@blueprint.get("/groups/<any_id:group_id>/rebalances")
+def group_rebalances(group_id: str) -> Response:
+    """Answer with the rebalances of one group, newest first."""
+    if request.environ.get("RAW_URI", "").partition("?")[0].endswith("%2Frebalances"):
+        return group(f"{group_id}/rebalances")  # the slash is escaped, so it is a part of the id
+    return _rebalances(group_id)
+
+
+def _rebalances(group_id: str | None) -> Response:
+    limit, before = number("limit", 100, MOST_REBALANCES), number("before", 0, 2**63)
+
+    def render(snapshot: Snapshot) -> dict[str, Any]:
+        chosen = [
+            event
+            for event in snapshot.rebalances
+            if group_id in (None, event.group) and (before == 0 or event.number < before)
+        ]
+        more = chosen[limit - 1].number if len(chosen) > limit else None
+        return {"rebalances": [rebalance_json(event) for event in chosen[:limit]], "next_before": more}
+
+    return _answer(render, key=(limit, before))
 
 
 @blueprint.get("/pipeline")
@@ -78,13 +115,23 @@ def pipeline() -> Response:
     return _answer(pipeline_json)
 
 
-def _answer(render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = False) -> Response:
+def _answer(
+    render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = False, key: tuple[int, ...] = ()
+) -> Response:
     latest = latest_snapshot()
-    if latest.snapshot is None:
+    snapshot = latest.snapshot
+    if snapshot is None:
         reason = f" The last attempt failed: {latest.last_error}" if latest.last_error else ""
         abort(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
-    body = render(latest.snapshot.visible(internal=internal or request.args.get("internal") == "true"))
-    return tagged(json_response(_envelope(latest, latest.snapshot) | body), latest)
+    internal = flag("internal") or internal
+
+    def body() -> bytes:
+        parameters = (request.path, internal, *key)
+        rest = rendered(snapshot, parameters, lambda: json_line(render(snapshot.visible(internal=internal))))
+        # Only the envelope differs between two requests for one snapshot, by its age.
+        return json_line(_envelope(latest, snapshot)).rstrip(b"}\n") + b", " + rest[1:]
+
+    return answer(latest, "application/json", body)
 
 
 def _envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:
@@ -92,6 +139,7 @@ def _envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:
         "snapshot_id": snapshot.id,
         "collected_at": iso(snapshot.collected_at),
         "age_seconds": round(latest.age_seconds or 0.0, 3),
+        "late": latest.late,
         "stale": latest.stale,
         "error": latest.last_error or snapshot.error,
     }
@@ -100,6 +148,11 @@ def _envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:
 def iso(moment: datetime | None) -> str | None:
     """Format a time of UTC as ISO 8601; None stays None."""
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+def broker_json(broker: Broker) -> dict[str, Any]:
+    """Return a broker."""
+    return asdict(broker) | {"since": iso(broker.since)}
 
 
 def topic_json(topic: TopicState) -> dict[str, Any]:
@@ -122,7 +175,11 @@ def partition_json(partition: Partition) -> dict[str, Any]:
     """Return a partition with the values derived from it."""
     fields = asdict(partition)
     number = fields.pop("number")
-    derived = {"under_replicated": partition.under_replicated, "records": partition.records}
+    derived = {
+        "under_replicated": partition.under_replicated,
+        "records": partition.records,
+        "known_at": iso(partition.known_at),
+    }
     return {"partition": number} | fields | derived
 
 
@@ -134,12 +191,31 @@ def group_json(group: Group) -> dict[str, Any]:
         "protocol": group.protocol,
         "assignor": group.assignor,
         "coordinator": group.coordinator,
+        "epoch": group.epoch,
         "member_count": len(group.members),
         "committed": group.committed,
         "lag": group.lag,
+        "lag_known_at": iso(group.lag_known_at),
+        "caught_up": group.caught_up,
+        "trouble": list(group.trouble),
         "error": group.error,
         "unknown_since": iso(group.unknown_since),
     }
+
+
+def row_json(row: GroupPartition) -> dict[str, Any]:
+    """Return a group's position in a partition."""
+    return asdict(row) | {"lag": row.lag, "known_at": iso(row.known_at), "only_markers": row.only_markers}
+
+
+def member_json(member: GroupMember) -> dict[str, Any]:
+    """Return a member of a group."""
+    return asdict(member) | {"silent_since": iso(member.silent_since)}
+
+
+def rebalance_json(event: Rebalance) -> dict[str, Any]:
+    """Return a rebalance."""
+    return asdict(event) | {"began": iso(event.began), "ended": iso(event.ended), "seconds": seconds_of(event)}
 
 
 def pipeline_json(snapshot: Snapshot) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from status_api import api, page
-from status_api.metrics import SnapshotMetrics
+from status_api.metrics import SnapshotMetrics, StoreMetrics
 from status_api.problems import install_problems
-from status_api.responses import json_response
+from status_api.rendering import Renderings
+from status_api.requests import guard_requests
+from status_api.responses import json_response, rendered
 
 if TYPE_CHECKING:
     from newsroom.health import Health
@@ -30,7 +31,6 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-METHODS = ["GET", "HEAD"]
 
 
 class AnyId(BaseConverter):
@@ -47,16 +47,14 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
     app.url_map.converters["any_id"] = AnyId
     app.extensions["snapshots"] = store
     app.extensions["settings"] = settings
+    app.extensions["renderings"] = Renderings()
     app.register_blueprint(api.blueprint)
     app.register_blueprint(page.blueprint)
     install_problems(app)
     _add_probes(app, store, health)
     _add_metrics(app, store)
 
-    @app.before_request
-    def only_reading() -> None:
-        if request.method not in METHODS:
-            raise MethodNotAllowed(METHODS)
+    guard_requests(app, settings)
 
     @app.after_request
     def secure(response: Response) -> Response:
@@ -85,11 +83,23 @@ def _probe(good: bool, details: dict[str, object]) -> Response:
 
 
 def _add_metrics(app: Flask, store: SnapshotStore) -> None:
-    registry = CollectorRegistry()
-    registry.register(SnapshotMetrics(store))
-    ProcessCollector(registry=registry)
+    process = CollectorRegistry()
+    process.register(StoreMetrics(store))
+    ProcessCollector(registry=process)
 
     @app.get("/metrics")
     def metrics() -> Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return Response(encode(registry), content_type=content_type)
+        snapshot = store.read().snapshot
+        body: bytes = encode(process)
+        if snapshot is not None:
+            key = ("metrics", content_type)
+            body = rendered(snapshot, key, lambda: _without_end(encode(SnapshotMetrics(snapshot)))) + body
+        response = Response(body, content_type=content_type)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+
+def _without_end(metrics: bytes) -> bytes:
+    """Drop the line that ends an exposition in OpenMetrics: more follows."""
+    return metrics.removesuffix(b"# EOF\n")

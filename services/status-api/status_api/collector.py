@@ -5,16 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
+from newsroom.background import in_background
 from newsroom.errors import ClusterUnavailable
 from newsroom.kafka_errors import reason_of
 from newsroom.waiting import Deadline
-from status_api.known import KnownGroups
-from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicState, by_key, one_line, with_offsets
+from status_api.answers import Answer, answer
+from status_api.controller import Controller
+from status_api.known import KnownBrokers, KnownGroups, KnownOffsets, SilentMembers
+from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicState, one_line
+from status_api.progress import Progress
+from status_api.rebalances import RebalanceLog
+from status_api.rows import by_key, with_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +31,8 @@ if TYPE_CHECKING:
     from newsroom.admin.quorum import Quorum
     from newsroom.settings import KafkaSettings
     from status_api.groups import GroupsByBroker
-    from status_api.model import Tables
+    from status_api.model import Group, Tables
+    from status_api.tails import TailReader
 
     OffsetFutures = tuple[dict[TopicPartition, Future[Any]], ...]
 
@@ -34,6 +42,12 @@ CONFIG_SECONDS = 30.0
 ANSWER_MARGIN_SECONDS = 0.5
 """librdkafka itself ends a request after its timeout; this is how much longer its answer may take to arrive."""
 
+LOWS_SECONDS = 10.0
+"""How often the oldest offsets are read: only retention moves them."""
+
+LONGEST_SECONDS = 4.0
+"""The longest wait for the groups. The reader itself waits for as long as the brokers took last, and a margin."""
+
 METADATA_TRIES = 2
 """librdkafka asks any connected broker for metadata, even one that has just stopped answering."""
 
@@ -42,8 +56,6 @@ MILLISECONDS = 1000
 OFFSETS_TOPIC = "__consumer_offsets"
 """The leader of one of its partitions is the coordinator of that partition's groups."""
 
-Answer = tuple[Any, Reason | None]
-"""A result, or None and the reason."""
 Offsets = dict[Key, Answer]
 Silence = dict[int | None, Reason]
 """The brokers that did not list their groups, and why."""
@@ -69,9 +81,10 @@ class Collector:
         groups: Callable[[Sequence[int]], Future[GroupsByBroker]],
         racks: Callable[[], Mapping[int, str | None]],
         tables: Callable[[], Tables],
+        tails: TailReader,
     ) -> None:
         self._admin = admin
-        self._quorum = quorum
+        self._controller = Controller(quorum)
         self._groups = groups
         self._racks = racks
         self._addresses = addresses
@@ -81,6 +94,15 @@ class Collector:
         self._configs_read_at = -CONFIG_SECONDS
         self._configs_denied: dict[str, Reason] = {}
         self._known = KnownGroups()
+        self._known_offsets = KnownOffsets()
+        self._known_brokers = KnownBrokers()
+        self._silent_members = SilentMembers()
+        self._rebalances = RebalanceLog()
+        self._progress = Progress()
+        self._tails = tails
+        self._looking: Future[None] | None = None
+        self._lows: dict[Key, int] = {}
+        self._lows_read_at = -LOWS_SECONDS
         self._boot = f"{time.time_ns() // 1_000_000:x}"
         self._number = 0
 
@@ -94,10 +116,9 @@ class Collector:
         # First: while no broker answers, librdkafka's other requests connect again thousands of times a second.
         metadata = self._metadata()
         groups_future = self._groups(sorted(metadata.brokers))
-        # The cluster's metadata names any living broker as the controller; only the quorum knows the real one.
-        quorum_future = self._quorum()
+        self._controller.start(metadata.brokers)
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
-        listing, listing_error = answer(groups_future, deadline)
+        listing, listing_error = answer(groups_future, Deadline(LONGEST_SECONDS + ANSWER_MARGIN_SECONDS))
         silent: Silence = {broker: text for broker, text in (listing or {}).items() if isinstance(text, str)}
         silence = one_line(
             listing_error, *(f"listing the groups of broker {broker}: {text}" for broker, text in silent.items())
@@ -109,21 +130,34 @@ class Collector:
         listed = (group for groups in (listing or {}).values() if not isinstance(groups, str) for group in groups)
         unlisted = silence or _unled(metadata)
         groups = self._known.update((with_offsets(group, partitions) for group in listed), silent, unlisted)
-        quorum, quorum_error = answer(quorum_future, deadline)
+        now = datetime.now(UTC)
+        groups = self._progress.update(self._silent_members.update(groups, now), self._tails.tails)
+        self._look(groups)
+        quorum, quorum_error = self._controller.result(deadline)
         self._number += 1
         return Snapshot(
             id=f"{self._boot}-{self._number}",
-            collected_at=datetime.now(UTC),
+            collected_at=now,
+            rebalances=self._rebalances.update(groups, now),
             cluster_id=metadata.cluster_id,
             controller_id=quorum.leader_id if quorum else None,
             controller_epoch=quorum.epoch if quorum else None,
-            brokers=_brokers(metadata, self._racks()),
+            brokers=self._brokers(metadata, topics, silent),
             topics=tuple(topics),
             groups=tuple(groups),
             tables=self._tables(),
             error=one_line(quorum_error, silence),
             unlisted=unlisted,
         )
+
+    def _look(self, groups: list[Group]) -> None:
+        """Look into the log in the background; what is there counts in a later snapshot."""
+        if self._looking is not None and not self._looking.done():
+            return
+        rows = (row for group in groups for row in group.partitions if row.tail is not None)
+        self._tails.keep((row.topic, row.partition, max(row.committed or 0, row.low or 0)) for row in rows)
+        if self._progress.wanted:
+            self._looking = in_background(partial(self._tails.turn, self._progress.wanted))
 
     def _metadata(self) -> Any:  # noqa: ANN401 - confluent-kafka is untyped
         errors = []
@@ -150,8 +184,16 @@ class Collector:
             return {}, {}
         # The high watermark, as kafka-consumer-groups shows it, and not the last stable offset of read_committed.
         limit = {"isolation_level": IsolationLevel.READ_UNCOMMITTED, "request_timeout": self._timeout}
-        specs = (OffsetSpec.latest(), OffsetSpec.earliest())
-        return tuple(self._admin.list_offsets(dict.fromkeys(partitions, spec), **limit) for spec in specs)
+        ends = self._admin.list_offsets(dict.fromkeys(partitions, OffsetSpec.latest()), **limit)
+        without = self._without_low(partitions)
+        return ends, self._admin.list_offsets(dict.fromkeys(without, OffsetSpec.earliest()), **limit) if without else {}
+
+    def _without_low(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """The partitions whose oldest offset is read now: at times all, else those of which it is not known."""
+        if time.monotonic() - self._lows_read_at >= LOWS_SECONDS:
+            self._lows_read_at = time.monotonic()
+            return partitions
+        return [key for key in partitions if (key.topic, key.partition) not in self._lows]
 
     def _topics(self, metadata: Any, futures: OffsetFutures) -> list[TopicState]:  # noqa: ANN401
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
@@ -159,15 +201,41 @@ class Collector:
             {(key.topic, key.partition): answer(future, deadline) for key, future in answers.items()}
             for answers in futures
         )
+        topics = metadata.topics
+        self._lows = {key: low for key, low in self._lows.items() if key[0] in topics}
+        read = {
+            name: [self._partition(name, part, ends, lows) for _, part in sorted(topic.partitions.items())]
+            for name, topic in topics.items()
+        }
+        known = self._known_offsets.update(read, datetime.now(UTC))
         return [
             TopicState(
                 name=name,
-                partitions=tuple(_partition(name, part, ends, lows) for _, part in sorted(topic.partitions.items())),
+                partitions=known[name],
                 min_in_sync=self._min_in_sync.get(name),
                 error=topic.error.str() if topic.error else self._configs_denied.get(name),
             )
-            for name, topic in sorted(metadata.topics.items())
+            for name, topic in sorted(topics.items())
         ]
+
+    def _partition(self, topic: str, metadata: Any, ends: Offsets, lows: Offsets) -> Partition:  # noqa: ANN401
+        key, leader = (topic, metadata.id), metadata.leader
+        replicas, in_sync = tuple(metadata.replicas), tuple(metadata.isrs)
+        if leader < 0:
+            return Partition(metadata.id, None, replicas, in_sync, error="the partition has no leader")
+        end, end_error = _offset(ends.get(key), leader)
+        low, low_error = _offset(lows.get(key), leader)
+        if low is not None:
+            self._lows[key] = low
+        elif end is not None and end < self._lows.get(key, 0):
+            del self._lows[key]  # the topic was made anew
+        return Partition(metadata.id, leader, replicas, in_sync, self._lows.get(key), end, end_error or low_error)
+
+    def _brokers(self, metadata: Any, topics: list[TopicState], silent: Silence) -> tuple[Broker, ...]:  # noqa: ANN401
+        racks = self._racks()
+        named = [Broker(node.id, node.host, node.port, racks.get(node.id)) for node in metadata.brokers.values()]
+        replicas = {node for topic in topics for partition in topic.partitions for node in partition.replicas}
+        return self._known_brokers.update(named, replicas, silent, datetime.now(UTC))
 
     def _read_configs(self, names: list[str]) -> None:
         age = time.monotonic() - self._configs_read_at
@@ -189,36 +257,11 @@ class Collector:
                 self._min_in_sync[resource.name] = int(configs["min.insync.replicas"].value)
 
 
-def answer(future: Future[Any], deadline: Deadline) -> Answer:
-    """Wait for one answer of the cluster, at most until the deadline."""
-    try:
-        return future.result(timeout=deadline.left()), None
-    except (KafkaException, ClusterUnavailable) as error:
-        return None, reason_of(error)
-    except TimeoutError:
-        return None, f"no answer within {deadline.seconds:g} s"
-
-
 def _unled(metadata: Any) -> Reason | None:  # noqa: ANN401
     """The reason why no broker coordinates some groups: a partition of Kafka's topic of offsets has no leader."""
     topic = metadata.topics.get(OFFSETS_TOPIC)
     unled = [part.id for part in topic.partitions.values() if part.leader not in metadata.brokers] if topic else []
     return f"partitions without a leader in {OFFSETS_TOPIC}: {len(unled)}" if unled else None
-
-
-def _brokers(metadata: Any, racks: Mapping[int, str | None]) -> tuple[Broker, ...]:  # noqa: ANN401
-    nodes = sorted(metadata.brokers.values(), key=lambda node: node.id)
-    return tuple(Broker(node.id, node.host, node.port, racks.get(node.id)) for node in nodes)
-
-
-def _partition(topic: str, metadata: Any, ends: Offsets, lows: Offsets) -> Partition:  # noqa: ANN401
-    number, leader = metadata.id, metadata.leader
-    replicas, in_sync = tuple(metadata.replicas), tuple(metadata.isrs)
-    if leader < 0:
-        return Partition(number, None, replicas, in_sync, error="the partition has no leader")
-    end, end_error = _offset(ends.get((topic, number)), leader)
-    low, low_error = _offset(lows.get((topic, number)), leader)
-    return Partition(number, leader, replicas, in_sync, low, end, end_error or low_error)
 
 
 def _offset(answer: Answer | None, leader: int) -> tuple[int | None, Reason | None]:

@@ -5,19 +5,23 @@ librdkafka's admin client is not suitable for this in a cluster whose brokers co
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kafka import errors
 from kafka.protocol.api_message import ApiMessage
 from kafka.protocol.consumer import OffsetFetchRequest
+from typing_extensions import override
 
 from newsroom.access import Right
 from newsroom.admin.inquirer import Inquirer, reason
 from status_api import messages
 from status_api.model import Group, GroupMember, GroupPartition, Key, Reason, one_line
+from status_api.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from kafka import KafkaAdminClient
 
     from newsroom.access import Access
+    from newsroom.settings import KafkaSettings
     from newsroom.waiting import Deadline
 
 MOST_AT_ONCE = 16
@@ -41,6 +46,18 @@ the schema registry form groups of other types."""
 KIP_848 = "consumer"
 """The type of a group that uses the new protocol."""
 
+OTHER_TYPES = ("share", "streams")
+"""The types of groups that are listed as what they are, without members: share groups have no committed offsets."""
+
+DEAD = "Dead"
+"""The state in which a broker describes a group that it does not have."""
+
+LIST_SECONDS = 2.0
+"""How often a broker lists its groups: a new group is seen so soon. Listed groups are described in each round."""
+
+REQUEST_SECONDS = 10.0
+"""How long a request may take. The snapshot waits for less; the answer counts when it comes."""
+
 
 class ConsumerGroupDescribeRequest(ApiMessage, load_json=messages):  # type: ignore[misc, call-arg]
     """Asks a coordinator about groups that use the new protocol."""
@@ -54,16 +71,37 @@ GroupsByBroker = dict[int, list[Group] | Reason]
 """The groups that each broker coordinates, with a row for each commit; or the reason why they are not known."""
 
 
+@dataclass
+class _Question:
+    """What one broker is being asked."""
+
+    answer: Future[list[Group] | Reason]
+    late: bool = False
+    """Whether a round has ended without the answer."""
+
+
 class GroupsReader(Inquirer[GroupsByBroker]):
-    """Asks one cluster for all its consumer groups."""
+    """Asks one cluster for all its groups.
+
+    A broker that is late keeps its question: its answer counts in the round in which it comes. Nobody waits for it
+    again in the meantime, and no broker's lateness costs another broker's groups.
+    """
 
     failure = "listed no groups"
+    request_seconds = REQUEST_SECONDS
+
+    def __init__(self, settings: KafkaSettings, timeout_seconds: float) -> None:
+        super().__init__(settings, timeout_seconds)
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="GroupsReader")
+        self._questions: dict[int, _Question] = {}
+        self._patience: dict[int, Patience] = defaultdict(partial(Patience, timeout_seconds))
+        self._listings: dict[int, Listing] = {}
+        self._brokers: set[int] = set()
+        self._list_again_from = 0.0
+        """A listing that is older does not count."""
 
     def ask(self, brokers: Sequence[int]) -> Future[GroupsByBroker]:
-        """Start asking the brokers for their groups, and return the future answer.
-
-        All brokers are asked at the same time, so that a broker that hangs delays only its own groups.
-        """
+        """Start asking the brokers for their groups, and return the future answer."""
         return self._ask(partial(self._read, list(brokers)))
 
     def racks(self) -> dict[int, str | None]:
@@ -72,34 +110,93 @@ class GroupsReader(Inquirer[GroupsByBroker]):
         brokers = client._manager.cluster.brokers() if client is not None else ()  # noqa: SLF001 - as in `_send`
         return {broker.node_id: broker.rack for broker in brokers}
 
-    def _read(self, brokers: list[int], deadline: Deadline) -> GroupsByBroker:
+    @override
+    def close(self) -> None:
+        super().close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, brokers: list[int], _: Deadline) -> GroupsByBroker:
         if not brokers:
             return {}
         client = self._connected()
-        pool = ThreadPoolExecutor(min(len(brokers), MOST_AT_ONCE), thread_name_prefix="GroupsReader")
-        try:
-            futures = {pool.submit(_groups_of, client, broker, deadline, self._access): broker for broker in brokers}
-            answers, timeouts = wait(futures, deadline.left())
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-        listing: GroupsByBroker = {futures[future]: future.result() for future in answers}
-        listing |= {futures[future]: reason(TimeoutError(), self._timeout) for future in timeouts}
-        if all(isinstance(groups, str) for groups in listing.values()):
+        if set(brokers) != self._brokers:
+            self._brokers = set(brokers)
+            self._list_again_from = time.monotonic()  # groups move when brokers come and go
+        self._questions = {broker: question for broker, question in self._questions.items() if broker in brokers}
+        for broker in brokers:
+            if broker not in self._questions:
+                answer = self._pool.submit(self._groups_of, client, broker)
+                self._questions[broker] = _Question(answer)
+        punctual = [broker for broker in brokers if not self._questions[broker].late]
+        seconds = max((self._patience[broker].seconds for broker in punctual), default=0.0)
+        wait([self._questions[broker].answer for broker in punctual], seconds)
+        listing = {broker: self._answer_of(broker) for broker in brokers}
+        if not self._questions and all(isinstance(groups, str) for groups in listing.values()):
             self._drop()  # the addresses that the client knows may all be out of date
         return listing
 
+    def _answer_of(self, broker: int) -> list[Group] | Reason:
+        question = self._questions[broker]
+        if not question.answer.done():
+            question.late = True
+            return reason(TimeoutError(), self._patience[broker].seconds)
+        del self._questions[broker]
+        return question.answer.result()
 
-def _groups_of(client: KafkaAdminClient, broker: int, deadline: Deadline, access: Access) -> list[Group] | Reason:
-    """Return every consumer group that this broker coordinates, or the reason why it cannot."""
-    try:
-        _learn(client, broker)
-        listing = [entry for entry in client.list_groups([broker]) if entry["protocol_type"] in CONSUMER_PROTOCOLS]
-        new = [entry["group_id"] for entry in listing if entry.get("group_type") == KIP_848]
-        classic = [entry["group_id"] for entry in listing if entry["group_id"] not in new]
-        groups = [*_classic(client, broker, classic), *_kip_848(client, broker, new)]
-        return _with_commits(client, broker, groups, access)
-    except Exception as error:  # noqa: BLE001 - an error of the library must affect this broker only
-        return reason(error, deadline.seconds)
+    def _groups_of(self, client: KafkaAdminClient, broker: int) -> list[Group] | Reason:
+        """Return every group that this broker coordinates, or the reason why it cannot."""
+        started = time.monotonic()
+        try:
+            _learn(client, broker)
+            listing = self._listing(client, broker)
+            groups = [*_classic(client, broker, listing.classic), *_kip_848(client, broker, listing.new)]
+            groups = _with_commits(client, broker, groups, self._access)
+            if any(group.state == DEAD or group.error is not None for group in groups):
+                self._list_again_from = time.monotonic()  # the group may have moved to another broker, or be gone
+        except Exception as error:  # noqa: BLE001 - an error of the library must affect this broker only
+            return reason(error, time.monotonic() - started)
+        self._patience[broker].took(time.monotonic() - started)
+        others = [Group(group_id, state, protocol, coordinator=broker) for group_id, state, protocol in listing.others]
+        return [group for group in groups if group.state != DEAD] + others
+
+    def _listing(self, client: KafkaAdminClient, broker: int) -> Listing:
+        last = self._listings.get(broker)
+        due = max(time.monotonic() - LIST_SECONDS, self._list_again_from)
+        if last is not None and last.at > due:
+            return last
+        try:
+            self._listings[broker] = _list(client, broker)
+        except errors.CoordinatorLoadInProgressError:
+            # The broker takes over groups of another one. It goes on answering for those that it had.
+            if last is None:
+                raise
+            return last
+        return self._listings[broker]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The groups that a broker coordinates, by what they are."""
+
+    at: float
+    classic: list[str]
+    new: list[str]
+    others: list[tuple[str, str, str]]
+    """The share groups and the streams groups: id, state and type."""
+
+
+def _list(client: KafkaAdminClient, broker: int) -> Listing:
+    at = time.monotonic()
+    classic: list[str] = []
+    new: list[str] = []
+    others: list[tuple[str, str, str]] = []
+    for entry in client.list_groups([broker]):
+        group_id, kind = entry["group_id"], str(entry.get("group_type", "")).lower()
+        if kind in OTHER_TYPES:
+            others.append((group_id, entry["group_state"], kind))
+        elif entry["protocol_type"] in CONSUMER_PROTOCOLS:
+            (new if kind == KIP_848 else classic).append(group_id)
+    return Listing(at, classic, new, others)
 
 
 def _learn(client: KafkaAdminClient, broker: int) -> None:
@@ -163,14 +260,21 @@ def _kip_848(client: KafkaAdminClient, broker: int, ids: list[str]) -> list[Grou
                     client_id=member.client_id,
                     host=member.client_host.removeprefix("/"),
                     instance_id=member.instance_id,
-                    assignment=_keys((part.topic_name, part.partitions) for part in member.assignment.topic_partitions),
+                    assignment=_held(member.assignment),
+                    target=_held(member.target_assignment),
+                    epoch=member.member_epoch,
                 )
                 for member in group.members
             ),
+            epoch=group.group_epoch,
             error=None if _denied(group.error_code) else _reason(group.error_code),
         )
         for group in answer.groups
     ]
+
+
+def _held(assignment: Any) -> tuple[Key, ...]:  # noqa: ANN401 - kafka-python is untyped
+    return _keys((part.topic_name, part.partitions) for part in assignment.topic_partitions)
 
 
 def _with_commits(client: KafkaAdminClient, broker: int, groups: list[Group], access: Access) -> list[Group]:
@@ -195,7 +299,9 @@ def _with_group_commits(group: Group, commits: Any, access: Access) -> Group:  #
             number = partition.partition_index
             if partition.error_code:
                 denied = _denied(partition.error_code) and access.denied([Right("DESCRIBE", "topic", topic.name)])
-                problems.append(f"{topic.name}[{number}]: {denied or _reason(partition.error_code)}")
+                why = str(denied or _reason(partition.error_code))
+                rows.append(GroupPartition(topic.name, number, error=why, commit_unknown=True))
+                problems.append(f"{topic.name}[{number}]: {why}")
             elif partition.committed_offset >= 0:  # -1 means that nothing was committed
                 rows.append(GroupPartition(topic.name, number, partition.committed_offset))
     return replace(group, partitions=tuple(rows), error=one_line(group.error, *problems))

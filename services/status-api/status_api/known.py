@@ -1,4 +1,4 @@
-"""Keeps what was last known of each consumer group while its coordinator does not tell it."""
+"""Keeps what was last known while it is not told: groups by their coordinators, offsets by leaders, and brokers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from status_api.model import UNKNOWN, Group, Reason
+from status_api.model import ALIVE, GONE, SILENT, UNKNOWN, Broker, Group, Key, Partition, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
 FORGET_SECONDS = 15.0
 """A group is gone when all brokers have answered for this long and none lists it. Its move to another coordinator,
 which lists it only after it has loaded it, takes less."""
+
+SILENT_SECONDS = 10.0
+"""Two heartbeats of the new protocol, whose interval is five seconds unless a broker sets it."""
 
 NOBODY_LISTS = "no broker lists the group now"
 
@@ -74,3 +78,96 @@ class KnownGroups:
 def _unread(group: Group) -> bool:
     """Whether the coordinator listed the group, but did not describe it or return its commits."""
     return group.error is not None and (group.state == UNKNOWN or not group.partitions)
+
+
+class KnownBrokers:
+    """The brokers of one cluster: those that it names, and those that have replicas but are not named."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, Broker] = {}
+
+    def update(
+        self, named: Iterable[Broker], replicas: AbstractSet[int], silent: Mapping[int | None, Reason], now: datetime
+    ) -> tuple[Broker, ...]:
+        """Take in the brokers that the cluster names now, and return all, by id.
+
+        `replicas` are the ids of all brokers on which replicas are placed. `silent` are those that did not answer.
+        """
+        brokers = {
+            broker.id: replace(broker, state=SILENT, error=silent[broker.id]) if broker.id in silent else broker
+            for broker in named
+        }
+        for node in replicas - brokers.keys():
+            last = self._last.get(node, Broker(node, None, None))
+            brokers[node] = replace(last, state=GONE, error="the cluster does not name it: it is down or cut off")
+        self._last = {node: self._with_since(broker, now) for node, broker in sorted(brokers.items())}
+        return tuple(self._last.values())
+
+    def _with_since(self, broker: Broker, now: datetime) -> Broker:
+        last = self._last.get(broker.id)
+        if last is not None and last.state == broker.state:
+            return replace(broker, since=last.since)
+        began = now if last is not None or broker.state != ALIVE else None
+        return replace(broker, since=began)
+
+
+class KnownOffsets:
+    """The last offsets of each partition, for those whose leader does not tell them now."""
+
+    def __init__(self) -> None:
+        self._last: dict[Key, tuple[int | None, int | None, datetime]] = {}
+
+    def update(self, topics: Mapping[str, Iterable[Partition]], now: datetime) -> dict[str, tuple[Partition, ...]]:
+        """Take in the partitions as they were read now, and return them with the last offsets where one is missing."""
+        known: dict[Key, tuple[int | None, int | None, datetime]] = {}
+        result = {}
+        for name, partitions in topics.items():
+            rows = []
+            for partition in partitions:
+                key = (name, partition.number)
+                if partition.end is not None:
+                    known[key] = (partition.low, partition.end, now)
+                elif key in self._last:
+                    known[key] = self._last[key]
+                    partition = _with_last(partition, *known[key])  # noqa: PLW2901
+                rows.append(partition)
+            result[name] = tuple(rows)
+        self._last = known
+        return result
+
+
+def _with_last(partition: Partition, low: int | None, end: int | None, at: datetime) -> Partition:
+    return replace(partition, low=low, end=end, known_at=at)
+
+
+class SilentMembers:
+    """The members of groups of the new protocol that do not answer: their epoch trails the group's.
+
+    A coordinator tells no time of a heartbeat. A member takes in the group's epoch with its next heartbeat, so one that
+    does not is slow or dead, long before its session ends.
+    """
+
+    def __init__(self) -> None:
+        self._trailing: dict[tuple[str, str], tuple[int, datetime]] = {}
+
+    def update(self, groups: Iterable[Group], now: datetime) -> list[Group]:
+        """Return the groups with `silent_since` of each member that does not answer."""
+        trailing: dict[tuple[str, str], tuple[int, datetime]] = {}
+        result = []
+        for group in groups:
+            if all(member.epoch in (None, group.epoch) for member in group.members):
+                result.append(group)
+                continue
+            members = []
+            for member in group.members:
+                key = (group.id, member.id)
+                since = None
+                if member.epoch is not None and member.epoch != group.epoch:
+                    epoch, first = self._trailing.get(key, (member.epoch, now))
+                    trailing[key] = (member.epoch, first if epoch == member.epoch else now)
+                    first = trailing[key][1]
+                    since = first if (now - first).total_seconds() >= SILENT_SECONDS else None
+                members.append(replace(member, silent_since=since) if since else member)
+            result.append(replace(group, members=tuple(members)))
+        self._trailing = trailing
+        return result

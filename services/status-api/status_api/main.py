@@ -15,14 +15,13 @@ from typing_extensions import override
 from newsroom.errors import LastingFailure
 from newsroom.health import Health, cannot_listen
 from newsroom.logs import get_logger
-from status_api.store import SnapshotStore
-from status_api.threads import ReaderThreads
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from newsroom.waiting import StopFlag
     from status_api.settings import StatusSettings
+    from status_api.threads import ReaderThreads
 
 log = get_logger(__name__)
 
@@ -97,11 +96,14 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
         values: dict[str, Any] = {
             # `listen` has already opened the socket, so that a taken port ends in our own error.
             "bind": f"fd://{self._listener.fileno()}",
-            "worker_class": "gthread",
+            "worker_class": "status_api.worker.Worker",
             "workers": 1,
             "threads": THREADS,
             "graceful_timeout": GRACE_SECONDS,
             "control_socket_disable": True,
+            # A header such as SCRIPT_NAME must not change what a path means: no proxy stands before this service.
+            "forwarder_headers": "",
+            "sendfile": False,  # the worker itself sends every answer, as fast as the client takes it
             "logger_class": _Logs,
             "worker_exit": self._worker_exit,
         }
@@ -110,6 +112,10 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
 
     @override
     def load(self) -> Flask:
+        # gunicorn's parent does not need the Kafka clients, which are most of the memory.
+        from status_api.store import SnapshotStore  # noqa: PLC0415
+        from status_api.threads import ReaderThreads  # noqa: PLC0415
+
         settings = self._settings
         store, health = SnapshotStore(settings.refresh), Health()
         self._threads = ReaderThreads(settings, store, health)

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the last snapshot, with kafka_exporter's names, which Kafka dashboards use."""
+"""Prometheus metrics of the last snapshot, with kafka_exporter's names, which dashboards use, and of the attempts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from status_api.model import UNKNOWN, sum_some
+from status_api.model import GONE, UNKNOWN
+from status_api.sums import sum_of_commits, sum_of_lags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -40,11 +41,8 @@ PARTITION_METRICS: dict[str, tuple[str, Callable[[Partition], float | None]]] = 
 """The metrics of a partition without their prefix: the help text, and the value."""
 
 
-class SnapshotMetrics(Collector):
-    """Turns the newest snapshot into metrics at each scrape, without a request to Kafka.
-
-    An unknown value has no series: a group that has never committed is not at offset -1 or 0.
-    """
+class StoreMetrics(Collector):
+    """How old the newest snapshot is, and what came of the attempts to take one. Read at each scrape."""
 
     def __init__(self, store: SnapshotStore) -> None:
         self._store = store
@@ -61,9 +59,22 @@ class SnapshotMetrics(Collector):
         yield _gauge("newsroom_status_snapshot_age_seconds", "Age of the last snapshot.", latest.age_seconds or 0.0)
         time_name = "newsroom_status_last_success_timestamp_seconds"
         yield _gauge(time_name, "When the last snapshot was taken.", latest.last_success or 0.0)
-        yield from _cluster(latest.snapshot)
-        yield from _partitions(latest.snapshot.topics)
-        yield from _groups(latest.snapshot.groups)
+
+
+class SnapshotMetrics(Collector):
+    """Turns a snapshot into metrics, without a request to Kafka.
+
+    An unknown value has no series: a group that has never committed is not at offset -1 or 0.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        yield from _cluster(self._snapshot)
+        yield from _partitions(self._snapshot.topics)
+        yield from _groups(self._snapshot.groups)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
@@ -76,9 +87,11 @@ def _add(family: GaugeMetricFamily, labels: list[str], value: float | None) -> N
 
 
 def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
-    yield _gauge("kafka_brokers", "Number of brokers in the cluster.", len(snapshot.brokers))
+    yield _gauge("kafka_brokers", "Number of brokers in the cluster.", snapshot.alive)
     info = GaugeMetricFamily("kafka_broker_info", "Id and address of a broker; always 1.", labels=["id", "address"])
     for broker in snapshot.brokers:
+        if broker.state == GONE:
+            continue
         info.add_metric([str(broker.id), f"{broker.host}:{broker.port}"], 1)
     yield info
     if snapshot.controller_id is not None:
@@ -115,6 +128,6 @@ def _groups(groups: tuple[Group, ...]) -> Iterator[Metric]:
                 labels = [group.id, topic, str(row.partition)]
                 _add(offset, labels, row.committed)
                 _add(lag, labels, row.lag)
-            _add(offsets, [group.id, topic], sum_some(row.committed for row in rows))
-            _add(lags, [group.id, topic], sum_some(row.lag for row in rows))
+            _add(offsets, [group.id, topic], sum_of_commits(rows))
+            _add(lags, [group.id, topic], sum_of_lags(rows))
     yield from (offset, offsets, lag, lags, members)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from status_api.sums import sum_known, sum_of_commits, sum_of_lags
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
 UNKNOWN = "Unknown"
@@ -26,14 +29,23 @@ Reason = str
 """A sentence that says why a value is missing."""
 
 
+ALIVE, SILENT, GONE = "alive", "silent", "gone"
+"""The states of a broker: it answers; the cluster names it, but it does not answer; replicas are placed on it, but the
+cluster does not name it."""
+
+
 @dataclass(frozen=True)
 class Broker:
-    """A broker that is alive."""
+    """A broker of the cluster. Host and port of one that is gone may never have been known."""
 
     id: int
-    host: str
-    port: int
+    host: str | None
+    port: int | None
     rack: str | None = None
+    state: str = ALIVE
+    since: datetime | None = None
+    """When the state began, or was first noticed; None if the broker has been alive all the time."""
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,8 @@ class Partition:
     low: int | None = None
     end: int | None = None
     error: str | None = None
+    known_at: datetime | None = None
+    """When `low` and `end` were read, if they could not be read now; None if they are of this snapshot."""
 
     @property
     def leader_is_preferred(self) -> bool:
@@ -113,6 +127,23 @@ class GroupMember:
     host: str
     instance_id: str | None = None
     assignment: tuple[Key, ...] = ()
+    target: tuple[Key, ...] | None = None
+    """The partitions that the member is to have. Only a group of the new protocol tells."""
+    epoch: int | None = None
+    """The last epoch of the group that the member has taken in; it trails the group's until the member answers."""
+    silent_since: datetime | None = None
+    """Since when the member's epoch trails the group's, if that is for longer than two heartbeats."""
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What a reader of committed records finds from an offset on."""
+
+    waits: bool
+    """Whether there is a record. If not, up to `end` there are only transaction markers, or records not committed."""
+    end: int
+    timestamp_ms: int | None = None
+    """The timestamp of the record."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +157,21 @@ class GroupPartition:
     end: int | None = None
     member_id: str | None = None
     error: str | None = None
+    known_at: datetime | None = None
+    """When `low` and `end` were read, if they could not be read now."""
+    gone: bool = False
+    """Whether the topic or the partition no longer exists."""
+    commit_unknown: bool = False
+    """Whether the coordinator did not tell what was committed; without this, None was never committed."""
+    tail: Tail | None = None
+    """What waits after the commit; known only if the commit has not moved for some seconds."""
+    stalled_seconds: float | None = None
+    """For how long the commit has not moved although a record waits, if that is for too long."""
+
+    @property
+    def only_markers(self) -> bool:
+        """Whether what the group lags behind are no records, but transaction markers or an open transaction."""
+        return bool(self.lag) and self.tail is not None and not self.tail.waits
 
     @property
     def lag(self) -> int | None:
@@ -151,19 +197,43 @@ class Group:
     coordinator: int | None = None
     members: tuple[GroupMember, ...] = ()
     partitions: tuple[GroupPartition, ...] = ()
+    epoch: int | None = None
+    """Grows with each change of members or assignment. Only a group of the new protocol tells."""
     error: str | None = None
     unknown_since: datetime | None = None
     """When the values were read, if the coordinator does not tell them now; None if they are of this snapshot."""
 
-    @property
+    @cached_property
     def lag(self) -> int | None:
-        """The sum of the known lags; None if no lag is known."""
-        return sum_some(partition.lag for partition in self.partitions)
+        """The group's lag in all partitions."""
+        return sum_of_lags(self.partitions)
+
+    @cached_property
+    def committed(self) -> int | None:
+        """The sum of the committed offsets."""
+        return sum_of_commits(self.partitions)
+
+    @cached_property
+    def lag_known_at(self) -> datetime | None:
+        """When the oldest offset in `lag` was read; None if all are of this snapshot."""
+        return min((row.known_at for row in self.partitions if row.known_at and row.lag is not None), default=None)
+
+    @cached_property
+    def trouble(self) -> tuple[str, ...]:
+        """What needs a look, in sentences with the figures: partitions on which the group has stopped."""
+        stalled = [row for row in self.partitions if row.stalled_seconds is not None]
+        if not stalled:
+            return ()
+        seconds = max(row.stalled_seconds or 0.0 for row in stalled)
+        places = f"{len(stalled)} partition{'' if len(stalled) == 1 else 's'}, first {stalled[0].topic}"
+        who = "" if self.members else "The group has no member. "
+        return (f"{who}No commit for {seconds:.0f} s although records wait: {places}[{stalled[0].partition}].",)
 
     @property
-    def committed(self) -> int | None:
-        """The sum of the committed offsets; None if the group has never committed."""
-        return sum_some(partition.committed for partition in self.partitions)
+    def caught_up(self) -> bool:
+        """Whether no record waits, although the lag is above 0."""
+        behind = [row for row in self.partitions if row.lag]
+        return bool(behind) and all(row.only_markers for row in behind)
 
     @property
     def client_ids(self) -> dict[str, str]:
@@ -173,6 +243,36 @@ class Group:
     def by_topic(self) -> list[tuple[str, list[GroupPartition]]]:
         """Return the partitions, topic by topic."""
         return [(topic, list(rows)) for topic, rows in groupby(self.partitions, key=lambda row: row.topic)]
+
+
+@dataclass(frozen=True)
+class Move:
+    """A partition that changed hands in a rebalance, from member to member. None is nobody."""
+
+    topic: str
+    partition: int
+    before: str | None
+    after: str | None
+    seconds_without_owner: float
+    """How long the group's description named no owner. A classic group names none while it rebalances, even if a member
+    goes on with its partitions."""
+
+
+@dataclass(frozen=True)
+class Rebalance:
+    """A change of a group's members, of its partitions' owners, or both. It has not ended if `ended` is None."""
+
+    number: int
+    group: str
+    began: datetime
+    ended: datetime | None = None
+    joined: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    moves: tuple[Move, ...] = ()
+    epoch: int | None = None
+    cause: str | None = None
+    members: dict[str, str] = field(default_factory=dict)
+    """The client id of each member that took part, by the member's id."""
 
 
 @dataclass(frozen=True)
@@ -217,27 +317,48 @@ class Snapshot:
     topics: tuple[TopicState, ...] = ()
     groups: tuple[Group, ...] = ()
     tables: Tables = NO_TABLES
+    rebalances: tuple[Rebalance, ...] = ()
+    """The rebalances that are remembered, newest first."""
     error: str | None = None
     """What is missing in this snapshot, because a part of the cluster did not answer."""
     unlisted: Reason | None = None
     """Why groups may exist that this snapshot does not have; None if it has all."""
 
+    @property
+    def alive(self) -> int:
+        """The number of brokers that the cluster names."""
+        return sum(broker.state != GONE for broker in self.brokers)
+
     def topic(self, name: str) -> TopicState | None:
         """Return the topic with this name."""
-        return next((topic for topic in self.topics if topic.name == name), None)
+        return self._topics_by_name.get(name)
+
+    @cached_property
+    def _topics_by_name(self) -> dict[str, TopicState]:
+        return {topic.name: topic for topic in self.topics}
 
     def group(self, group_id: str) -> Group | None:
         """Return the group with this id."""
-        return next((group for group in self.groups if group.id == group_id), None)
+        return self._groups_by_id.get(group_id)
+
+    @cached_property
+    def _groups_by_id(self) -> dict[str, Group]:
+        return {group.id: group for group in self.groups}
 
     def leads(self, broker_id: int) -> int:
         """Return the number of partitions that a broker leads."""
-        return sum(partition.leader == broker_id for topic in self.topics for partition in topic.partitions)
+        return self._leads[broker_id]
+
+    @cached_property
+    def _leads(self) -> Counter[int | None]:
+        return Counter(partition.leader for topic in self.topics for partition in topic.partitions)
 
     def visible(self, *, internal: bool) -> Snapshot:
         """Return the snapshot with or without internal groups and topics, also in the groups' partitions."""
-        if internal:
-            return self
+        return self if internal else self._public
+
+    @cached_property
+    def _public(self) -> Snapshot:
         groups = (
             replace(
                 group,
@@ -246,51 +367,14 @@ class Snapshot:
             for group in self.groups
             if not group.id.startswith(INTERNAL_GROUPS)
         )
-        return replace(self, topics=tuple(topic for topic in self.topics if not topic.internal), groups=tuple(groups))
-
-
-def by_key(topics: Iterable[TopicState]) -> dict[Key, Partition]:
-    """Index all partitions of the topics, once for each snapshot, so that a group's row is one look-up."""
-    return {(topic.name, partition.number): partition for topic in topics for partition in topic.partitions}
-
-
-def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
-    """Return a group with a row for every committed and every assigned partition, and with the partition's offsets.
-
-    The group that is passed has a row for each of its commits.
-    """
-    committed = {(row.topic, row.partition): row.committed for row in group.partitions}
-    owners = {key: member.id for member in group.members for key in member.assignment}
-    rows = []
-    for topic, number in sorted(committed.keys() | owners.keys()):
-        partition = partitions.get((topic, number))
-        row = GroupPartition(
-            topic=topic,
-            partition=number,
-            committed=committed.get((topic, number)),
-            low=partition.low if partition else None,
-            end=partition.end if partition else None,
-            member_id=owners.get((topic, number)),
-            error=partition.error if partition else "the topic or partition no longer exists",
+        return replace(
+            self,
+            topics=tuple(topic for topic in self.topics if not topic.internal),
+            groups=tuple(groups),
+            rebalances=tuple(event for event in self.rebalances if not event.group.startswith(INTERNAL_GROUPS)),
         )
-        if row.committed is not None and row.end is not None and row.committed > row.end:
-            row = replace(row, error=f"the commit is beyond the end {row.end}: the topic was recreated or truncated")
-        rows.append(row)
-    return replace(group, partitions=tuple(rows))
 
 
 def one_line(*errors: Reason | None) -> Reason | None:
     """Join the distinct errors to one line; None if there is no error."""
     return "; ".join(dict.fromkeys(error for error in errors if error)) or None
-
-
-def sum_some(values: Iterable[int | None]) -> int | None:
-    """Return the sum of the known values; None if no value is known."""
-    numbers = [value for value in values if value is not None]
-    return sum(numbers) if numbers else None
-
-
-def sum_known(values: Iterable[int | None]) -> int | None:
-    """Return the sum of the values; None if one of them is not known."""
-    addends = list(values)
-    return None if None in addends else sum_some([0, *addends])

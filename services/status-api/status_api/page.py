@@ -3,39 +3,73 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, current_app, render_template
+from markupsafe import Markup
 
 from status_api.model import UNKNOWN
 from status_api.pipeline import ABSENT
-from status_api.responses import cluster_figures, latest_snapshot, pipeline_figures, tagged
+from status_api.responses import answer, cluster_figures, latest_snapshot, pipeline_figures, rendered
+
+if TYPE_CHECKING:
+    from status_api.model import Group
+    from status_api.store import LatestSnapshot
 
 blueprint = Blueprint("page", __name__)
 
-STATE_CLASSES = {"Stable": "good", "Empty": "idle", "Dead": "idle", ABSENT: "idle", UNKNOWN: "idle"}
+MOST_GROUPS = 100
+"""How many groups the page shows. The API has all."""
+
+STATE_CLASSES = {"Stable": "good", "Empty": "idle", "Dead": "idle", ABSENT: "idle", UNKNOWN: "bad"}
 """The CSS class of each state of a group; every other state is busy."""
 
 
 @blueprint.get("/")
 def index() -> Response:
     """Answer with the whole page, which is complete without its script."""
-    return _rendered("index.html")
+    return _page("index.html")
 
 
 @blueprint.get("/live")
 def live() -> Response:
     """Answer with the part of the page that changes."""
-    return _rendered("live.html")
+    return _page("live.html")
 
 
-def _rendered(template: str) -> Response:
+def _page(template: str) -> Response:
     latest = latest_snapshot()
-    values: dict[str, Any] = {"latest": latest, "snapshot": None}
-    if latest.snapshot is not None:
-        snapshot = latest.snapshot.visible(internal=False)
-        values |= {"snapshot": snapshot, "cluster": cluster_figures(snapshot), "figures": pipeline_figures(snapshot)}
-    return tagged(Response(render_template(template, **values), content_type="text/html; charset=utf-8"), latest)
+    return answer(latest, "text/html; charset=utf-8", lambda: _render(template, latest).encode())
+
+
+def _render(template: str, latest: LatestSnapshot) -> str:
+    if latest.snapshot is None:
+        return render_template(template, latest=latest, snapshot=None)
+    snapshot = latest.snapshot.visible(internal=False)
+
+    def sections() -> bytes:
+        figures, groups = pipeline_figures(snapshot), shown_groups(snapshot.groups)
+        return render_template("sections.html", snapshot=snapshot, figures=figures, groups=groups).encode()
+
+    body = Markup(rendered(snapshot, "sections", sections).decode())  # noqa: S704 - it is our own template's output
+    late_after: float = current_app.extensions["snapshots"].late_after_seconds
+    return render_template(
+        template,
+        latest=latest,
+        snapshot=snapshot,
+        cluster=cluster_figures(snapshot),
+        sections=body,
+        late_after=late_after,
+    )
+
+
+def shown_groups(groups: tuple[Group, ...]) -> list[Group]:
+    """Return the groups that the page shows, in their order: all, or those that need a look most if there are many."""
+    if len(groups) <= MOST_GROUPS:
+        return list(groups)
+    first = sorted(groups, key=lambda group: (group.error is None, group.lag is not None, -(group.lag or 0), group.id))
+    shown = {group.id for group in first[:MOST_GROUPS]}
+    return [group for group in groups if group.id in shown]
 
 
 @blueprint.app_template_filter("number")
@@ -52,7 +86,7 @@ def share(value: int, of: int) -> str:
 
 @blueprint.app_template_filter("state_class")
 def state_class(state: str) -> str:
-    """Return the CSS class of a group's state: good, idle or busy."""
+    """Return the CSS class of a group's state: good, idle, bad or busy."""
     return STATE_CLASSES.get(state, "busy")
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ, WORD, WORD_COUNTS, WORD_DELTAS, WORDS_JOINED
-from status_api.model import INTERNAL_PREFIXES, UNKNOWN, Group, sum_some
+from status_api.model import INTERNAL_PREFIXES, UNKNOWN, Group
+from status_api.sums import sum_some
 
 if TYPE_CHECKING:
     from status_api.model import Snapshot
@@ -31,6 +32,8 @@ class Stage:
     consumed: int | None
     lag: int | None
     error: str | None
+    trouble: tuple[str, ...] = ()
+    caught_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,4 +78,4 @@ def _stage(snapshot: Snapshot, group_id: str) -> Stage:
         for row in group.partitions
         if row.topic != WORD_DELTAS.name and not row.topic.startswith(INTERNAL_PREFIXES)
     )
-    return Stage(group_id, state, len(group.members), consumed, group.lag, group.error)
+    return Stage(group_id, state, len(group.members), consumed, group.lag, group.error, group.trouble, group.caught_up)

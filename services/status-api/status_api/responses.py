@@ -1,4 +1,4 @@
-"""What the JSON API and the page share: the latest snapshot, its figures, JSON as a response, and the ETag."""
+"""What the JSON API and the page share: the latest snapshot, its figures, bodies made once, and the ETag."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from flask import Response, current_app, request
 from status_api.pipeline import Pipeline, pipeline
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from status_api.model import Snapshot
+    from status_api.rendering import Renderings
     from status_api.store import LatestSnapshot
 
 
@@ -27,19 +30,32 @@ def pipeline_figures(snapshot: Snapshot) -> Pipeline:
 
 def json_response(body: dict[str, Any], status: int = 200, content_type: str = "application/json") -> Response:
     """Make a response of one line of JSON."""
-    return Response(json.dumps(body, ensure_ascii=False) + "\n", status, content_type=content_type)
+    return Response(json_line(body), status, content_type=content_type)
 
 
-def tagged(response: Response, latest: LatestSnapshot) -> Response:
-    """Give a response the snapshot's ETag, and turn it into a 304 if the client already has that snapshot.
+def json_line(body: dict[str, Any]) -> bytes:
+    """Return one line of JSON."""
+    return json.dumps(body, ensure_ascii=False).encode() + b"\n"
 
-    The tag is weak because the age in the body grows while the snapshot stays. It changes when the snapshot goes
-    stale, so that no client takes an old body for a fresh one.
+
+def rendered(snapshot: Snapshot, key: Hashable, render: Callable[[], bytes]) -> bytes:
+    """Return the body with this key, made once for each snapshot."""
+    renderings: Renderings = current_app.extensions["renderings"]
+    return renderings.get(snapshot.id, key, render)
+
+
+def answer(latest: LatestSnapshot, content_type: str, render: Callable[[], bytes]) -> Response:
+    """Answer with a body, or with 304 and no work if the client already has what it would show.
+
+    The tag is weak because the age in the body grows while the rest stays. It changes when the snapshot goes stale and
+    when another error is shown, so that no client takes an old body for a fresh one.
     """
-    if latest.snapshot is not None:
-        response.set_etag(latest.snapshot.id + ("-stale" if latest.stale else ""), weak=True)
+    version = latest.version
+    known = version is not None and request.if_none_match.contains_weak(version)
+    response = Response(status=304) if known else Response(render(), content_type=content_type)
+    if version is not None:
+        response.set_etag(version, weak=True)
     response.headers["Cache-Control"] = "no-cache"
-    response.make_conditional(request)
     return response
 
 
@@ -50,7 +66,8 @@ def cluster_figures(snapshot: Snapshot) -> dict[str, Any]:
         "cluster_id": snapshot.cluster_id,
         "controller_id": snapshot.controller_id,
         "controller_epoch": snapshot.controller_epoch,
-        "brokers": len(snapshot.brokers),
+        "brokers": snapshot.alive,
+        "brokers_gone": len(snapshot.brokers) - snapshot.alive,
         "topics": len(snapshot.topics),
         "partitions": len(partitions),
         "groups": len(snapshot.groups),

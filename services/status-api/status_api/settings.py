@@ -26,6 +26,11 @@ class StatusSettings(ServiceSettings):
         default="",
         description="address under which a browser reaches the page, for the log; the default is made of host and port",
     )
+    allowed_hosts: str = Field(
+        default="",
+        description="further names under which clients may reach the page, as NAME[,NAME…]; IP addresses, localhost, "
+        "--http-host and the name in --public-url are allowed always",
+    )
     refresh: float = Field(default=1.0, ge=0.2, le=60.0, description="seconds between two snapshots of the cluster")
     request_timeout: float = Field(
         # Three steps of a snapshot wait for a broker that has just died, up to a second after the last snapshot.

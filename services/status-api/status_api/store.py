@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 STALE_AFTER_INTERVALS = 3
 """One late snapshot is normal; three missing ones are a failure."""
 
+LATE_SECONDS = 1.0
+"""A snapshot that is due for longer is late, and the page no longer calls itself live."""
+
 STALE_AT_LEAST_SECONDS = 5.0
 """The election of a leader or controller takes a few seconds, during which the page must stay ready."""
 
@@ -24,12 +28,22 @@ class LatestSnapshot:
 
     snapshot: Snapshot | None = None
     age_seconds: float | None = None
+    late: bool = True
+    """Whether the next snapshot should have come by now."""
     stale: bool = True
     last_error: str | None = None
     """Why the last attempt failed; None when it succeeded."""
     last_success: float | None = None
     """Seconds since the epoch."""
     failures: int = 0
+
+    @property
+    def version(self) -> str | None:
+        """What changes whenever a reader is shown something else, the age apart; None before the first snapshot."""
+        if self.snapshot is None:
+            return None
+        shown = f"{self.late}{self.stale}{self.last_error}".encode()
+        return f"{self.snapshot.id}-{zlib.crc32(shown):08x}"
 
 
 class SnapshotStore:
@@ -42,6 +56,7 @@ class SnapshotStore:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.stale_after_seconds = max(STALE_AFTER_INTERVALS * refresh_seconds, STALE_AT_LEAST_SECONDS)
+        self.late_after_seconds = refresh_seconds + LATE_SECONDS
         self._monotonic = monotonic
         self._wall = wall
         self._newest = LatestSnapshot(), 0.0
@@ -64,4 +79,5 @@ class SnapshotStore:
         if latest.snapshot is None:
             return latest
         age = self._monotonic() - taken_at
-        return replace(latest, age_seconds=age, stale=age > self.stale_after_seconds)
+        late, stale = age > self.late_after_seconds, age > self.stale_after_seconds
+        return replace(latest, age_seconds=age, late=late, stale=stale)

@@ -18,6 +18,7 @@ from newsroom.logs import get_logger
 from newsroom.waiting import Deadline
 from status_api.collector import Collector, admin_client
 from status_api.tables import TableReader, table_consumer
+from status_api.tails import TailReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,7 @@ class ReaderThreads:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._inquirers = ExitStack()
+        self._tails = TailReader(settings)
 
     def start(self) -> None:
         """Start both threads, each as soon as it can be."""
@@ -95,6 +97,7 @@ class ReaderThreads:
             groups=groups.ask,
             racks=groups.racks,
             tables=reader.tables,
+            tails=self._tails,
         )
 
     def stop(self) -> None:

@@ -54,6 +54,8 @@ class Inquirer(Generic[T]):
 
     failure: ClassVar[str]
     """What the cluster did not do when a question fails, as a clause: "named no controller"."""
+    request_seconds: ClassVar[float | None] = None
+    """How long a broker may take to answer one request; None is a share of the question's time."""
 
     def __init__(self, settings: KafkaSettings, timeout_seconds: float) -> None:
         # kafka-python warns of each refused connection. Callers get the failure from the future.
@@ -117,9 +119,10 @@ class Inquirer(Generic[T]):
         # The admin client does not close its thread and sockets when its constructor fails, so keep them. It also does
         # not set the limits of the connection, which are 10 to 30 s by default.
         limits = dict.fromkeys(
-            ("request_timeout_ms", "socket_connection_setup_timeout_ms", "socket_connection_setup_timeout_max_ms"),
+            ("socket_connection_setup_timeout_ms", "socket_connection_setup_timeout_max_ms"),
             round(self._step * MILLISECONDS),
         )
+        limits["request_timeout_ms"] = round((self.request_seconds or self._step) * MILLISECONDS)
         self._network = KafkaNetClient(**config | limits | {"reconnect_backoff_max_ms": RECONNECT_MAX_MS})
         return self._network
 

@@ -16,9 +16,8 @@ from status_api.model import (
     Snapshot,
     Tables,
     TopicState,
-    by_key,
-    with_offsets,
 )
+from status_api.rows import by_key, with_offsets
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
 

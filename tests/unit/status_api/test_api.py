@@ -1,11 +1,18 @@
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from status_api.model import Group
+from newsroom.health import Health
+from status_api.app import create_app
+from status_api.model import Broker, Group, GroupPartition, Move, Rebalance
+from status_api.page import MOST_GROUPS, shown_groups
+from status_api.settings import StatusSettings
+from status_api.store import SnapshotStore
 from unit.status_api.fakes import Site, a_snapshot
 
 PATHS = ["cluster", "brokers", "topics", "topics/news", "groups", "groups/avro-consumer", "pipeline"]
@@ -28,7 +35,32 @@ def test_a_known_snapshot_is_304_until_it_changes_or_goes_stale(live_site: Site,
     assert stale.status_code == 200
     live_site.store.succeeded(a_snapshot(2))
     assert live_site.client.get(path, headers={"If-None-Match": tag}).status_code == 200
-    assert live_site.client.get(path).headers["ETag"] == 'W/"boot-2"'
+    new = live_site.client.get(path).headers["ETag"]
+    assert new.startswith('W/"boot-2-')
+    live_site.store.failed("no broker answered")
+    told = live_site.client.get(path, headers={"If-None-Match": new})
+    assert (told.status_code, "no broker answered" in told.text) == (200, True)
+
+
+@pytest.mark.parametrize("path", [*(f"/api/v1/{path}" for path in PATHS), "/", "/live", "/metrics"])
+def test_a_second_request_for_a_snapshot_renders_nothing_anew(live_site: Site, path: str) -> None:
+    live_site.client.get(path)
+    renderings = live_site.app.extensions["renderings"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(renderings, "get", no_rendering(renderings.get))
+        assert live_site.client.get(path).status_code == 200
+    tag = live_site.client.get(path).headers.get("ETag")
+    if tag:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(renderings, "get", None)
+            assert live_site.client.get(path, headers={"If-None-Match": tag}).status_code == 304
+
+
+def no_rendering(get: Callable[..., bytes]) -> Callable[..., bytes]:
+    def unused() -> bytes:
+        raise AssertionError
+
+    return lambda snapshot_id, key, _: get(snapshot_id, key, unused)
 
 
 def test_a_group_shows_members_and_null_for_never_committed(live_site: Site) -> None:
@@ -94,6 +126,20 @@ def test_errors_are_problems(live_site: Site, method: str, path: str, status: in
         assert response.headers["Allow"] == "GET, HEAD"
 
 
+def test_a_broker_that_is_gone_stays_on_the_page_and_does_not_count_as_one(live_site: Site) -> None:
+    snapshot = a_snapshot(2)
+    gone = Broker(3, None, None, state="gone", since=snapshot.collected_at, error="it is down")
+    live_site.store.succeeded(replace(snapshot, brokers=(*snapshot.brokers[:2], gone)))
+    cluster = live_site.json("/api/v1/cluster")
+    assert (cluster["brokers"], cluster["brokers_gone"]) == (2, 1)
+    (broker,) = (broker for broker in live_site.json("/api/v1/brokers")["brokers"] if broker["id"] == 3)
+    assert (broker["state"], broker["since"], broker["host"]) == ("gone", "2026-01-02T03:04:05Z", None)
+    page = live_site.client.get("/").text
+    assert "gone since 03:04:05 UTC" in page
+    assert page.count('class="dot alive"') == 2
+    assert "kafka_brokers 2.0" in live_site.client.get("/metrics").text
+
+
 def test_a_fault_is_a_500_problem_without_its_details(live_site: Site) -> None:
     live_site.app.extensions["snapshots"] = None
     response = live_site.client.get("/api/v1/cluster")
@@ -124,6 +170,29 @@ def test_readiness_ends_when_the_snapshot_is_old_and_the_snapshot_stays(live_sit
     page = live_site.client.get("/").text
     assert "These figures are old." in page
     assert ">Live<" not in page
+
+
+def test_a_snapshot_that_is_late_is_not_called_live(live_site: Site) -> None:
+    tag = live_site.client.get("/live").headers["ETag"]
+    assert ">Live<" in live_site.client.get("/live").text
+    live_site.clock.now += 2.1
+    late = live_site.client.get("/live", headers={"If-None-Match": tag})
+    assert (late.status_code, ">Waiting<" in late.text, ">Live<" in late.text) == (200, True, False)
+    body = live_site.json("/api/v1/cluster")
+    assert (body["late"], body["stale"]) == (True, False)
+
+
+def test_of_many_groups_the_page_shows_those_that_need_a_look(site: Site) -> None:
+    quiet = [
+        Group(f"quiet-{i:03}", "Stable", partitions=(GroupPartition("t", 0, 5, 0, 5),)) for i in range(MOST_GROUPS)
+    ]
+    behind = Group("z-behind", "Stable", partitions=(GroupPartition("t", 0, 5, 0, 9),))
+    failing = Group("a-failing", error="Group authorization failed")
+    groups = (failing, *quiet, behind)
+    assert shown_groups(groups) == [failing, *quiet[: MOST_GROUPS - 2], behind]
+    assert shown_groups(groups[:2]) == [failing, quiet[0]]
+    site.store.succeeded(replace(a_snapshot(), groups=groups))
+    assert "100 of 102 groups" in site.client.get("/").text
 
 
 def test_the_page_is_complete_without_script_and_escapes_words(live_site: Site) -> None:
@@ -207,3 +276,69 @@ def test_a_group_id_of_any_shape_is_found(site: Site, group_id: str) -> None:
     site.store.succeeded(replace(a_snapshot(), groups=(Group(group_id, "Empty"),)))
     answer = site.client.get(f"/api/v1/groups/{quote(group_id, safe='')}")
     assert (answer.status_code, answer.json and answer.json["id"]) == (200, group_id)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("status-api:8000", 200),
+        ("news.example", 200),
+        ("evil.example", 421),
+        ("evil.example:8000", 421),
+        ("localhost.evil.example", 421),
+        ("[::1", 421),
+        ("", 421),
+    ],
+)
+def test_only_its_own_names_are_answered(host: str, status: int) -> None:
+    settings = StatusSettings(public_url="https://news.example/status", allowed_hosts="other, status-api")
+    app = create_app(SnapshotStore(1.0), Health(), settings)
+    assert app.test_client().get("/livez", headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["cluster?limit=3", "groups?internal=banana", "groups?internal=true&internal=false", "brokers?internal=true"],
+)
+def test_a_query_parameter_that_means_nothing_is_refused(live_site: Site, query: str) -> None:
+    answer = live_site.client.get(f"/api/v1/{query}")
+    assert (answer.status_code, answer.content_type) == (400, "application/problem+json")
+    assert repr(query.partition("?")[2].partition("=")[0]) in answer.text
+
+
+def rebalances(number: int, group: str = "avro-consumer") -> Rebalance:
+    began = a_snapshot().collected_at
+    move = Move("news", 0, "m-0", "m-1", 1.5)
+    members = {"m-0": "gone", "m-1": "avro-consumer-0"}
+    ended = began + timedelta(seconds=2)
+    return Rebalance(number, group, began, ended, ("m-1",), ("m-0",), (move,), None, "a member joined", members)
+
+
+def test_rebalances_are_answered_newest_first_page_by_page_and_shown(site: Site) -> None:
+    events = tuple(rebalances(number, "join-service" if number == 2 else "avro-consumer") for number in (4, 3, 2, 1))
+    site.store.succeeded(replace(a_snapshot(), rebalances=events))
+
+    def numbers(query: str) -> tuple[list[int], int | None]:
+        body = site.json(f"/api/v1/{query}")
+        return [event["number"] for event in body["rebalances"]], body["next_before"]
+
+    assert numbers("rebalances") == ([4, 3, 2, 1], None)
+    assert numbers("rebalances?limit=3") == ([4, 3, 2], 2)
+    assert numbers("rebalances?limit=3&before=2") == ([1], None)
+    assert numbers("groups/avro-consumer/rebalances") == ([4, 3, 1], None)
+    event = site.json("/api/v1/groups/join-service/rebalances")["rebalances"][0]
+    assert (event["began"], event["seconds"], event["moves"][0]["after"]) == ("2026-01-02T03:04:05Z", 2.0, "m-1")
+    assert "a member joined" in site.client.get("/").text
+    for query in ("limit=0", "limit=501", "limit=x", "limit=1&limit=2", "before=-1"):
+        assert site.client.get(f"/api/v1/rebalances?{query}").status_code == 400
+
+
+def test_a_group_that_is_called_like_a_path_of_the_api_is_found(site: Site) -> None:
+    site.store.succeeded(replace(a_snapshot(), groups=(Group("g/rebalances", "Empty"),)))
+    path = "/api/v1/groups/g%2Frebalances"
+    answer = site.client.get(path, environ_overrides={"RAW_URI": path})
+    assert (answer.status_code, answer.json and answer.json["id"]) == (200, "g/rebalances")

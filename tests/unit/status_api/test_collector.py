@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,9 +13,11 @@ from confluent_kafka.admin import AdminClient
 
 from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
+from newsroom.settings import KafkaSettings
 from status_api.collector import Collector
 from status_api.groups import GroupsByBroker
 from status_api.model import NO_TABLES, Group, GroupMember
+from status_api.tails import TailReader
 from support.cluster import MockCluster
 from support.futures import done
 from unit.status_api.fakes import commits
@@ -31,6 +34,8 @@ class FakeAdmin:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.asked: list[tuple[bool, set[int]]] = []
+        """Whether the end offsets were asked for, or the oldest ones, and of which partitions."""
         self.leaders_gone: set[int] = set()
         self.offsets_leaders: list[int] = []
         self.listing_error: ClusterUnavailable | None = None
@@ -66,8 +71,8 @@ class FakeAdmin:
 
     def list_offsets(self, specs: dict[Any, Any], **_: object) -> dict[Any, Future[Any]]:
         self.calls.append("ends")
-        assert {key.partition for key in specs if key.topic == "t"} == {0, 1}
         latest = type(next(iter(specs.values()))).__name__ == "LatestSpec"
+        self.asked.append((latest, {key.partition for key in specs if key.topic == "t"}))
         offset = 10 if latest else 2
         return {
             # librdkafka's answer if the leader vanishes during the request.
@@ -97,6 +102,7 @@ def collector(
         groups=admin.groups,
         racks=lambda: {1: "r"},
         tables=lambda: NO_TABLES,
+        tails=TailReader(KafkaSettings()),
     )
 
 
@@ -113,6 +119,7 @@ def blind_collector(addresses: str, timeout: float = 20.0) -> Collector:
         groups=unavailable,
         racks=dict,
         tables=lambda: NO_TABLES,
+        tails=TailReader(KafkaSettings()),
     )
 
 
@@ -200,6 +207,52 @@ def test_commits_are_read_before_ends_and_configs_seldom() -> None:
     assert first.id != second.id
 
 
+def test_an_offset_that_is_not_told_now_stays_with_the_time_when_it_was() -> None:
+    admin = FakeAdmin()
+    source = collector(admin)
+    first = source.collect()
+    admin.leaders_gone = {0, 1}
+    snapshot = source.collect()
+    topic, good = snapshot.topic("t"), snapshot.group("good")
+    assert topic is not None
+    assert good is not None
+    assert [(part.low, part.end) for part in topic.partitions] == [(2, 10), (2, 10), (None, None)]
+    at = topic.partitions[0].known_at
+    assert at is not None
+    assert first.collected_at - at < timedelta(seconds=10)
+    assert (good.lag, good.lag_known_at) == (6, at)
+    assert good.partitions[0].error == "the partition's leader, broker 1, did not answer"
+    admin.leaders_gone = set()
+    again = source.collect().group("good")
+    assert again is not None
+    assert (again.lag, again.lag_known_at, again.partitions[0].error) == (6, None, None)
+
+
+def test_oldest_offsets_are_read_seldom_and_those_that_are_missing_at_once() -> None:
+    admin = FakeAdmin()
+    admin.leaders_gone = {1}
+    source = collector(admin)
+    source.collect()
+    assert admin.asked == [(True, {0, 1}), (False, {0, 1})]
+    admin.leaders_gone = set()
+    admin.asked.clear()
+    source.collect()
+    source.collect()
+    assert admin.asked == [(True, {0, 1}), (False, {1}), (True, {0, 1})]
+
+
+def test_a_broker_that_is_away_is_shown_as_what_it_is() -> None:
+    admin = FakeAdmin()
+    source = collector(admin)
+    (one, two) = source.collect().brokers
+    assert (one.state, one.since) == ("alive", None)
+    assert (two.id, two.host, two.state) == (2, None, "gone"), "it has replicas, but the cluster does not name it"
+    admin.listing = "no answer within 1 s"
+    (one, two) = source.collect().brokers
+    assert (one.state, one.error, one.host) == ("silent", "no answer within 1 s", "b1")
+    assert source.collect().brokers[0].since == one.since is not None
+
+
 def test_a_cluster_that_is_down_is_asked_for_its_metadata_alone() -> None:
     admin = FakeAdmin()
     admin.down = True
@@ -210,7 +263,7 @@ def test_a_cluster_that_is_down_is_asked_for_its_metadata_alone() -> None:
 
 def test_without_a_controller_a_snapshot_has_everything_else_and_the_reason() -> None:
     snapshot = collector(FakeAdmin(), ClusterUnavailable("b1:9092 named no controller: no answer")).collect()
-    assert (len(snapshot.brokers), snapshot.controller_id, snapshot.controller_epoch) == (1, None, None)
+    assert (snapshot.alive, snapshot.controller_id, snapshot.controller_epoch) == (1, None, None)
     assert snapshot.group("good") is not None
     assert snapshot.error == "b1:9092 named no controller: no answer"
 

@@ -7,14 +7,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, NotCoordinatorError, UnknownBrokerIdError
+from kafka.errors import (
+    CoordinatorLoadInProgressError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    NotCoordinatorError,
+    UnknownBrokerIdError,
+)
 from kafka.protocol.consumer import OffsetFetchRequest, OffsetFetchResponse
 
 from newsroom.admin import inquirer as inquiry
 from newsroom.errors import ClusterUnavailable
 from newsroom.settings import KafkaSettings
 from status_api.groups import ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, GroupsReader
-from status_api.model import Group, GroupMember
+from status_api.model import Group, GroupMember, GroupPartition
+from status_api.patience import MOST_SECONDS, Patience
+from support.waiting import wait_for
 from unit.status_api.fakes import commits
 
 SETTINGS = KafkaSettings(bootstrap_servers="b1:9092")
@@ -40,10 +48,14 @@ class FakeClient:
         self.errors: dict[int, Exception] = {}
         self.refused: dict[str, int] = {}
         self.hanging: set[int] = set()
+        self.states: dict[str, str] = {}
         self.made = 0
+        self.listed: list[int] = []
+        """The brokers that were asked to list their groups."""
         self.brokers = {1, 2}
         """Those of the client's last metadata."""
         self.closed = threading.Event()
+        self.go_on = threading.Event()
         self._manager = self
         self.cluster = self
 
@@ -59,11 +71,13 @@ class FakeClient:
 
     def list_groups(self, brokers: list[int]) -> list[dict[str, Any]]:
         (broker,) = brokers
+        self.listed.append(broker)
         if broker not in self.brokers:
             raise UnknownBrokerIdError(broker)
         if broker in self.hanging:
-            self.closed.wait(5)
-            raise KafkaConnectionError("closed")
+            self.go_on.wait(20)
+            if self.closed.is_set():
+                raise KafkaConnectionError("closed")
         if broker in self.errors:
             raise self.errors[broker]
         return self.listing[broker]
@@ -80,7 +94,7 @@ class FakeClient:
         }
         joining = member | {"member_id": "joining", "member_assignment": b""}
         description = {"group_state": "Stable", "protocol_data": "range", "members": [member, joining], "error": None}
-        return dict.fromkeys(ids, description)
+        return {name: description | {"group_state": self.states.get(name, "Stable")} for name in ids}
 
     def run(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
         coroutine = ask()
@@ -103,17 +117,23 @@ class FakeClient:
     def descriptions(self, ids: list[str]) -> ConsumerGroupDescribeResponse:
         response = ConsumerGroupDescribeResponse
         topics = [response.DescribedGroup.Member.Assignment.TopicPartitions(topic_name="t", partitions=[2])]
+        target = [response.DescribedGroup.Member.Assignment.TopicPartitions(topic_name="t", partitions=[3])]
         member = response.DescribedGroup.Member(
             member_id="n",
             client_id="c",
             client_host="/10.0.0.2",
             assignment=response.DescribedGroup.Member.Assignment(topic_partitions=topics),
-            target_assignment=response.DescribedGroup.Member.Assignment(topic_partitions=[]),
+            target_assignment=response.DescribedGroup.Member.Assignment(topic_partitions=target),
+            member_epoch=4,
         )
         return response(
             groups=[
                 response.DescribedGroup(
-                    group_id=name, group_state="Reconciling", assignor_name="uniform", members=[member]
+                    group_id=name,
+                    group_state="Reconciling",
+                    group_epoch=6,
+                    assignor_name="uniform",
+                    members=[member],
                 )
                 for name in ids
             ]
@@ -139,6 +159,7 @@ class FakeClient:
 
     def close(self) -> None:
         self.closed.set()
+        self.go_on.set()
 
 
 @pytest.fixture
@@ -171,8 +192,8 @@ def test_groups_of_both_protocols_over_one_connection(client: FakeClient, reader
     rows = commits({("t", 0): 4})
     joining = GroupMember("joining", "c", "10.0.0.1", "i")
     assert first["old"] == Group("old", "Stable", "classic", "range", 1, (joining, classic), rows)
-    member = GroupMember("n", "c", "10.0.0.2", None, (("t", 2),))
-    assert first["new"] == Group("new", "Reconciling", "consumer", "uniform", 1, (member,), rows)
+    member = GroupMember("n", "c", "10.0.0.2", None, (("t", 2),), target=(("t", 3),), epoch=4)
+    assert first["new"] == Group("new", "Reconciling", "consumer", "uniform", 1, (member,), rows, epoch=6)
     assert reader.ask([]).result(30) == {}
 
 
@@ -182,7 +203,9 @@ def test_what_is_refused_spoils_only_itself(client: FakeClient, reader: GroupsRe
     assert first["new"].partitions == ()
     assert str(first["new"].error).startswith("this client (without login) may not DESCRIBE group new at b1:9092: add")
     assert first["new"].members
-    assert first["old"].partitions == commits({("t", 0): 4})
+    refused = GroupPartition("t", 2, error=str(first["old"].error).partition(": ")[2], commit_unknown=True)
+    assert first["old"].partitions == (*commits({("t", 0): 4}), refused)
+    assert first["old"].committed is None, "a part of the sum is not known"
     assert str(first["old"].error).startswith("t[2]: NOT_COORDINATOR: ")
 
 
@@ -216,12 +239,65 @@ def test_a_broker_that_the_last_metadata_lacked_is_looked_up(client: FakeClient,
     assert client.made == 1
 
 
-def test_a_broker_that_hangs_holds_up_its_own_groups_alone(client: FakeClient) -> None:
+def test_a_broker_that_is_late_costs_nobody_elses_groups_and_counts_when_it_answers(client: FakeClient) -> None:
     client.hanging.add(1)
-    with GroupsReader(SETTINGS, 1.0) as reader:
+    with GroupsReader(SETTINGS, 0.5) as reader:
         answer = reader.ask([1, 2]).result(20)
-    assert answer[1] == "no answer within 1 s"
-    assert sorted(by_id(answer[2])) == ["other"]
+        assert answer[1] == "no answer within 0.5 s"
+        assert sorted(by_id(answer[2])) == ["other"]
+        assert isinstance(reader.ask([1, 2]).result(20)[1], str)
+        assert client.listed.count(1) == 1, "it is not asked again before it answers"
+        client.go_on.set()
+        assert wait_for("the late answer", lambda: not isinstance(reader.ask([1, 2]).result(20)[1], str), 20)
+
+
+def test_after_a_slow_answer_a_broker_is_given_more_time() -> None:
+    patience = Patience(1.2)
+    assert patience.seconds == 1.2
+    patience.took(0.9)
+    assert patience.seconds == pytest.approx(2.7)
+    patience.took(30)
+    assert patience.seconds == MOST_SECONDS
+    patience.took(0.1)
+    assert patience.seconds == 1.2
+
+
+def test_groups_are_listed_seldom_and_again_when_one_may_have_moved(client: FakeClient, reader: GroupsReader) -> None:
+    for _ in range(3):
+        reader.ask([1, 2]).result(30)
+    assert sorted(client.listed) == [1, 2]
+    client.refused = {"new": GONE}
+    reader.ask([1, 2]).result(30)
+    client.refused = {}
+    reader.ask([1, 2]).result(30)
+    assert client.listed.count(1) == 2
+    reader.ask([1]).result(30)
+    assert client.listed.count(1) == 3, "the brokers have changed"
+
+
+def test_a_broker_that_takes_over_groups_goes_on_answering_for_its_own(
+    client: FakeClient, reader: GroupsReader
+) -> None:
+    reader.ask([1, 2]).result(30)
+    client.errors[2] = CoordinatorLoadInProgressError()
+    assert sorted(by_id(reader.ask([2]).result(30)[2])) == ["other"]
+    assert client.listed.count(2) == 2
+
+
+def test_a_deleted_group_is_not_shown_and_the_listing_is_renewed(client: FakeClient, reader: GroupsReader) -> None:
+    reader.ask([2]).result(30)
+    client.states["other"] = "Dead"
+    assert by_id(reader.ask([2]).result(30)[2]) == {}
+    client.listing[2] = []
+    reader.ask([2]).result(30)
+    assert client.listed == [2, 2]
+
+
+def test_share_and_streams_groups_are_listed_as_what_they_are(client: FakeClient, reader: GroupsReader) -> None:
+    client.listing[2] = [entry("queue", "Share", "share"), entry("app", "Streams", "streams")]
+    groups = by_id(reader.ask([2]).result(30)[2])
+    assert groups["queue"] == Group("queue", "Stable", "share", coordinator=2)
+    assert groups["app"] == Group("app", "Stable", "streams", coordinator=2)
 
 
 def test_without_a_connection_the_error_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

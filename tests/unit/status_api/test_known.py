@@ -1,9 +1,11 @@
-"""Which groups are kept, with which values, and when they are forgotten."""
+"""Which groups, brokers and offsets are kept, with which values, and when they are forgotten."""
 
 from __future__ import annotations
 
-from status_api.known import FORGET_SECONDS, KnownGroups
-from status_api.model import UNKNOWN, Group
+from datetime import UTC, datetime, timedelta
+
+from status_api.known import FORGET_SECONDS, KnownBrokers, KnownGroups, KnownOffsets
+from status_api.model import UNKNOWN, Broker, Group, Partition
 from unit.status_api.fakes import Clock, commits
 
 STABLE = Group("g", "Stable", "classic", coordinator=2, partitions=commits({("t", 0): 4}))
@@ -43,3 +45,39 @@ def test_a_group_is_forgotten_when_all_brokers_answer_for_a_while_without_it() -
     assert known.update([], {}, None)
     clock.now += 1
     assert known.update([], {}, None) == []
+
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def test_a_broker_that_goes_stays_with_its_address_since_when_until_no_replica_is_placed_on_it() -> None:
+    known = KnownBrokers()
+    both = [Broker(1, "b1", 9092), Broker(2, "b2", 9092)]
+    assert known.update(both, {1, 2}, {}, NOON) == tuple(both)
+    _, gone = known.update(both[:1], {1, 2}, {}, NOON + timedelta(seconds=1))
+    assert (gone.state, gone.host, gone.since) == ("gone", "b2", NOON + timedelta(seconds=1))
+    _, gone = known.update(both[:1], {1, 2}, {}, NOON + timedelta(seconds=9))
+    assert gone.since == NOON + timedelta(seconds=1)
+    _, back = known.update(both, {1, 2}, {}, NOON + timedelta(seconds=10))
+    assert (back.state, back.since) == ("alive", NOON + timedelta(seconds=10))
+    assert known.update(both[:1], {1}, {}, NOON) == (both[0],)
+
+
+def test_a_broker_that_is_named_and_does_not_answer_is_silent() -> None:
+    known = KnownBrokers()
+    broker = Broker(1, "b1", 9092)
+    (silent,) = known.update([broker], {1}, {1: "no answer", 7: "unknown to the cluster"}, NOON)
+    assert (silent.state, silent.error, silent.since) == ("silent", "no answer", NOON)
+    (gone,) = known.update([], {1}, {}, NOON + timedelta(seconds=1))
+    assert (gone.state, gone.since) == ("gone", NOON + timedelta(seconds=1))
+
+
+def test_offsets_of_a_partition_without_an_answer_are_the_last_ones_and_a_deleted_topic_has_none() -> None:
+    known = KnownOffsets()
+    told, untold = Partition(0, 1, (1,), (1,), 2, 9), Partition(0, 1, (1,), (1,), error="silent")
+    assert known.update({"t": [untold]}, NOON) == {"t": (untold,)}
+    assert known.update({"t": [told]}, NOON) == {"t": (told,)}
+    ((kept,),) = known.update({"t": [untold]}, NOON + timedelta(seconds=5)).values()
+    assert (kept.low, kept.end, kept.known_at, kept.error) == (2, 9, NOON, "silent")
+    assert known.update({}, NOON) == {}
+    assert known.update({"t": [untold]}, NOON) == {"t": (untold,)}, "a topic of the same name made anew"

@@ -3,8 +3,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from status_api.model import Group, GroupMember, GroupPartition, Partition, TopicState, by_key, with_offsets
+from status_api.model import Group, GroupMember, GroupPartition, Partition, TopicState
 from status_api.pipeline import pipeline
+from status_api.rows import by_key, with_offsets
 from status_api.settings import StatusSettings
 from unit.status_api.fakes import a_snapshot, a_topic, commits
 
@@ -63,13 +64,26 @@ def test_a_row_of_a_deleted_topic_has_an_error() -> None:
     assert row.error == "the topic or partition no longer exists"
 
 
-def test_sums_of_a_group_leave_out_what_is_unknown() -> None:
+def test_the_sum_of_a_groups_lags() -> None:
     group = a_snapshot().group("avro-consumer")
     assert group is not None
-    assert group.lag == 2 + 0 + 8
+    assert group.lag == 2 + 0 + 8, "what was never committed is not counted"
     forbidden = a_snapshot().group("forbidden")
     assert forbidden is not None
     assert forbidden.lag is None
+
+
+def test_a_sum_is_not_known_if_a_part_of_it_is_not_known() -> None:
+    known = GroupPartition("t", 0, committed=5, end=7)
+    never, gone = GroupPartition("t", 1, end=9), GroupPartition("u", 0, committed=3, error="deleted", gone=True)
+    assert Group("g", partitions=(known, never, gone)).lag == 2
+    without_end = GroupPartition("t", 2, committed=5, error="the leader did not answer")
+    refused = GroupPartition("t", 3, end=9, error="NOT_COORDINATOR", commit_unknown=True)
+    assert Group("g", partitions=(known, without_end)).lag is None
+    assert Group("g", partitions=(known, without_end)).committed == 10
+    assert Group("g", partitions=(known, refused)).lag is None
+    assert Group("g", partitions=(known, refused)).committed is None
+    assert (Group("g", partitions=(never, gone)).lag, Group("g").lag) == (None, None)
 
 
 def test_a_topic_counts_partitions_out_of_sync_and_below_the_minimum() -> None:

@@ -4,6 +4,7 @@
 
 const INTERVAL_MS = 1000;
 const TIMEOUT_MS = 4000; // a request that takes longer counts as failed
+const AGE_INTERVAL_MS = 250;
 const GONE_AFTER_MS = 3000; // one lost request is normal
 
 const live = document.getElementById("live");
@@ -12,17 +13,18 @@ let etag = null;
 let lastAnswer = performance.now();
 let lastChange = performance.now();
 
-function sameKind(a, b) {
-  return a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id || "") === (b.id || "");
+// What identifies an element among its siblings, wherever it stands: a group that appears before another moves nothing.
+function keyOf(node) {
+  return node.nodeType === Node.ELEMENT_NODE ? node.id || node.dataset.key || "" : "";
 }
 
 function copyAttributes(from, to) {
+  const readersOwn = (name) => to.nodeName === "DETAILS" && name === "open";
   for (const { name, value } of from.attributes) {
-    if (to.getAttribute(name) !== value) to.setAttribute(name, value);
+    if (to.getAttribute(name) !== value && !readersOwn(name)) to.setAttribute(name, value);
   }
   for (const { name } of [...to.attributes]) {
-    const readersOwn = to.nodeName === "DETAILS" && name === "open";
-    if (!from.hasAttribute(name) && !readersOwn) to.removeAttribute(name);
+    if (!from.hasAttribute(name) && !readersOwn(name)) to.removeAttribute(name);
   }
 }
 
@@ -36,15 +38,33 @@ function morph(to, from) {
 }
 
 function morphChildren(to, from) {
-  const newNodes = [...from.childNodes];
-  const oldNodes = [...to.childNodes];
-  newNodes.forEach((node, i) => {
-    const old = oldNodes[i];
-    if (!old) to.append(document.importNode(node, true));
-    else if (sameKind(old, node)) morph(old, node);
-    else old.replaceWith(document.importNode(node, true));
-  });
-  oldNodes.slice(newNodes.length).forEach((node) => node.remove());
+  const keys = new Set([...from.children].map(keyOf));
+  for (const child of [...to.children]) {
+    if (keyOf(child) && !keys.has(keyOf(child))) child.remove();
+  }
+  const keyed = new Map([...to.children].filter(keyOf).map((child) => [keyOf(child), child]));
+  let old = to.firstChild;
+  for (const node of from.childNodes) {
+    const key = keyOf(node);
+    const fits = old && !keyOf(old) && old.nodeName === node.nodeName;
+    const match = key ? keyed.get(key) : fits ? old : null;
+    if (!match || match.nodeName !== node.nodeName) {
+      to.insertBefore(document.importNode(node, true), old);
+    } else {
+      // A node that is moved loses the focus, so what stood before it goes instead.
+      while (key && old && old !== match && !keyOf(old)) old = removed(old);
+      if (match === old) old = old.nextSibling;
+      else to.insertBefore(match, old);
+      morph(match, node);
+    }
+  }
+  while (old) old = removed(old);
+}
+
+function removed(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
 }
 
 async function refresh() {
@@ -61,14 +81,21 @@ async function refresh() {
   lastAnswer = performance.now();
 }
 
+// Runs by its own clock, so that a request without an answer does not keep "Live" on the page.
 function showAge() {
-  const silent = performance.now() - lastAnswer;
-  const isGone = silent > GONE_AFTER_MS;
+  const isGone = performance.now() - lastAnswer > GONE_AFTER_MS;
   document.body.classList.toggle("is-gone", isGone);
   gone.hidden = !isGone;
   if (isGone) gone.textContent = "The status API does not answer: the figures below are old. Trying again each second.";
   const age = document.getElementById("age");
-  if (age) age.textContent = Math.round(Number(age.dataset.age) + (performance.now() - lastChange) / 1000);
+  if (!age) return;
+  const seconds = Number(age.dataset.age) + (performance.now() - lastChange) / 1000;
+  age.textContent = Math.round(seconds);
+  const line = document.getElementById("statusline");
+  if (seconds > Number(line.dataset.lateAfter) && line.classList.contains("live")) {
+    line.classList.replace("live", "late");
+    document.getElementById("liveness").textContent = "Waiting";
+  }
 }
 
 async function turn() {
@@ -78,7 +105,6 @@ async function turn() {
     } catch {
       // showAge shows the banner if the failure lasts.
     }
-    showAge();
   }
   setTimeout(turn, INTERVAL_MS);
 }
@@ -86,4 +112,5 @@ async function turn() {
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) lastAnswer = performance.now();
 });
+setInterval(showAge, AGE_INTERVAL_MS);
 turn();

@@ -1,0 +1,107 @@
+"""Tells a consumer that has stopped from one that is merely behind, and records from what looks like them.
+
+An offset is not a record: transaction markers and open transactions stand between a commit and the end, and a stream
+that has read everything seems to be behind for ever. So a commit that does not move is trouble only if a record waits
+there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from status_api.model import Group, GroupPartition, Key, Tail
+
+LOOK_SECONDS = 5.0
+"""After how long without a commit the log is looked at."""
+STALL_SECONDS = 15.0
+"""The shortest time without a commit that is trouble."""
+STALL_GAPS = 3
+"""It is trouble after so many times the usual time between two commits of the partition."""
+FRESH_SECONDS = 60.0
+"""The time for a partition of which too few commits were seen to know what is usual."""
+GAPS = 5
+FEW_GAPS = 2
+SETTLED = frozenset({"Stable", "Empty"})
+Place = tuple[str, int, int]
+"""A topic, a partition and an offset in it."""
+
+
+@dataclass
+class _Commit:
+    offset: int
+    moved_at: float
+    gaps: deque[float] = field(default_factory=lambda: deque(maxlen=GAPS))
+
+    @property
+    def patience(self) -> float:
+        if len(self.gaps) < FEW_GAPS:
+            return FRESH_SECONDS
+        return max(STALL_SECONDS, STALL_GAPS * median(self.gaps))
+
+
+class Progress:
+    """Follows the commits of all groups."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._commits: dict[tuple[str, Key], _Commit] = {}
+        self.wanted: set[Place] = set()
+        """Where it must be known whether a record waits."""
+
+    def update(self, groups: Iterable[Group], tails: Mapping[Place, Tail]) -> list[Group]:
+        """Return the groups with what is known of each commit that does not move. `tails` is what the log has there."""
+        now = self._monotonic()
+        commits: dict[tuple[str, Key], _Commit] = {}
+        self.wanted = set()
+        result = [
+            replace_rows(group, tuple(self._row(group, row, tails, now, commits) for row in group.partitions))
+            for group in groups
+        ]
+        self._commits = commits
+        return result
+
+    def _row(
+        self,
+        group: Group,
+        row: GroupPartition,
+        tails: Mapping[Place, Tail],
+        now: float,
+        commits: dict[tuple[str, Key], _Commit],
+    ) -> GroupPartition:
+        if row.committed is None:
+            return row
+        key = (group.id, (row.topic, row.partition))
+        commit = commits[key] = self._commits.get(key) or _Commit(row.committed, now)
+        if commit.offset != row.committed:
+            commit.gaps.append(now - commit.moved_at)
+            commit.offset, commit.moved_at = row.committed, now
+        if not row.lag or group.state not in SETTLED:
+            commit.moved_at = now  # nothing to do, or nobody who could
+            return row
+        quiet = now - commit.moved_at
+        if quiet < LOOK_SECONDS:
+            return row
+        place = (row.topic, row.partition, max(row.committed, row.low or 0))
+        tail = tails.get(place)
+        if tail is None or (not tail.waits and tail.end < (row.end or 0)):
+            self.wanted.add(place)
+        if tail is None:
+            return row
+        stalled = quiet if tail.waits and quiet >= commit.patience else None
+        return replace(row, tail=tail, stalled_seconds=None if stalled is None else round(stalled, 1))
+
+
+def replace_rows(group: Group, rows: tuple[GroupPartition, ...]) -> Group:
+    """Return the group with these rows; the group itself if they are its own."""
+    return (
+        group
+        if all(new is old for new, old in zip(rows, group.partitions, strict=True))
+        else replace(group, partitions=rows)
+    )
