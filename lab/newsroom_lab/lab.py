@@ -110,7 +110,7 @@ class Lab:
             ProgramFailed: it ended with another exit code, or not in time.
         """
         self._note(Shown(programs.shell_line(command, stdin, env)))
-        ended = programs.run(command, programs.environment(self.ports, env), stdin=stdin, seconds=seconds)
+        ended = programs.run(command, programs.environment(self.stack, env), stdin=stdin, seconds=seconds)
         self.say(*programs.excerpt(ended.lines))
         if ended.code not in codes:
             raise ProgramFailed(f"'{shlex.join(command)}' ended with exit code {ended.code}: {ended.text[-500:]}")
@@ -124,7 +124,7 @@ class Lab:
     def running(self, *command: str, **env: str) -> Iterator[Running]:
         """Run a program beside the block, and end it with the block."""
         self._note(Shown(f"{programs.shell_line(command, None, env)} &"))
-        started = Running(command, programs.environment(self.ports, env))
+        started = Running(command, programs.environment(self.stack, env))
         try:
             yield started
         finally:

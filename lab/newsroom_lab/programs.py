@@ -21,7 +21,7 @@ from newsroom_stack.layout import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from newsroom_stack.ports import Ports
+    from newsroom_stack.interface import Stack
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 LOG_HEAD = re.compile(r"^\d{4}-\d\d-\d\dT\S+Z \[info\] ([\w.]+: )?")
@@ -80,9 +80,15 @@ def excerpt(lines: tuple[str, ...]) -> list[str]:
     return [*([f"… {left} lines"] if left > 0 else []), *shown]
 
 
-def environment(ports: Ports, variables: Mapping[str, str]) -> dict[str, str]:
+def environment(stack: Stack, variables: Mapping[str, str]) -> dict[str, str]:
     """The variables of a program that talks to this stack: without colours, and without a rate of the user's shell."""
-    return {**services_environment(ports), "NEWSROOM_PRODUCER_RATE": "0", "NO_COLOR": "1", **variables}
+    return {
+        **services_environment(stack.ports),
+        **stack.settings.as_environment(),
+        "NEWSROOM_PRODUCER_RATE": "0",
+        "NO_COLOR": "1",
+        **variables,
+    }
 
 
 def program(name: str) -> str:
