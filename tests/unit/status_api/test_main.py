@@ -19,7 +19,9 @@ from support.waiting import wait_for
 HALF_A_HEADER = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-"
 NO_BODY = b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
 NOT_READ = b"GET /static/page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 600
-COMMAND = [sys.executable, "-c", "from status_api.__main__ import main; main()"]
+DEFAULT = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+"""The tests themselves may run below `nohup`, which a service respects."""
+COMMAND = [sys.executable, "-c", f"{DEFAULT}; from status_api.__main__ import main; main()"]
 
 
 def get(url: str) -> tuple[int, str]:
