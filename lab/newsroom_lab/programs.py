@@ -128,6 +128,8 @@ class Running:
 
     def __init__(self, command: tuple[str, ...], env: Mapping[str, str]) -> None:
         self.command = command
+        self.ended: float | None = None
+        """When its end was noticed (Unix seconds)."""
         self._lines: list[tuple[float, str]] = []
         self._process = subprocess.Popen(
             [program(command[0]), *command[1:]],
@@ -207,6 +209,7 @@ class Running:
 
     def _finish(self) -> int:
         code = self._process.wait()
+        self.ended = self.ended or time.time()
         self._reader.join(STOP_SECONDS)
         return code
 

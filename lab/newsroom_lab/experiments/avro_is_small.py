@@ -18,7 +18,7 @@ def steps(lab: Lab, *, reader: str = "avro") -> None:
     lab.step("Write 100 headlines as Avro")
     lab.run("news-producer", "--topic", topic, "--count", "100", "--seed", "7")
     folder, group = lab.folder(), lab.group()
-    options = ("--sink", str(folder), "--format", reader, "--until-end", "--dlq-topic", topic)
+    options = ("--sink", str(folder), "--format", reader, "--until-end", "--dlq-topic", lab.topic("dlq"))
     lab.step("Read them, and write each as JSON")
     lab.run(*lab.consumer(topic, group, *options))
     lines = [line for file in folder.glob("consumed-*.jsonl") for line in file.read_text(encoding="utf-8").splitlines()]

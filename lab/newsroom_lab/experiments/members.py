@@ -70,7 +70,7 @@ def _spans(consumers: list[Running], partition: int, start: float, end: float) -
                 spans.append((since - start, moment - start, f"member {number}"))
                 since = None
         if since is not None:
-            spans.append((since - start, end - start, f"member {number}"))
+            spans.append((since - start, (consumer.ended or end) - start, f"member {number}"))
     return spans
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from newsroom_lab.lab import Lab
 
 LINES = (
-    r"^Reading :",
+    r"Reading :",
     r"^Offset : 20 from partition",
     r"^Value : value1$",
     r"^Key : key1$",
