@@ -17,7 +17,7 @@ from newsroom_lab.progress import Progress
 from newsroom_lab.record import Verdict
 from newsroom_lab.runner import run_experiment
 from newsroom_lab.view import VERDICT_COLOUR, View
-from newsroom_stack.cli.app import open_stack, owned, start_stack
+from newsroom_stack.cli.opening import open_stack, owned, start_stack
 from newsroom_stack.cli.render import console, errors
 from newsroom_stack.errors import StackError
 

@@ -60,8 +60,12 @@ EVERY_OFFSET = 2**63 - 1
 
 MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 8 * MIB
-BLOCK_CACHE_BYTES = 64 * MIB
-MAX_WAL_BYTES = 32 * MIB
+ROCKSDB_OPTIONS = RocksDBOptions(
+    write_buffer_size=WRITE_BUFFER_BYTES,
+    target_file_size_base=WRITE_BUFFER_BYTES,
+    block_cache_size=64 * MIB,
+    max_total_wal_size=32 * MIB,
+)
 """Quix's defaults (three buffers of 64 MiB per partition, a cache of 1 GiB) suit a dedicated machine. With these
 limits twelve partitions fit in a container of 512 MiB, and the lab's state fits in one buffer."""
 
@@ -113,12 +117,7 @@ class StreamApplication(Application):
             consumer_extra_config=consumer_extra(settings, name) | {"stats_cb": self.on_statistics},
             producer_extra_config=producer_extra(settings, name, most_bytes),
             state_dir=folder,
-            rocksdb_options=RocksDBOptions(
-                write_buffer_size=WRITE_BUFFER_BYTES,
-                target_file_size_base=WRITE_BUFFER_BYTES,
-                block_cache_size=BLOCK_CACHE_BYTES,
-                max_total_wal_size=MAX_WAL_BYTES,
-            ),
+            rocksdb_options=ROCKSDB_OPTIONS,
             # `provision` creates the topics and `prepare_changelog` the changelog, with the right settings.
             auto_create_topics=False,
             # Quix would delete the state and continue, which loses counts: stop with an error instead.
@@ -129,9 +128,13 @@ class StreamApplication(Application):
             on_producer_error=_leave_to_caller,
         )
         self._interruptions: deque[float] = deque(maxlen=INTERRUPTIONS)
+        self._wrap_steps()
+
+    def _wrap_steps(self) -> None:
+        """Put a look before each commit, and a way on after an interruption around the steps of Quix's loop."""
         context, state = self._processing_context, self._state_manager
         context.commit_checkpoint = self._after_a_look(context.commit_checkpoint)  # type: ignore[method-assign]
-        if settings.exactly_once:
+        if self._config.exactly_once:
             # A changelog record that can be read is of a committed transaction. Quix would leave out those whose input
             # offset the group has not committed, which are all of them once an input was made anew.
             state.on_partition_assign = partial(_restoring_all, state.on_partition_assign)  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ from newsroom.streams.topics import await_topics, denied_topics
 from newsroom.topic_watch import TopicWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from newsroom.streams.application import StreamApplication
     from newsroom.streams.dead_letters import DeadLetterTopic
@@ -70,8 +72,7 @@ def run_stream(
     with HealthServer(health, settings.http_host, settings.http_port), take_slot(settings.state_dir) as slot:
         name = identity(settings, slot)
         log.info("replica", identity=name, slot=str(slot.folder))
-        letters = settings.dead_letter_topic
-        needed = rights(name, changelog, plan, letters, exactly_once=settings.exactly_once)
+        needed = rights(name, changelog, plan, settings.dead_letter_topic, exactly_once=settings.exactly_once)
         access = Access(settings.client_config(name), *needed)
         ready = _prepare(settings, access, plan, changelog, stop)
         folder = state_folder(slot, ready.changelog_id)
@@ -81,8 +82,9 @@ def run_stream(
         # Quix takes as much CPU time to import as the service up to here, which may still wait for its topics.
         from newsroom.streams.application import StreamApplication  # noqa: PLC0415
         from newsroom.streams.dead_letters import DeadLetterTopic  # noqa: PLC0415
-        from newsroom.streams.errors import translated_errors, translation  # noqa: PLC0415
+        from newsroom.streams.errors import translated_errors  # noqa: PLC0415
 
+        letters = settings.dead_letter_topic
         dead_letters = DeadLetterTopic(letters, settings.consumer_group, ready.cluster.most_bytes(letters))
         app = StreamApplication(
             settings,
@@ -97,23 +99,34 @@ def run_stream(
             most_bytes=dead_letters.most_bytes,
             before_first_commit=partial(_look_for_owners, settings, access, plan, stop),
         )
+        explain = partial(_explained, settings, access, changelog, folder)
+        with _forgetting(settings, access, ready, stop), translated_errors(explain):
+            build(app, dead_letters)
+            if not stop:
+                app.run_watched(explain)
 
-        def explain(error: BaseException) -> BaseException:
-            translated = translation(error, changelog, folder, access)
-            # A denied transaction does not say which of its topics is the cause.
-            denied = denied_topics(settings, access) if isinstance(translated, LastingFailure) else None
-            return denied or translated
 
-        try:
-            with translated_errors(explain):
-                build(app, dead_letters)
-                if not stop:
-                    app.run_watched(explain)
-        except TopicMismatch as error:
-            topic = str(error.fields.get("topic"))
-            if error.fields.get("recreated") and topic in ready.metadata:
-                forget_offsets(Cluster(settings, access, stop), settings.consumer_group, topic, ready.metadata[topic])
-            raise
+def _explained(
+    settings: StreamSettings, access: Access, changelog: Changelog, folder: Path, error: BaseException
+) -> BaseException:
+    from newsroom.streams.errors import translation  # noqa: PLC0415 - loads Quix
+
+    translated = translation(error, changelog, folder, access)
+    # A denied transaction does not say which of its topics is the cause.
+    denied = denied_topics(settings, access) if isinstance(translated, LastingFailure) else None
+    return denied or translated
+
+
+@contextmanager
+def _forgetting(settings: StreamSettings, access: Access, ready: _Ready, stop: StopFlag) -> Iterator[None]:
+    """If an input was made anew, forget what the group committed of the old one before the service ends."""
+    try:
+        yield
+    except TopicMismatch as error:
+        topic = str(error.fields.get("topic"))
+        if error.fields.get("recreated") and topic in ready.metadata:
+            forget_offsets(Cluster(settings, access, stop), settings.consumer_group, topic, ready.metadata[topic])
+        raise
 
 
 @dataclass(frozen=True)

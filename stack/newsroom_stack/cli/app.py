@@ -19,6 +19,7 @@ from newsroom.errors import NewsroomError
 from newsroom.proxies import ask_no_proxy_for_loopback
 from newsroom.terminal import give_up_output, tolerate_any_terminal
 from newsroom_stack.cli.duration import parse_duration
+from newsroom_stack.cli.opening import download, left_running, open_stack, owned, shown, start_stack
 from newsroom_stack.cli.parser import (
     BREAK,
     COMMANDS,
@@ -33,7 +34,7 @@ from newsroom_stack.cli.parser import (
     services,
     without_options_of_a_tool,
 )
-from newsroom_stack.cli.render import console, errors, instances_table, wants_colour
+from newsroom_stack.cli.render import console, errors, escaped, instances_table, wants_colour
 from newsroom_stack.cli.tools import KAFKA_TOOLS, TOOLS_HELP, tool_class, with_brokers
 from newsroom_stack.errors import StackError
 from newsroom_stack.ports import Ports
@@ -41,12 +42,10 @@ from newsroom_stack.settings import load_stack_settings
 from newsroom_stack.waits import deadline_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from newsroom_stack.cli.display import Display
-    from newsroom_stack.interface import Owner, Show, Stack
-    from newsroom_stack.jvm.artifacts import Artifacts
-    from newsroom_stack.settings import StackSettings
+    from newsroom_stack.interface import Stack
 
 # ruff: noqa: PLC0415 - a command imports what it alone needs: `newsroom --help` and `ps` take a quarter of a second
 
@@ -89,86 +88,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _on_sigterm(*_: object) -> None:
     # Like Ctrl-C: the command stops its own stack in order on the way out.
     raise KeyboardInterrupt
-
-
-def open_stack() -> Stack:
-    """Return the stack that the settings choose."""
-    settings = load_stack_settings()
-    if settings.docker:
-        from newsroom_stack.containers.stack import ContainerStack
-
-        return ContainerStack(settings)
-    from newsroom_stack.processes.stack import ProcessStack
-
-    return ProcessStack(settings)
-
-
-def download(settings: StackSettings) -> Artifacts:
-    """Download what is missing, and verify all of it."""
-    from newsroom_stack.jvm.artifacts import ensure_artifacts
-    from newsroom_stack.jvm.progress import make_progress
-
-    return ensure_artifacts(settings.cache, make_progress(console()))
-
-
-@contextlib.contextmanager
-def shown(stack: Stack) -> Iterator[Show]:
-    """Download missing files, then show the start's progress: one live line, or plain lines in a pipe."""
-    if not stack.settings.docker:
-        from newsroom_stack.environment import environment_notes
-
-        download(stack.settings)
-        for note in environment_notes():
-            console().print(note, markup=False)
-    if not console().is_terminal:
-        yield lambda line: console().print(line, markup=False)
-        return
-    with console().status("starting") as status:
-
-        def show(line: str) -> None:
-            if ": ready in" in line:
-                console().print(f"[green]✓[/] {_escaped(line)}")
-            elif not line.startswith("error:"):
-                status.update(_escaped(line))
-
-        yield show
-
-
-def start_stack(stack: Stack, run_for: float | None = None) -> Owner:
-    """Start the stack in the foreground, showing progress."""
-    with shown(stack) as show:
-        return stack.start(run_for=run_for, show=show)
-
-
-@contextlib.contextmanager
-def owned(owner: Owner) -> Iterator[None]:
-    """Stop the stack in order when the block ends. SIGTERM and Ctrl-C end the block."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        console().print("stopping everything in order; a second Ctrl-C does not make it faster")
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        code = owner.stop()
-    if code < 0:
-        raise StackError(
-            f"the supervisor was ended by {signal.Signals(-code).name}, and the stack with it: 'newsroom up' starts it "
-            "again with its data"
-        )
-    if code:
-        raise StackError(
-            "the stack failed: 'newsroom logs supervisor' says why, unless the disk is full (newsroom doctor)"
-        )
-
-
-@contextlib.contextmanager
-def left_running() -> Iterator[None]:
-    """Watch a stack that another command started. Ctrl-C ends the block and not the stack."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        console().print("the stack goes on running, as it did before")
 
 
 @command(
@@ -347,7 +266,7 @@ def doctor() -> int:
     for finding in examine(open_stack()):
         remedy = f" → {finding.remedy}" if finding.remedy else ""
         mark = f"[{colours[finding.verdict]}]{finding.verdict.value:<8}[/]"
-        console().print(f"{mark} {finding.subject}: {_escaped(finding.detail)}{remedy}")
+        console().print(f"{mark} {finding.subject}: {escaped(finding.detail)}{remedy}")
         verdicts.add(finding.verdict)
     return 1 if Verdict.PROBLEM in verdicts else 0
 
@@ -395,12 +314,6 @@ def lab(*, arguments: Sequence[str]) -> None:
         raise StackError("the lab is not installed here: run 'make install' in the clone")
     sys.stdout.flush()
     os.execv(program, [str(program), *(arguments or ["--help"])])  # noqa: S606 - the lab's own options and terminal
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def _report(lines: list[str]) -> None:

@@ -62,7 +62,7 @@ def services(**_: object) -> Iterable[str]:
 
 def instances(**_: object) -> Iterable[str]:
     """The names of what runs, and of the services."""
-    from newsroom_stack.cli.app import open_stack  # noqa: PLC0415 - a completion's need alone
+    from newsroom_stack.cli.opening import open_stack  # noqa: PLC0415 - a completion's need alone
 
     return [*services(), *(instance.name for instance in open_stack().ps())]
 

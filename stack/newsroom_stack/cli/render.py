@@ -52,6 +52,13 @@ def _console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
+def escaped(text: str) -> str:
+    """The text such that the console shows its square brackets as they are."""
+    from rich.markup import escape  # noqa: PLC0415 - see above
+
+    return escape(text)
+
+
 def wants_colour() -> bool:
     """Whether standard output is a terminal whose user has not switched colours off (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

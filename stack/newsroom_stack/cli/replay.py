@@ -70,7 +70,7 @@ def replay(*, service: str, group: str, table: str, execute: bool, bootstrap: st
 
 def own_stack(address: str) -> Stack | None:
     """The stack of this home, if it runs and the brokers are its own."""
-    from newsroom_stack.cli.app import open_stack
+    from newsroom_stack.cli.opening import open_stack
 
     stack = open_stack()
     return stack if stack.ports.bootstrap == address and stack.running() else None
