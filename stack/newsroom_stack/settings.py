@@ -44,7 +44,7 @@ class StackSettings:
 
     def as_environment(self) -> dict[str, str]:
         """The same settings as variables, for the supervisor's process."""
-        return {f"{PREFIX}{each.name.upper()}": str(getattr(self, each.name)) for each in fields(self)}
+        return {f"{PREFIX}{setting.name.upper()}": str(getattr(self, setting.name)) for setting in fields(self)}
 
 
 def load_stack_settings() -> StackSettings:

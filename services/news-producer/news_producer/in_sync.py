@@ -44,11 +44,11 @@ class InSyncWatch:
         if not unknown or delivered != self._delivered:
             self._delivered, self._since, self.problem, self._answer = delivered, now, "", None
         if self._answer is not None and self._answer.done():
-            seen = "" if self._answer.exception() else self._answer.result()
+            problem = "" if self._answer.exception() else self._answer.result()
             self._answer = None
-            if unknown and seen and seen != self.problem:
-                log.warning(seen, topic=self._topic)
-            self.problem = seen or self.problem
+            if unknown and problem and problem != self.problem:
+                log.warning(problem, topic=self._topic)
+            self.problem = problem or self.problem
         if self._asks and self._answer is None and now - self._since >= STALL_SECONDS:
             self._since = now
             self._answer = in_background(self._look)

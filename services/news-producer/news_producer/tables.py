@@ -171,7 +171,7 @@ class _Rows:
                 else:
                     row.append(line)
                     if not is_open:
-                        text = line.text if len(row) == 1 else "\n".join([each.text for each in row])
+                        text = line.text if len(row) == 1 else "\n".join([part.text for part in row])
                         yield _Row(row[0].number, len(row), text.removesuffix("\r"))
                         row = []
                     continue

@@ -46,13 +46,13 @@ def kind_of(group: Group) -> str:
 def groups_list(*, bootstrap: str | None, as_json: bool) -> None:
     """List every group with its kind and state."""
     with open_groups(bootstrap) as groups:
-        found = groups.all()
+        known = groups.all()
     if as_json:
-        print_json([asdict(group) for group in found])
-    elif not found:
+        print_json([asdict(group) for group in known])
+    elif not known:
         console().print("the cluster has no groups")
     else:
-        print_rows(("GROUP", "KIND", "STATE"), [(each.name, kind_of(each), each.state) for each in found])
+        print_rows(("GROUP", "KIND", "STATE"), [(group.name, kind_of(group), group.state) for group in known])
 
 
 @command(READ_AGAIN, GROUP, BOOTSTRAP, JSON, of="groups")
@@ -61,16 +61,16 @@ def groups_describe(*, group: str, bootstrap: str | None, as_json: bool) -> None
     from newsroom_stack.cluster.groups import OTHER_TOOLS
 
     with open_groups(bootstrap) as groups:
-        found = groups.get(group)
-        members = groups.members(found)
-        standings = [] if found.type in OTHER_TOOLS else groups.standings(group)
+        description = groups.get(group)
+        members = groups.members(description)
+        standings = [] if description.type in OTHER_TOOLS else groups.standings(group)
     owners = {place: member.client for member in members for place in member.partitions}
     if as_json:
-        data = asdict(found) | {"members": [asdict(member) for member in members]}
-        print_json(data | {"partitions": [asdict(each) | {"lag": each.lag} for each in standings]})
+        data = asdict(description) | {"members": [asdict(member) for member in members]}
+        print_json(data | {"partitions": [asdict(standing) | {"lag": standing.lag} for standing in standings]})
         return
-    console().print(f"{found.name}: {kind_of(found)} group, {found.state}, {len(members)} members", markup=False)
-    if tool := OTHER_TOOLS.get(found.type):
+    console().print(f"{group}: {kind_of(description)} group, {description.state}, {len(members)} members", markup=False)
+    if tool := OTHER_TOOLS.get(description.type):
         console().print(f"its offsets and members: newsroom kafka {tool} --describe --group {group}", markup=False)
     elif standings:
         print_standings(standings, owners)
@@ -81,8 +81,11 @@ def groups_describe(*, group: str, bootstrap: str | None, as_json: bool) -> None
 def print_standings(standings: Sequence[Standing], owners: dict[tuple[str, int], str]) -> None:
     """Print where a group stands, one line for each partition."""
     rows = [
-        (each.topic, each.partition, each.committed, each.end, each.lag, owners.get((each.topic, each.partition)))
-        for each in standings
+        (
+            *(standing.topic, standing.partition, standing.committed, standing.end, standing.lag),
+            owners.get((standing.topic, standing.partition)),
+        )
+        for standing in standings
     ]
     columns = ("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER")
     print_rows(columns, rows, right=("PARTITION", "COMMITTED", "END", "LAG"))

@@ -101,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     lines = []
     for group in (RUN, LOOK, READ_AGAIN, BREAK):
         lines += ["", f"{group}:"]
-        lines += [f"  {name:<16} {each.summary}" for name, each in COMMANDS.items() if each.group == group]
+        lines += [f"  {name:<16} {entry.summary}" for name, entry in COMMANDS.items() if entry.group == group]
     parser = argparse.ArgumentParser(
         prog="newsroom",
         usage="newsroom [--docker] COMMAND [ARGUMENT…]",
@@ -117,11 +117,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None)
     subparsers = parser.add_subparsers(metavar="COMMAND", help=argparse.SUPPRESS)
     families: dict[str, Any] = {}
-    for name, each in COMMANDS.items():
+    for name, entry in COMMANDS.items():
         family, _, word = name.rpartition(" ")
         if family and family not in families:
             families[family] = _family(subparsers, family)
-        _add(families.get(family, subparsers), name, word, each)
+        _add(families.get(family, subparsers), name, word, entry)
     return parser
 
 
@@ -131,8 +131,8 @@ PASSED_ON = frozenset({"kafka", "lab"})
 
 def _family(subparsers: Any, family: str) -> Any:  # noqa: ANN401 - argparse does not name its type
     """The parser of a family's second word."""
-    members = {name.split()[1]: each for name, each in COMMANDS.items() if name.startswith(f"{family} ")}
-    lines = [f"  {word:<10} {each.summary}" for word, each in members.items()]
+    members = {name.split()[1]: entry for name, entry in COMMANDS.items() if name.startswith(f"{family} ")}
+    lines = [f"  {word:<10} {entry.summary}" for word, entry in members.items()]
     parser = subparsers.add_parser(
         family,
         prog=f"newsroom {family}",
@@ -144,11 +144,11 @@ def _family(subparsers: Any, family: str) -> Any:  # noqa: ANN401 - argparse doe
     return parser.add_subparsers(metavar="COMMAND", help=argparse.SUPPRESS, required=True)
 
 
-def _add(subparsers: Any, name: str, word: str, each: Command) -> None:  # noqa: ANN401 - as above
-    summary = each.summary.partition("\n\n")[0]
+def _add(subparsers: Any, name: str, word: str, entry: Command) -> None:  # noqa: ANN401 - as above
+    summary = entry.summary.partition("\n\n")[0]
     subparser = subparsers.add_parser(word, prog=f"newsroom {name}", description=summary, allow_abbrev=False)
     subparser.set_defaults(command=name)
-    for names, options in each.arguments:
+    for names, options in entry.arguments:
         completer = options.get("completer")
         added = subparser.add_argument(*names, **{key: options[key] for key in options if key != "completer"})
         added.completer = completer

@@ -73,19 +73,19 @@ def dlq_list(*, topic: str, bootstrap: str | None, as_json: bool) -> None:
     """List the dead letters: origin, reason, age, key, and how often each was sent again."""
     from newsroom_stack.cluster.letters import letters
 
-    found = sorted(letters(open_cluster(bootstrap), topic), key=lambda each: each.record.timestamp)
+    waiting = sorted(letters(open_cluster(bootstrap), topic), key=lambda letter: letter.record.timestamp)
     if as_json:
-        print_json([_letter_as_json(each) for each in found])
+        print_json([_letter_as_json(letter) for letter in waiting])
         return
-    if not found:
+    if not waiting:
         console().print(f"topic {topic} has no dead letters", markup=False)
         return
     rows = [
         (
-            *(each.record.place, each.origin, _age(each.record.timestamp), each.rounds),
-            *(_short(as_text(each.record.key)), _short(each.reason)),
+            *(letter.record.place, letter.origin, _age(letter.record.timestamp), letter.rounds),
+            *(_short(as_text(letter.record.key)), _short(letter.reason)),
         )
-        for each in found
+        for letter in waiting
     ]
     print_rows(("PLACE", "ORIGIN", "AGE", "ROUNDS", "KEY", "REASON"), rows, right=("AGE", "ROUNDS"))
 
@@ -149,7 +149,8 @@ def _record_as_json(record: Record, reader: Reader) -> dict[str, Any]:
     name, value = reader.decoded(record)
     if isinstance(value, dict):
         value = {
-            field: each if isinstance(each, int | float | bool | None) else str(each) for field, each in value.items()
+            field: content if isinstance(content, int | float | bool | None) else str(content)
+            for field, content in value.items()
         }
     return {
         "topic": record.topic,
@@ -160,7 +161,7 @@ def _record_as_json(record: Record, reader: Reader) -> dict[str, Any]:
         "type": name,
         "value": value,
         "bytes": None if record.value is None else record.value.hex(),
-        "headers": [[header, as_text(each)] for header, each in record.headers],
+        "headers": [[name, as_text(content)] for name, content in record.headers],
     }
 
 

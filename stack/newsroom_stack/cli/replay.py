@@ -78,7 +78,7 @@ def own_stack(address: str) -> Stack | None:
 
 def own_replicas(stack: Stack | None, service: str) -> int:
     """How many replicas of the service the stack has, whatever their state."""
-    return 0 if stack is None else sum(each.service == service for each in stack.ps())
+    return 0 if stack is None else sum(instance.service == service for instance in stack.ps())
 
 
 def refuse_strangers(groups: Groups, group: str, replicas: int) -> None:

@@ -124,12 +124,12 @@ class Cluster:
         question = {TopicPartition(*place): spec for place, spec in specs.items()}
         with self.spoken("the offsets could not be read"):
             answers = self.admin.list_offsets(question, isolation_level=isolation, request_timeout=ADMIN_SECONDS)
-            found = {(part.topic, part.partition): answer.result(ADMIN_SECONDS) for part, answer in answers.items()}
+            ends = {(part.topic, part.partition): answer.result(ADMIN_SECONDS) for part, answer in answers.items()}
         # If a leader vanishes during the request, librdkafka returns -1001 and no error.
-        silent = [f"{topic} partition {number}" for (topic, number), each in found.items() if each.offset < -1]
+        silent = [f"{topic} partition {number}" for (topic, number), end in ends.items() if end.offset < -1]
         if silent:
             raise StackError(f"the leader of {', '.join(sorted(silent))} did not answer: try again")
-        return {place: each.offset for place, each in found.items()}
+        return {place: end.offset for place, end in ends.items()}
 
     @contextmanager
     def spoken(self, what: str) -> Iterator[None]:

@@ -89,12 +89,12 @@ class Groups(Inquirer[Any]):
         return sorted(
             (
                 Group(
-                    each["group_id"],
-                    str(each.get("group_type") or CLASSIC).lower(),
-                    each["protocol_type"],
-                    str(each.get("group_state") or "Unknown"),
+                    entry["group_id"],
+                    str(entry.get("group_type") or CLASSIC).lower(),
+                    entry["protocol_type"],
+                    str(entry.get("group_state") or "Unknown"),
                 )
-                for each in listing
+                for entry in listing
             ),
             key=lambda group: group.name,
         )

@@ -42,9 +42,9 @@ class Letter:
     def header(self, *names: str) -> str:
         """The text of the last header with one of these names; empty if there is none."""
         for name in names:
-            found = [value for key, value in self.record.headers if key == name]
-            if found:
-                return (found[-1] or b"").decode(errors="backslashreplace")
+            values = [value for key, value in self.record.headers if key == name]
+            if values:
+                return (values[-1] or b"").decode(errors="backslashreplace")
         return ""
 
     @property
@@ -84,7 +84,7 @@ class Letter:
 
     def headers(self) -> list[Header]:
         """The headers to send it again with: the record's own, and the number of the round."""
-        own = [each for each in self.record.headers if not each[0].startswith((OURS, CONNECT))]
+        own = [header for header in self.record.headers if not header[0].startswith((OURS, CONNECT))]
         return [*own, (REPLAYS, str(self.rounds + 1).encode())]
 
 
@@ -173,7 +173,7 @@ class Replay:
         begins = self._cluster.begins(self._places)
         parts = [TopicPartition(*place) for place in self._places]
         commits = raise_errors(self._committed.committed(parts, timeout=ADMIN_SECONDS))
-        done = {(each.topic, each.partition): each.offset for each in commits}
+        done = {(commit.topic, commit.partition): commit.offset for commit in commits}
         return {place: max(begins[place], done[place]) for place in self._places}
 
     def _send(self, batch: list[Letter], outcome: Outcome) -> None:

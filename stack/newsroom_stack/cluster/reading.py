@@ -87,7 +87,7 @@ def read(cluster: Cluster, begins: Mapping[Place, int], ends: Mapping[Place, int
                     yield as_record(message)
             # Markers of transactions are never delivered: only the position shows the end.
             answers = consumer.position([TopicPartition(*place) for place in unread])
-            now = {(each.topic, each.partition): each.offset for each in answers}
+            now = {(answer.topic, answer.partition): answer.offset for answer in answers}
             unread = {place for place in unread if now[place] < ends[place]}
             if now != positions:
                 positions, stall = now, Deadline(STALL_SECONDS)
@@ -126,7 +126,8 @@ def newest(cluster: Cluster, places: Sequence[Place], number: int) -> list[Recor
         short = [
             place
             for place in places
-            if starts[place] > begins[place] and sum((each.topic, each.partition) == place for each in records) < number
+            if starts[place] > begins[place]
+            and sum((record.topic, record.partition) == place for record in records) < number
         ]
         if not short:
             return _by_time(records)[-number:] if number else []

@@ -79,7 +79,7 @@ class Story:
         """
         # Another command may still be starting the stack.
         self._stage("everything ready", self._unready)
-        writers = [each.name for each in self._stack.ps() if each.service in LAB_WRITERS]
+        writers = [instance.name for instance in self._stack.ps() if instance.service in LAB_WRITERS]
         try:
             for name in writers:
                 self._stack.pause(name)
