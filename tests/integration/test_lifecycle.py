@@ -201,7 +201,8 @@ def test_what_is_broken_is_named_and_can_be_healed(home: Home) -> None:
     config = httpx.get(connector).json() | {"value.converter": "org.apache.kafka.connect.json.JsonConverter"}
     assert httpx.put(connector, json=config, timeout=30).is_success
     assert home.pipeline.rounds(1).code == 0
-    wait_for("the failed task", lambda: "task 0 of connector local-file-sink is FAILED: org" in unready()["connect"])
+    failure = "task 0 of connector local-file-sink is FAILED: org"
+    wait_for("the failed task", lambda: failure in unready().get("connect", ""))
     assert "connect is not ready: task 0 of connector local-file-sink is FAILED" in newsroom("ps").output
     assert (newsroom("doctor").code, newsroom("restart", "connect").code) == (1, 0)
     assert "connect" not in unready()

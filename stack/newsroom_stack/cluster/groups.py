@@ -14,9 +14,11 @@ from kafka.structs import TopicPartition as Part
 
 from newsroom.access import Right
 from newsroom.admin.inquirer import Inquirer, reason
+from newsroom.errors import NotYet
 from newsroom.streams.claims import read_claim
 from newsroom_stack.cluster.connection import ADMIN_SECONDS, Cluster, Place
 from newsroom_stack.errors import StackError
+from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +34,11 @@ OTHER_TOOLS = {SHARE: "share-groups", STREAMS: "streams-groups"}
 """Kafka's own tools for the groups whose offsets are not set here."""
 
 EMPTY = frozenset({"Empty", "Dead"})
+
+MOVING = (errors.NotCoordinatorError, errors.CoordinatorNotAvailableError, errors.CoordinatorLoadInProgressError)
+"""The group has another coordinator than the client remembers, or will have one soon."""
+
+MOVING_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -192,13 +199,13 @@ class Groups(Inquirer[Any]):
             StackError: its coordinator refuses.
         """
         request = {Part(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
-        what = f"the offsets of group {name} could not be set"
-        answer = self._request(
-            what, lambda client: client.alter_group_offsets(name, request), Right("READ", "group", name)
-        )
-        refused = {kind for kind in answer.values() if kind is not errors.NoError}
-        for kind in refused:
-            raise self._refusal(what, kind(), Right("READ", "group", name))
+
+        def call(client: KafkaAdminClient) -> None:
+            for kind in client.alter_group_offsets(name, request).values():
+                if kind is not errors.NoError:
+                    raise kind
+
+        self._request(f"the offsets of group {name} could not be set", call, Right("READ", "group", name))
 
     def delete(self, name: str) -> None:
         """Delete a group without members, and with it its committed offsets.
@@ -206,19 +213,31 @@ class Groups(Inquirer[Any]):
         Raises:
             StackError: its coordinator refuses.
         """
-        what, right = f"group {name} could not be deleted", Right("DELETE", "group", name)
-        answer = dict(self._request(what, lambda client: client.delete_groups([name]), right))
-        if answer[name] != "OK":
-            raise self._refusal(what, getattr(errors, answer[name])(), right)
+
+        def call(client: KafkaAdminClient) -> None:
+            answer = dict(client.delete_groups([name]))[name]
+            if answer != "OK":
+                raise getattr(errors, answer)
+
+        self._request(f"group {name} could not be deleted", call, Right("DELETE", "group", name))
 
     def _request(self, what: str, call: Callable[[KafkaAdminClient], Any], *rights: Right) -> Any:  # noqa: ANN401
         def question(_: Deadline) -> Any:  # noqa: ANN401 - kafka-python is untyped
             return call(self._connected())
 
-        try:
-            return self._ask(question).result(ADMIN_SECONDS)
-        except Exception as error:
-            raise self._refusal(what, error.__cause__ or error, *rights) from error
+        def attempt() -> Any:  # noqa: ANN401 - as above
+            try:
+                return self._ask(question).result(ADMIN_SECONDS)
+            except Exception as error:
+                cause = error.__cause__ or error
+                if isinstance(cause, MOVING):
+                    raise NotYet(str(cause)) from error  # the failed client is gone, and with it what it remembered
+                raise self._refusal(what, cause, *rights) from error
+
+        late = f"{what} at {self.cluster.address}"
+        return wait_until(
+            attempt, ADMIN_SECONDS, lambda missing: StackError(f"{late}: {missing}"), pause=MOVING_PAUSE_SECONDS
+        )
 
     def _refusal(self, what: str, error: BaseException, *rights: Right) -> Exception:
         if isinstance(error, errors.AuthorizationError) and rights:
