@@ -11,6 +11,7 @@ from functools import partial
 
 import httpx
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from newsroom.topics import ALL_TOPICS, MAX_RECORD_BYTES
 from support.pipeline import ProcessPipeline
@@ -44,6 +45,24 @@ def test_topics_are_as_declared(pipeline: ProcessPipeline) -> None:
     described = pipeline.kafka("topics", "--describe", "--topic", "mytopic")
     assert re.search(r"PartitionCount: 5\s+ReplicationFactor: 3", described)
     assert "min.insync.replicas=2" in described
+
+
+def test_provision_deletes_groups_of_a_prefix_that_have_no_members(pipeline: ProcessPipeline) -> None:
+    place = TopicPartition("news", 0, 0)
+    groups = {}
+    for name in ("forgotten-1", "forgotten-2", "kept-1"):
+        groups[name] = Consumer({"bootstrap.servers": pipeline.ports.bootstrap, "group.id": name})
+        groups[name].commit(offsets=[place], asynchronous=False)
+    groups["forgotten-2"].subscribe(["news"])
+    try:
+        wait_for("its membership", lambda: groups["forgotten-2"].poll(0.2) or groups["forgotten-2"].assignment())
+        done = pipeline.command("provision", "--no-registry", "--forget-groups", "forgotten-")
+        assert (done.code, "prefix=forgotten- number=1" in done.output) == (0, True), done.output
+        listing = pipeline.kafka("consumer-groups", "--list").split()
+        assert {"forgotten-1", "forgotten-2", "kept-1"} & set(listing) == {"forgotten-2", "kept-1"}
+    finally:
+        for consumer in groups.values():
+            consumer.close()
 
 
 def test_a_poison_record_goes_to_the_dead_letter_topic_and_the_consumer_goes_on(pipeline: ProcessPipeline) -> None:

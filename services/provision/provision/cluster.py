@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from newsroom.access import Access, Right
@@ -198,6 +198,30 @@ class Cluster:
             raise ClusterUnavailable(f"no broker answers ({reason_of(error)})") from error
         self._access.check_advertised(metadata)
         return metadata
+
+    def delete_empty_groups(self, prefix: str) -> list[str]:
+        """Delete the groups without members whose ids begin so, and return their ids.
+
+        What cannot be deleted stays, with a warning: nothing waits for it.
+        """
+        try:
+            listing = self._admin.list_consumer_groups(
+                states={ConsumerGroupState.EMPTY}, request_timeout=REQUEST_SECONDS
+            ).result(REQUEST_SECONDS + 1)
+            names = sorted(group.group_id for group in listing.valid if group.group_id.startswith(prefix))
+            answers = self._admin.delete_consumer_groups(names, request_timeout=REQUEST_SECONDS) if names else {}
+        except (KafkaException, TimeoutError) as error:
+            log.warning("groups without members could not be listed", prefix=prefix, why=reason_of(error))
+            return []
+        deleted = []
+        for name, answer in answers.items():
+            try:
+                answer.result(REQUEST_SECONDS + 1)
+            except (KafkaException, TimeoutError) as error:
+                log.warning("a group without members could not be deleted", group=name, why=reason_of(error))
+            else:
+                deleted.append(name)
+        return deleted
 
     def _until(self, attempt: Callable[[], T]) -> T:
         return self._wait.until(

@@ -1,4 +1,7 @@
-"""The provision job: topics, the schema and, if Connect is distributed, the connector. It is safe to run again."""
+"""The provision job: topics, the schema, the connector if Connect is distributed, groups that nobody uses any more.
+
+It is safe to run again.
+"""
 
 from __future__ import annotations
 
@@ -46,11 +49,15 @@ def serve(settings: ProvisionSettings, stop: StopFlag) -> None:
         check_addresses(settings.registry_url)
     connector = read_connector(settings.connector_path) if settings.connect_url else None
     wait = Wait(Deadline(settings.timeout), stop, longest_pause=PAUSE_SECONDS)
-    provide_topics(Cluster(settings.client_config("provision"), wait), settings.brokers, settings.declared_topics())
+    cluster = Cluster(settings.client_config("provision"), wait)
+    provide_topics(cluster, settings.brokers, settings.declared_topics())
     if schema is not None:
         provide_subject(settings, schema, wait)
     if settings.connect_url and connector is not None:
         provide_connector(settings.connect_url, connector, wait, update=settings.update_connector)
+    if settings.forget_groups:
+        deleted = cluster.delete_empty_groups(settings.forget_groups)
+        log.info("groups without members deleted", prefix=settings.forget_groups, number=len(deleted))
 
 
 def provide_topics(cluster: Cluster, brokers: int, topics: Sequence[DeclaredTopic]) -> None:

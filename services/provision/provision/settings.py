@@ -80,6 +80,11 @@ class ProvisionSettings(ServiceSettings):
     labels_topic: LabelsTopic = WORD.name
     joined_topic: JoinedTopic = WORDS_JOINED.name
     subject: str = Field(default="", description="subject to register the schema under; empty: NEWS_TOPIC-value")
+    forget_groups: str = Field(
+        default="",
+        description="beginning of the ids of groups that are deleted if they have no members; Apicurio's registry "
+        "leaves three groups apicurio-… behind at each end",
+    )
     replication_factor: int = Field(
         default=REPLICATION_FACTOR, ge=1, le=32_767, description="replicas of each topic that is created"
     )

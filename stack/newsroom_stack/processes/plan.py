@@ -85,8 +85,9 @@ class Plan:
         return ProcessSpec("connect", "connect", "connect", launch, address, Probe("connect", address))
 
     def provision(self) -> jvm.Launch:
-        """The job that creates topics and subjects."""
-        return jvm.Launch("provision", (self._command("provision"),), services_environment(self.ports), REPOSITORY)
+        """The job that creates topics and subjects, and deletes what earlier registries left."""
+        environment = services_environment(self.ports) | {"NEWSROOM_PROVISION_FORGET_GROUPS": "apicurio-"}
+        return jvm.Launch("provision", (self._command("provision"),), environment, REPOSITORY)
 
     def service(self, name: str, replica: int) -> ProcessSpec:
         """A replica (counted from 1) of one of our services.
