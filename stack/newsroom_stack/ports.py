@@ -37,6 +37,9 @@ class Ports:
         """Kafka Connect's REST API."""
         self.ui = offset + 8080
         """Kafka UI, which only the containers have."""
+        self.prometheus = offset + 9090
+        self.grafana = offset + 3000
+        """What the compose profile `observability` adds."""
         self.status = offset + 8000
         """The status API and its page."""
         self.bootstrap = bootstrap_of(offset)

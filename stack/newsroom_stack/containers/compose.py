@@ -62,6 +62,8 @@ class Compose:
             "NEWSROOM_CONNECT_PORT": str(ports.connect),
             "NEWSROOM_STATUS_PORT": str(ports.status),
             "NEWSROOM_UI_PORT": str(ports.ui),
+            "NEWSROOM_PROMETHEUS_PORT": str(ports.prometheus),
+            "NEWSROOM_GRAFANA_PORT": str(ports.grafana),
             "NEWSROOM_NEWS_RATE": f"{self._settings.news_rate:g}",
         }
 

@@ -83,6 +83,8 @@ def test_both_ways_publish_the_same_ports() -> None:
         "connect": ports.connect,
         "status-api": ports.status,
         "kafka-ui": ports.ui,
+        "prometheus": ports.prometheus,
+        "grafana": ports.grafana,
     }
 
 
