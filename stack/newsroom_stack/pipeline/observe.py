@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from newsroom.errors import NotYet
@@ -183,6 +183,7 @@ class Observer:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
+                "enable.partition.eof": True,
                 "log_level": 0,
             }
         )
@@ -199,6 +200,11 @@ def _read_to(consumer: Consumer, topic: str, ends: Mapping[int, int], seconds: f
             )
         for message in consumer.consume(1000, POLL_SECONDS):
             if message.error():
+                # A partition without a record to read has no position, but it has an end.
+                if message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
+                    if message.offset() >= ends[message.partition()]:
+                        open_partitions.discard(message.partition())
+                    continue
                 # The client finds the successor of an unreachable leader by itself.
                 if not is_unreachable(message.error()):
                     raise StackError(f"topic {topic}: {message.error().str()}")

@@ -10,6 +10,7 @@ from confluent_kafka import OFFSET_INVALID
 from newsroom_stack.errors import StackError
 from newsroom_stack.pipeline import observe
 from newsroom_stack.pipeline.observe import Observer
+from support.cluster import MockCluster
 from support.futures import done
 
 
@@ -43,3 +44,12 @@ def test_an_end_that_nobody_tells_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(observe, "AdminClient", lambda _: FakeAdmin(1_000_000))
     with pytest.raises(StackError, match=r"topic t: no end offsets within 0\.2 s .*partitions \[1\] did not answer"):
         Observer("b1:9092").end_offsets("t")
+
+
+def test_empty_partitions_are_read_to_their_end(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "READ_SECONDS", 20)
+    topic, empty = cluster.topic(), cluster.topic()
+    cluster.send(topic, [("a", "1"), ("b", "2"), ("a", "3")], partition=2)
+    observer = Observer(cluster.address)
+    assert observer.table(empty) == {}
+    assert observer.table(topic) == {"a": b"3", "b": b"2"}
