@@ -45,6 +45,9 @@ KINDS = {
 }
 """The kind of resource that each code is about, as kafka-acls names it."""
 
+CERTIFICATES = ("ssl.certificate.location", "ssl.keystore.location", "ssl.certificate.pem")
+"""The properties of librdkafka that give the client a certificate."""
+
 LOGIN_REFUSED = frozenset(
     {
         KafkaError._AUTHENTICATION,  # noqa: SLF001 - librdkafka's own codes begin so
@@ -86,7 +89,7 @@ class Access:
         self._user: str | None = config.get("sasl.username") or client
         self._login_settings = "--sasl-oauthbearer-*" if client else "--sasl-username, --sasl-password"
         self._mechanism = config.get("sasl.mechanism")
-        self._certificate = config.get("ssl.certificate.location")
+        self._certificate = next((config[name] for name in CERTIFICATES if name in config), None)
         self.rights = rights
         self._refusals: list[LastingFailure] = []
         self._settled: Deadline | None = None
@@ -183,7 +186,7 @@ class Access:
         """Look at the addresses, because an attempt of the start had no answer.
 
         Raises:
-            LastingFailure: an address speaks another protocol, or no name resolves.
+            LastingFailure: an address speaks another protocol or asks for a certificate, or no name resolves.
         """
         self.check()
         if self._look is None:
@@ -195,6 +198,9 @@ class Access:
         self._look = Deadline(FIRST_LOOK_SECONDS if len(unknown) == len(addresses) else LOOK_SECONDS)
         for address in addresses:
             listener = None if address in unknown else listener_at(address)
+            if listener is not None and listener.wants_certificate and self.protocol.endswith("SSL"):
+                self._check_certificate(address)
+                continue
             if listener is not None and listener.protocol != self.protocol:
                 login = f", with the mechanisms {', '.join(listener.mechanisms)}" if listener.mechanisms else ""
                 raise self._failed(
@@ -212,6 +218,14 @@ class Access:
             raise self._failed(
                 f"{', '.join(unknown)} cannot be resolved on this machine: correct --bootstrap-servers",
                 operation="resolve",
+            )
+
+    def _check_certificate(self, address: str) -> None:
+        if self._certificate is None:
+            raise self._failed(
+                f"{address} closed the connection during the TLS handshake, because it asks for a client certificate: set "
+                "--ssl-certificate-location and --ssl-key-location",
+                operation=HANDSHAKE,
             )
 
     def check_advertised(self, metadata: Any) -> None:  # noqa: ANN401 - confluent-kafka is untyped

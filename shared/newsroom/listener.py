@@ -25,6 +25,8 @@ class Listener:
 
     protocol: str
     mechanisms: tuple[str, ...] = ()
+    wants_certificate: bool = False
+    """Whether it closes a connection without a client certificate. It does not tell then whether it has a login."""
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -36,8 +38,15 @@ def split_address(address: str) -> tuple[str, int]:
 def listener_at(address: str) -> Listener | None:
     """The Kafka listener at an address; None if it does not answer as one."""
     for tls in (True, False):
-        with contextlib.suppress(OSError, struct.error, UnicodeDecodeError):
+        try:
             return _ask(address, tls=tls)
+        except ssl.SSLError as error:
+            # The question checks no certificate, so the other side's alert is about the one that it lacks. With TLS 1.3
+            # the alert comes after the handshake.
+            if "CERTIFICATE" in (error.reason or ""):
+                return Listener("SSL", wants_certificate=True)
+        except (OSError, struct.error, UnicodeDecodeError):
+            continue
     return None
 
 

@@ -131,6 +131,7 @@ def connections() -> Iterator[Case]:
     refused = r"the login of user \S+ with --sasl-mechanism \S+ at localhost:\d+ was refused .*: check --sasl-username"
     tls = r"no TLS connection to localhost:\d+ .*certificate verify failed.*: check --ssl-ca-location"
     other = r"localhost:\d+ is a listener for {}(, with the mechanisms PLAIN)?, but the client speaks {}: set --sec"
+    needs = r"localhost:\d+ closed the connection during the TLS handshake, .*: set --ssl-certificate-location"
     named = rf"call themselves {re.escape(UNRESOLVABLE)}, which cannot be resolved .*advertised\.listeners"
     no_name = r"broker\.invalid:9092 cannot be resolved on this machine: correct --bootstrap-servers"
     other_authority = {"NEWSROOM_SSL_CA_LOCATION": "{folder}/other-ca.pem"}
@@ -146,6 +147,7 @@ def connections() -> Iterator[Case]:
         yield case("unknown CA", tls, listener="sasl_tls", variables=other_authority)
         yield case("TLS to plain", other.format("PLAINTEXT", "SSL"), listener="plaintext", protocol="SSL")
         yield case("login to none", refused, listener="plaintext", protocol="SASL_PLAINTEXT")
+        yield case("no certificate", needs, listener="mutual_tls", protocol="SSL")
         yield case("none to login", other.format("SASL_PLAINTEXT", "PLAINTEXT"), protocol="PLAINTEXT")
 
 

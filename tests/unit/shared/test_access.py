@@ -1,10 +1,12 @@
 """Causes that waiting cannot change: which errors mean one, what their sentences name, and when they are raised."""
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +16,7 @@ from newsroom import access as access_module
 from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure
 from newsroom.listener import Listener, listener_at
+from support.secured import make_certificates
 
 CONFIG = {"bootstrap.servers": "b1:9092,b2:9092"}
 LOGIN = CONFIG | {"security.protocol": "SASL_SSL", "sasl.username": "reader", "sasl.mechanism": "PLAIN"}
@@ -174,6 +177,49 @@ def test_what_an_address_speaks() -> None:
         assert listener_at(address) == Listener("SASL_PLAINTEXT", ("PLAIN",))
     with answering(b"", struct.pack(">iihi", 14, 0, 34, 0)) as address:
         assert listener_at(address) == Listener("PLAINTEXT")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder, "server")
+    return folder
+
+
+def test_a_broker_that_asks_for_a_certificate_is_a_listener(certificates: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "server.pem")
+    context.load_verify_locations(certificates / "server-ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(ssl.SSLError):
+                context.wrap_socket(connection, server_side=True)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert listener_at(f"127.0.0.1:{server.getsockname()[1]}") == Listener("SSL", wants_certificate=True)
+        thread.join(5)
+
+
+@pytest.mark.parametrize("protocol", ["SSL", "SASL_SSL"])
+def test_a_missing_client_certificate_is_named_with_its_settings(
+    looking: dict[str, Listener | None], protocol: str
+) -> None:
+    looking |= dict.fromkeys(("b1:9092", "b2:9092"), Listener("SSL", wants_certificate=True))
+    config = CONFIG | {"security.protocol": protocol}
+    sentence = (
+        r"^b1:9092 closed the connection during the TLS handshake, because it asks for a client certificate: "
+        r"set --ssl-certificate-location and --ssl-key-location$"
+    )
+    with pytest.raises(LastingFailure, match=sentence):
+        Access(config).no_answer()
+    # A client that has one is not refused for lacking it, whatever else is wrong.
+    Access(config | {"ssl.certificate.location": "client.crt"}).no_answer()
+    with pytest.raises(LastingFailure, match="b1:9092 is a listener for SSL, but the client speaks PLAINTEXT"):
+        Access(CONFIG).no_answer()
 
 
 def test_what_closes_each_connection_is_no_listener() -> None:
