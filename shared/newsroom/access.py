@@ -223,8 +223,8 @@ class Access:
     def _check_certificate(self, address: str) -> None:
         if self._certificate is None:
             raise self._failed(
-                f"{address} closed the connection during the TLS handshake, because it asks for a client certificate: set "
-                "--ssl-certificate-location and --ssl-key-location",
+                f"{address} closed the connection during the TLS handshake, because it asks for a client certificate: "
+                "set --ssl-certificate-location and --ssl-key-location",
                 operation=HANDSHAKE,
             )
 

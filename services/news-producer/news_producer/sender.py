@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -292,12 +293,14 @@ class Sender:
             self.ledger.delivered_to[message.partition()] += 1
             self._access.answered()
         else:
-            self.ledger.fail(f"{error.str()} ({error.name()}){self._remedy(error)}")
+            self.ledger.fail(f"{error.str()} ({error.name()}){self._remedy(error, message)}")
             self._refused = self._refused or self._access.failure(error)
 
-    def _remedy(self, error: KafkaError) -> str:
+    def _remedy(self, error: KafkaError, message: Message) -> str:
         if error.code() in GONE:
             return f": topic {self._topic} was deleted while the producer ran; run 'provision', which makes it anew"
+        if error.code() == KafkaError.INVALID_TIMESTAMP:
+            return f": {_untimely(message)}"
         if error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
             return f": {self._in_sync.problem}" if self._in_sync.problem else ""
         problem = f": a batch of at most {self._limit} bytes is larger than topic {self._topic} takes"
@@ -321,3 +324,17 @@ class Sender:
                 log.warning("all brokers are down: the producer waits for one", addresses=self.addresses)
         else:
             log.debug("the Kafka client reports an error", reason=error.str())
+
+
+def _untimely(message: Message) -> str:
+    """What is wrong with a record whose time the topic does not take, and what helps.
+
+    The client does not tell the time of a record that failed. It is this machine's.
+    """
+    key = (message.key() or b"").decode(errors="backslashreplace")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return (
+        f"the record with key '{key}' for partition {message.partition()} has the time of this machine (now {now}), "
+        f"which is further from the broker's than topic {message.topic()} allows (message.timestamp.before.max.ms, "
+        "message.timestamp.after.max.ms): set this machine's clock, or these limits of the topic"
+    )

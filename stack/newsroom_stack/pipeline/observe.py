@@ -201,13 +201,8 @@ def _read_to(consumer: Consumer, topic: str, ends: Mapping[int, int], seconds: f
         for message in consumer.consume(1000, POLL_SECONDS):
             if message.error():
                 # A partition without a record to read has no position, but it has an end.
-                if message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
-                    if message.offset() >= ends[message.partition()]:
-                        open_partitions.discard(message.partition())
-                    continue
-                # The client finds the successor of an unreachable leader by itself.
-                if not is_unreachable(message.error()):
-                    raise StackError(f"topic {topic}: {message.error().str()}")
+                if _is_end(message) and message.offset() >= ends[message.partition()]:
+                    open_partitions.discard(message.partition())
             elif message.offset() < ends[message.partition()]:
                 yield _record(message)
         # Consumers never get commit markers, but their position passes them. In a topic that is written in
@@ -215,6 +210,21 @@ def _read_to(consumer: Consumer, topic: str, ends: Mapping[int, int], seconds: f
         for position in consumer.position([TopicPartition(topic, partition) for partition in open_partitions]):
             if position.offset >= ends[position.partition]:
                 open_partitions.discard(position.partition)
+
+
+def _is_end(message: Message) -> bool:
+    """Whether an error only says that its partition has no further record.
+
+    Raises:
+        StackError: it is another one, after which the client does not go on by itself.
+    """
+    error = message.error()
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes begin so
+        return True
+    # The client finds the successor of an unreachable leader by itself.
+    if not is_unreachable(error):
+        raise StackError(f"topic {message.topic()}: {error.str()}")
+    return False
 
 
 def _record(message: Message) -> Record:

@@ -126,3 +126,18 @@ def test_a_topic_that_is_deleted_under_the_producer_is_the_cause(cluster: MockCl
     sender._on_delivery(KafkaError(KafkaError._UNKNOWN_PARTITION), message("news", 0, 0))
     with pytest.raises(DeliveryFailed, match=r"topic t-.* was deleted while the producer ran; run 'provision'"):
         sender.check()
+
+
+def test_a_record_whose_time_the_topic_refuses_is_named_with_its_time(cluster: MockCluster) -> None:
+    config = {"bootstrap.servers": cluster.address}
+    ledger = Ledger(cluster.topic())
+    sender = dead_sender(StopFlag(), config, ledger=ledger)
+    cluster.fail_next_write(KafkaError.INVALID_TIMESTAMP)
+    assert sender.send(b"a-key", b"x")
+    sender.close()
+    sentence = (
+        rf"the record with key 'a-key' for partition \d has the time of this machine \(now 20\S+\), which .* than "
+        rf"topic {ledger.topic} allows \(message\.timestamp\.before\.max\.ms, .*\): set this machine's clock, or "
+    )
+    with pytest.raises(DeliveryFailed, match=sentence):
+        sender.check()
