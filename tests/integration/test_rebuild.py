@@ -1,5 +1,8 @@
 """`newsroom replay wordcount-stream` on a real cluster: counts are those of the records that are there."""
 
+import re
+from pathlib import Path
+
 import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
@@ -40,6 +43,37 @@ def test_a_rebuild_counts_each_record_once_and_forgets_what_is_not_there(pipelin
     assert {word: after[word] for word in words} == {word: before[word] for word in words}, "no word is counted twice"
     assert "phantom-of-a-word" not in after
     assert changelog(pipeline)
+
+
+def test_a_lost_changelog_is_mended_with_the_command_that_the_error_names(
+    pipeline: ProcessPipeline, tmp_path: Path
+) -> None:
+    assert pipeline.rounds(1).code == 0
+    pipeline.quiet()
+    words = [f"value{number}" for number in KEYS]
+    before = pipeline.observer.counts()
+    pipeline.stack.scale("wordcount-stream", 0)
+    try:
+        lost = changelog(pipeline)
+        admin = AdminClient({"bootstrap.servers": pipeline.ports.bootstrap})
+        admin.delete_topics([lost])[lost].result(30)
+        wait_for("its end", lambda: lost not in admin.list_topics(timeout=10).topics)
+        ended = pipeline.command("wordcount-stream", "--state-dir", str(tmp_path), "--http-port", "0")
+        assert ended.code == 1, ended.output
+        remedy = re.search(r"changelog \S+ is missing, .* and run '(newsroom [^']+)'", ended.output)
+        assert remedy is not None, ended.output
+        done = pipeline.command(*remedy[1].split(), seconds=120)
+        assert done.code == 0, done.output
+    finally:
+        pipeline.stack.scale("wordcount-stream", 1)
+
+    def counted() -> bool:
+        counts = pipeline.observer.counts()
+        return {word: counts.get(word) for word in words} == {word: before[word] for word in words}
+
+    wait_for("the same counts", counted, 90)
+    pipeline.quiet()
+    assert counted(), "no word is counted twice"
 
 
 def test_a_member_of_somebody_else_is_named_and_nothing_is_deleted(pipeline: ProcessPipeline) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from newsroom.schemas.addresses import check_addresses
 from newsroom.streams.service import Plan, run_stream
-from newsroom.topics import NEWS, NEWS_TYPE
+from newsroom.topics import NEWS, NEWS_TYPE, WORD_COUNTS
+from wordcount_stream.settings import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +40,17 @@ def run(settings: WordcountSettings, stop: StopFlag) -> None:
         stateful=(settings.deltas_name,),
         keyed=(settings.counts_topic,),
         internal=(settings.deltas_name,),
+        rebuild=_rebuild(settings),
     )
     run_stream(settings, stop, plan, build=partial(_build, settings, stop), poll_seconds=POLL_SECONDS)
+
+
+def _rebuild(settings: WordcountSettings) -> str:
+    """The command that counts all words again."""
+    group, table = settings.consumer_group, settings.counts_topic
+    options = f" --group {group}" if group != GROUP else ""
+    options += f" --table {table}" if table != WORD_COUNTS.name else ""
+    return f"newsroom replay wordcount-stream{options} --execute"
 
 
 def _build(settings: WordcountSettings, stop: StopFlag, app: StreamApplication, letters: DeadLetterTopic) -> None:

@@ -25,10 +25,14 @@ STORE_NAME = "default"
 
 @dataclass(frozen=True)
 class Changelog:
-    """The changelog of the store that consumer group `group` builds from the topics `sources`."""
+    """The changelog of the store that consumer group `group` builds from the topics `sources`.
+
+    `rebuild` is the command that rebuilds the state with all that belongs to it, if there is one.
+    """
 
     group: str
     sources: tuple[str, ...]
+    rebuild: str = ""
 
     @property
     def topic(self) -> str:
@@ -40,6 +44,11 @@ class Changelog:
 
         A new group is not an option: `word-deltas` still holds the old group's output, which would be counted again.
         """
+        if self.rebuild:
+            return (
+                "to rebuild the state from the oldest retained records, stop all replicas that the stack does not run, "
+                f"and run '{self.rebuild}'"
+            )
         topics = " ".join(f"--topic {name}" for name in sorted(self.sources))
         return (
             "to rebuild the state from the oldest retained records, stop all replicas and run "

@@ -49,6 +49,8 @@ class Plan:
     stateful: tuple[str, ...]
     keyed: tuple[str, ...] = ()
     internal: tuple[str, ...] = ()
+    rebuild: str = ""
+    """The command that rebuilds the state, if there is one."""
 
 
 def run_stream(
@@ -68,7 +70,7 @@ def run_stream(
         Stopped: a signal arrived while the replica waited for the cluster.
     """
     health = Health(*NEEDS)
-    changelog = Changelog(settings.consumer_group, plan.stateful)
+    changelog = Changelog(settings.consumer_group, plan.stateful, plan.rebuild)
     with HealthServer(health, settings.http_host, settings.http_port), take_slot(settings.state_dir) as slot:
         name = identity(settings, slot)
         log.info("replica", identity=name, slot=str(slot.folder))

@@ -62,17 +62,24 @@ def plan_rebuild(groups: Groups, group: str = WORDCOUNT, table: str = WORD_COUNT
     prefix = f"changelog__{group}--"
     changelogs = tuple(sorted(name for name in topics if name.startswith(prefix)))
     sources = [name.removeprefix(prefix).removesuffix(STORE).split("--") for name in changelogs]
-    internal = tuple(sorted({name for names in sources for name in names})) or (WORD_DELTAS.name,)
-    for name in (*internal, table):
-        groups.cluster.partitions(name)
     known = groups.find(group) is not None
     outputs = groups.outputs(group) if known else set()
+    # Without a changelog the commits tell the topic between the halves, or else its name by default.
+    told = {name for names in sources for name in names} or outputs - {table}
+    internal = tuple(sorted(told)) or (deltas_of(group),)
+    for name in (*internal, table):
+        groups.cluster.partitions(name)
     if outputs and table not in outputs:
         raise StackError(
             f"group {group} does not write {table} but {', '.join(sorted(outputs))}: name its table with --table"
         )
     committed = {topic for topic, _ in groups.committed(group)} if known else set()
     return Rebuild(group, changelogs, internal, table, tuple(sorted(committed - set(internal))))
+
+
+def deltas_of(group: str) -> str:
+    """The topic between the halves of a group's word count, as wordcount-stream names it by default."""
+    return WORD_DELTAS.name if group == WORDCOUNT else f"{group}-{WORD_DELTAS.name}"
 
 
 def execute(groups: Groups, rebuild: Rebuild, say: Callable[[str], None]) -> None:

@@ -28,3 +28,16 @@ def test_the_state_of_other_replicas_is_left_alone(tmp_path: Path) -> None:
         state_folder(other, "old").mkdir()
         state_folder(mine, "new")
         assert (other.folder / "old").is_dir()
+
+
+def test_the_way_to_rebuild_the_state_is_the_services_own_command_if_it_has_one() -> None:
+    assert (
+        Changelog("g", ("a", "b"))
+        .start_anew()
+        .endswith("kafka-consumer-groups --delete-offsets --group g --topic a --topic b")
+    )
+    assert (
+        Changelog("g", ("a",), "newsroom replay x --execute")
+        .start_anew()
+        .endswith("and run 'newsroom replay x --execute'")
+    )
