@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     lister = commands.add_parser("list", help="every experiment, by section")
+    lister.add_argument("--names", action="store_true", help="only their names, for a shell's completion")
     lister.set_defaults(run=_list)
 
     shower = commands.add_parser("show", help="the question of one experiment, and what it does")
@@ -80,7 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list(_: argparse.Namespace) -> int:
+def _list(options: argparse.Namespace) -> int:
+    if options.names:
+        print(*experiments(), sep="\n")  # noqa: T201 - for a shell
+        return 0
     done = Progress.read(open_stack().settings.home)
     section: Section | None = None
     for experiment in experiments().values():

@@ -303,17 +303,34 @@ def kafka(*, arguments: Sequence[str]) -> int:
     return subprocess.run(launch.argv, env=launch.env, check=False).returncode
 
 
+LAB = Path(sys.executable).parent / "newsroom-lab"
+"""A program of its own: the lab stands on the stack, and the stack knows nothing of it."""
+
+
+def _of_the_lab(*, parsed_args: argparse.Namespace, **_: object) -> Sequence[str]:
+    """The lab's commands, and then its experiments."""
+    if not parsed_args.arguments:
+        return ("list", "show", "run", "quiz")
+    done = subprocess.run([LAB, "list", "--names"], capture_output=True, text=True, check=False)
+    return done.stdout.split()
+
+
 @command(
-    RUN, argument("arguments", nargs=argparse.REMAINDER, metavar="COMMAND", help="list, show, run, quiz, and options")
+    RUN,
+    argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="COMMAND",
+        help="list, show, run, quiz, and options",
+        completer=_of_the_lab,
+    ),
 )
 def lab(*, arguments: Sequence[str]) -> None:
     """Experiments that answer the questions of a Kafka course: newsroom lab list."""
-    # A program of its own: the lab stands on the stack, and the stack knows nothing of it.
-    program = Path(sys.executable).parent / "newsroom-lab"
-    if not program.exists():
+    if not LAB.exists():
         raise StackError("the lab is not installed here: run 'make install' in the clone")
     sys.stdout.flush()
-    os.execv(program, [str(program), *(arguments or ["--help"])])  # noqa: S606 - the lab's own options and terminal
+    os.execv(LAB, [str(LAB), *(arguments or ["--help"])])  # noqa: S606 - the lab's own options and terminal
 
 
 def _report(lines: list[str]) -> None:

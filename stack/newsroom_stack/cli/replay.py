@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from newsroom.topics import WORD_COUNTS
 from newsroom.waiting import need
 from newsroom_stack.cli.groups import open_groups
-from newsroom_stack.cli.parser import BOOTSTRAP, EXECUTE, READ_AGAIN, argument, command, topics
+from newsroom_stack.cli.parser import BOOTSTRAP, EXECUTE, READ_AGAIN, argument, command, consumer_groups, topics
 from newsroom_stack.cli.render import console
 from newsroom_stack.errors import StackError
 from newsroom_stack.waits import wait_until
@@ -25,7 +25,13 @@ WORDCOUNT = "wordcount-stream"
 @command(
     READ_AGAIN,
     argument("service", metavar="SERVICE", choices=(WORDCOUNT,), help=f"the service to rebuild: {WORDCOUNT}"),
-    argument("--group", default=WORDCOUNT, metavar="GROUP", help=f"its consumer group (default: {WORDCOUNT})"),
+    argument(
+        "--group",
+        default=WORDCOUNT,
+        metavar="GROUP",
+        help=f"its consumer group (default: {WORDCOUNT})",
+        completer=consumer_groups,
+    ),
     argument(
         "--table",
         default=WORD_COUNTS.name,

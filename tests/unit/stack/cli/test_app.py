@@ -9,16 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from argcomplete.finders import CompletionFinder
 
 from newsroom import __version__
 from newsroom_stack.cli import app as cli
-from newsroom_stack.cli.parser import COMMANDS
+from newsroom_stack.cli.parser import COMMANDS, build_parser
 from newsroom_stack.cli.render import instances_table
 from newsroom_stack.cli.tools import KAFKA_TOOLS, with_brokers
+from newsroom_stack.cluster.names import group_names, topic_names
 from newsroom_stack.interface import Instance, State
 from newsroom_stack.processes.runfile import Run, mark_of, write_run
 from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import StackSettings
+from support.web import NOBODY
 
 HEAVY = {
     *("pydantic", "pydantic_settings", "structlog", "httpx", "requests", "jgo", "psutil", "rich", "docker", "typer"),
@@ -205,6 +208,9 @@ echo "${COMPREPLY[@]}"
         ("newsroom kill regi", {"registry"}),
         ("newsroom up --d", {"--detach"}),
         ("newsroom kafka log", {"log-dirs"}),
+        ("newsroom lab sh", {"show"}),
+        ("newsroom lab run no-k", {"no-key"}),
+        ("newsroom lab run no-key no-k", {"no-key"}),
     ],
 )
 def test_bash_completes_commands_options_tools_and_the_names_of_what_runs(
@@ -220,3 +226,37 @@ def test_bash_completes_commands_options_tools_and_the_names_of_what_runs(
         check=True,
     )
     assert set(ended.stdout.decode().split()) == words, ended.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("groups describe r", {"readers"}),
+        ("groups reset wr", {"writers"}),
+        ("groups reset readers --topic n", {"news", "news.dlq"}),
+        ("groups delete r", {"readers"}),
+        ("dlq list --topic news.", {"news.dlq"}),
+        ("dlq replay --topic news.", {"news.dlq"}),
+        ("dlq purge --topic w", {"word"}),
+        ("peek w", {"word"}),
+        ("label kafka active --topic w", {"word"}),
+        ("replay w", {"wordcount-stream"}),
+        ("replay wordcount-stream --group w", {"writers"}),
+        ("replay wordcount-stream --table w", {"word"}),
+    ],
+)
+def test_the_names_of_groups_and_topics_are_completed(
+    line: str, words: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsroom_stack.cluster.names.topic_names", lambda: ["news", "news.dlq", "word"])
+    monkeypatch.setattr("newsroom_stack.cluster.names.group_names", lambda: ["readers", "writers"])
+    *before, begun = line.split()
+    finder = CompletionFinder(build_parser(), always_complete_options=False)
+    completions = finder._get_completions(["newsroom", *before], begun, "", None)  # type: ignore[no-untyped-call]
+    assert {word.strip() for word in completions} == words
+
+
+def test_a_cluster_that_does_not_answer_completes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWSROOM_BOOTSTRAP_SERVERS", NOBODY)
+    monkeypatch.setattr("newsroom_stack.cluster.connection.CONNECT_SECONDS", 0.3)
+    assert (topic_names(), group_names()) == ([], [])
