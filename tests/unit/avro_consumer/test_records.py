@@ -106,6 +106,19 @@ def test_the_sink_writes_one_whole_line_a_record(tmp_path: Path) -> None:
     }
 
 
+def test_a_key_that_is_not_utf8_is_shown_in_the_line_with_escapes(tmp_path: Path) -> None:
+    form, path = AvroFormat(FakeDecoder()), tmp_path / "out.jsonl"
+    keys = [b"a\xff\x00\n", b"\xed\xa0\x80", "ü".encode(), b""]
+    records = [record(b'{"a": 1}', offset=number, key=key) for number, key in enumerate(keys)]
+    together = form.read_all(records)
+    with JsonLinesSink(path) as sink:
+        sink.write([form.read(each) for each in records])
+        sink.write(together or [])
+    lines = [json.loads(line) for line in path.read_bytes().decode("utf-8").splitlines()]
+    assert [line["key"] for line in lines] == [r"a\xff" + "\0\n", r"\xed\xa0\x80", "ü", ""] * 2
+    assert [line["offset"] for line in lines] == [0, 1, 2, 3] * 2
+
+
 def offsets_in(path: Path) -> list[int]:
     return [json.loads(line)["offset"] for line in path.read_text(encoding="utf-8").splitlines()]
 

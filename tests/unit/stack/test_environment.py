@@ -5,7 +5,8 @@ from typing import cast
 
 import pytest
 
-from newsroom.settings import KafkaSettings
+from avro_consumer.settings import AvroConsumerSettings
+from newsroom.settings import KafkaSettings, load_settings
 from newsroom_stack.environment import OWN_VARIABLES, environment_notes, services_environment
 from newsroom_stack.jvm.artifacts import Artifacts
 from newsroom_stack.ports import Ports
@@ -54,6 +55,21 @@ def test_without_the_users_settings_the_stack_has_its_defaults(tmp_path: Path, m
     assert environment["NEWSROOM_PRODUCER_RATE"] == "3"
     assert environment["NEWSROOM_CONSUMER_SINK"] == str(plan.layout.consumed)
     assert environment["NEWSROOM_HTTP_PORT"] == "8111"
+
+
+def test_with_exactly_once_the_consumer_gets_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(StackSettings(home=tmp_path, news_rate=3), cast("Artifacts", None))
+    monkeypatch.setenv("NEWSROOM_CONSUMER_DELIVERY", "exactly-once")
+    environment = plan.service("avro-consumer", 1).launch.env
+    assert "NEWSROOM_CONSUMER_SINK" not in environment
+    assert environment["NEWSROOM_STATE_DIR"] == str(plan.layout.state("avro-consumer")), "its SQLite file is there"
+    # The consumer itself takes this environment.
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings(AvroConsumerSettings, "avro-consumer", [])
+    assert (settings.delivery, settings.sink) == ("exactly-once", None)
+    monkeypatch.setenv("NEWSROOM_CONSUMER_DELIVERY", "at-most-once")
+    assert "NEWSROOM_CONSUMER_SINK" in plan.service("avro-consumer", 1).launch.env
 
 
 def test_up_says_what_it_takes_from_the_shell_and_what_not() -> None:
