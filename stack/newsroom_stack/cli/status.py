@@ -21,6 +21,8 @@ SILENCE_SECONDS = 20.0
 OWNERS_SECONDS = 20.0
 """Longest wait for the snapshot that shows the end of a rebalance."""
 PAUSE_SECONDS = 0.3
+INTERNAL = ("changelog__", "repartition__")
+"""Prefixes of the topics of Quix's state, which go with a member's other partitions."""
 
 
 @dataclass(frozen=True)
@@ -127,4 +129,4 @@ def compact(places: list[str]) -> list[str]:
 
 
 def _places(keys: list[list[Any]]) -> list[str]:
-    return [f"{topic}[{number}]" for topic, number in sorted((topic, number) for topic, number in keys)]
+    return [f"{topic}[{number}]" for topic, number in sorted(map(tuple, keys)) if not topic.startswith(INTERNAL)]

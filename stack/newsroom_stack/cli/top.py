@@ -192,9 +192,11 @@ def picture(view: View) -> RenderableType:
     side.add_row(processes, topics)
     moment = figures.get("collected_at", "")[11:19]
     status = Text(f"old: {view.silent}", style="red") if view.silent else Text(f"snapshot {moment} UTC", style="green")
-    return Group(
-        status, Text(), groups, Text(), side, Text(), Text(view.message, style="cyan"), Text(KEYS, style="dim")
-    )
+    keys = Text(KEYS, style="dim")
+    if view.instances:
+        keys = Text(f"{view.instances[view.chosen % len(view.instances)].name}: ", style="bold").append_text(keys)
+    # What does not fit is cut off below, so the keys and what they did stand above.
+    return Group(status, keys, Text(view.message, style="cyan"), groups, Text(), side)
 
 
 @contextlib.contextmanager

@@ -3,11 +3,11 @@
 "use strict";
 
 {
-  const SPAN_SECONDS = 600;
   const LANE_PX = 22;
   const GAP_PX = 4;
   const TOP_PX = 18; // above the lanes: the numbers of the generations
-  const TICK_SECONDS = 120;
+  const TICKS = 5;
+  const TICK_PX = 24; // half of the width of a tick's text
   const REDRAW_MS = 500;
   const SVG = "http://www.w3.org/2000/svg";
 
@@ -25,6 +25,7 @@
     return element;
   }
 
+  const span = () => Number(byId("lanes-zoom").value);
   const now = () => data.now + (performance.now() - answeredAt) / 1000;
   const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
   const length = (seconds) => `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
@@ -44,8 +45,8 @@
     const width = Math.max(120, picture.parentElement.clientWidth - byId("lanes-names").offsetWidth);
     const height = TOP_PX + data.lanes.length * (LANE_PX + GAP_PX) + 16;
     const right = frozenAt ?? now();
-    const left = right - SPAN_SECONDS;
-    const x = (seconds) => ((Math.min(Math.max(seconds, left), right) - left) / SPAN_SECONDS) * width;
+    const left = right - span();
+    const x = (seconds) => ((Math.min(Math.max(seconds, left), right) - left) / span()) * width;
     const colours = new Map(data.owners.map((owner) => [owner.name, owner.colour]));
     const parts = [hatching()];
     data.lanes.forEach((lane, place) => {
@@ -62,15 +63,16 @@
         parts.push(band);
       }
     });
-    for (let tick = Math.ceil(left / TICK_SECONDS) * TICK_SECONDS; tick < right; tick += TICK_SECONDS) {
-      const anchor = x(tick) < 20 ? "start" : x(tick) > width - 20 ? "end" : "middle";
-      parts.push(svg("text", { class: "tick", x: x(tick), y: height - 3, "text-anchor": anchor }, clock(tick).slice(0, 5)));
+    const step = span() / TICKS;
+    for (let tick = Math.ceil(left / step) * step; tick < right; tick += step) {
+      if (x(tick) < TICK_PX || x(tick) > width - TICK_PX) continue;
+      parts.push(svg("text", { class: "tick", x: x(tick), y: height - 3, "text-anchor": "middle" }, clock(tick).slice(0, step < 60 ? 8 : 5)));
     }
     let free = -1; // numbers that would cover each other are left out, their lines stay
     for (const [at, label] of data.lines) {
       if (at < left || at > right) continue;
       parts.push(svg("line", { class: "generation", x1: x(at), x2: x(at), y1: TOP_PX - 4, y2: height - 16 }));
-      const half = label.length * 3.5;
+      const half = label.length * 4 + 2;
       const middle = Math.min(Math.max(x(at), half), width - half);
       if (middle - half <= free) continue;
       parts.push(svg("text", { class: "generation-name", x: middle, y: 11, "text-anchor": "middle" }, label));
@@ -115,7 +117,7 @@
 
   // The same for those who do not see the picture, changed only where it differs: nothing is read out again.
   function showText() {
-    const left = (frozenAt ?? now()) - SPAN_SECONDS;
+    const left = (frozenAt ?? now()) - span();
     const texts = data.lanes.map(({ partition, bands }) => {
       const shown = bands.filter(([, ended]) => ended === null || ended > left);
       const phrases = shown.map(([began, ended, owner]) => {
@@ -181,6 +183,10 @@
     freeze(back ? now() - back : null);
   });
   document.addEventListener("change", (event) => {
+    if (event.target.id === "lanes-zoom" && data) {
+      showText();
+      draw();
+    }
     if (event.target.id !== "lanes-group") return;
     chosen = event.target.value;
     freeze(null);

@@ -28,7 +28,7 @@ FIGURES = {
     "lag": {"avro-consumer": 1234, "apicurio-1": None},
 }
 MEMBERS = [
-    {"id": "m-two", "client_id": "consumer", "instance_id": "c-2", "assignment": [["news", 2]]},
+    {"id": "m-two", "client_id": "consumer", "instance_id": "c-2", "assignment": [["news", 2], ["changelog__x", 2]]},
     {"id": "m-one", "client_id": "consumer", "instance_id": "c-1", "assignment": [["news", 1], ["news", 0]]},
 ]
 
@@ -164,6 +164,7 @@ def test_the_picture_has_owners_lag_and_says_when_it_is_old(web: Web) -> None:
     text = console.export_text()
     for part in ("03:04:05 UTC", "1,234", "c-1: news[0,1]", "a-1", "scaled", "5.0 /s", "q quit"):
         assert part in text
+    assert text.splitlines()[1].startswith("a-1: ")
     console.print(picture(View(silent="gone")))
     assert "old: gone" in console.export_text()
 
