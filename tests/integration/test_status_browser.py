@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from werkzeug.serving import BaseWSGIServer, make_server
 
-from newsroom.health import Health
-from status_api.app import create_app
-from status_api.model import Group, Snapshot
-from status_api.settings import StatusSettings
+from status_api.model import Group, GroupMember, Rebalance, Snapshot
 from status_api.store import SnapshotStore
 from support.browser import Browser, open_browser
+from support.served import Served
 from support.waiting import wait_for
-from unit.status_api.fakes import a_snapshot
+from unit.status_api.fakes import a_snapshot, a_topic
 
 pytestmark = pytest.mark.timeout(240)
 
-OPEN = "return [...document.querySelectorAll('details[open]')].map(group => group.dataset.key)"
+OPEN = "return [...document.querySelectorAll('.group[open]')].map(group => group.dataset.key)"
 
 
 @dataclass
@@ -35,11 +33,15 @@ class Source:
     number: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
+    def take(self) -> None:
+        """Take a snapshot now."""
+        self.number += 1
+        self.store.succeeded(replace(self.snapshot, id=f"boot-{self.number}", collected_at=datetime.now(UTC)))
+
     def run(self) -> None:
         while True:
             if not self.paused:
-                self.number += 1
-                self.store.succeeded(replace(self.snapshot, id=f"boot-{self.number}"))
+                self.take()
             if self.ended.wait(1.0):
                 return
 
@@ -55,20 +57,15 @@ def source() -> Iterator[Source]:
 
 
 @pytest.fixture
-def server(source: Source) -> Iterator[BaseWSGIServer]:
-    server = make_server("127.0.0.1", 0, create_app(source.store, Health(), StatusSettings()), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def server(source: Source) -> Iterator[Served]:
+    with Served(source.store) as served:
+        yield served
 
 
 @pytest.fixture
-def browser(server: BaseWSGIServer, tmp_path: Path) -> Iterator[Browser]:
+def browser(server: Served, tmp_path: Path) -> Iterator[Browser]:
     with open_browser(tmp_path / "profile") as browser:
-        browser.open(f"http://127.0.0.1:{server.server_port}")
+        browser.open(server.url)
         yield browser
 
 
@@ -101,7 +98,7 @@ def test_an_opened_group_stays_open_when_another_appears_before_it_and_when_a_ba
 def test_a_group_with_an_error_stays_closed_when_the_reader_closes_it(source: Source, browser: Browser) -> None:
     source.snapshot = replace(source.snapshot, groups=(Group("failing", error="Group authorization failed"),))
     wait_for("the group, opened", lambda: browser.run(OPEN) == ["failing"])
-    browser.run("document.querySelector('summary').click()")
+    browser.run("document.querySelector('.group summary').click()")
     shown_again(source, browser)
     assert browser.run(OPEN) == []
 
@@ -114,10 +111,138 @@ def test_the_page_calls_itself_live_only_while_new_snapshots_come(source: Source
     wait_for("live again", lambda: browser.text("#liveness") == "Live", 10)
 
 
-def test_a_server_that_is_gone_is_not_live(server: BaseWSGIServer, browser: Browser) -> None:
+def test_a_server_that_is_gone_is_not_live_and_after_its_restart_the_page_is_pushed_again(
+    server: Served, browser: Browser
+) -> None:
     wait_for("live", lambda: browser.text("#liveness") == "Live")
-    server.shutdown()
-    stopped = time.monotonic()
+    server.stop()
     wait_for("waiting", lambda: browser.text("#liveness") == "Waiting", 20)
-    assert time.monotonic() - stopped < 15
     wait_for("the banner", lambda: "does not answer" in browser.text("#gone"), 20)
+    server.start()
+    wait_for("live again", lambda: browser.text("#liveness") == "Live", 20)
+    wait_for("the events", lambda: browser.run("return source.readyState") == 1, 20)
+    assert browser.run("return document.getElementById('gone').hidden")
+
+
+def test_the_page_asks_once_for_each_event_and_not_by_itself(source: Source, browser: Browser) -> None:
+    wait_for("the events", lambda: browser.run("return source.readyState") == 1)
+    before, number = len(lives(browser)), source.number
+    wait_for("five snapshots", lambda: source.number >= number + 5)
+    shown_again(source, browser)
+    assert len(lives(browser)) - before <= source.number - number + 1
+    assert sum(url.endswith("/api/v1/events") for url in browser.requests()) == 1
+    assert browser.complaints() == []
+
+
+def lives(browser: Browser) -> list[str]:
+    return [url for url in browser.requests() if url.endswith("/live")]
+
+
+def scaled(members: dict[str, tuple[int, ...]]) -> Group:
+    (first, _) = a_snapshot().groups[:2]
+    return replace(
+        first,
+        members=tuple(
+            GroupMember(f"id-{name}", name, "h", assignment=tuple(("news", number) for number in numbers))
+            for name, numbers in members.items()
+        ),
+    )
+
+
+def bands(browser: Browser) -> list[list[str]]:
+    """The partition and the owner of each band."""
+    shown = browser.run(BANDS)
+    assert isinstance(shown, list)
+    return shown
+
+
+BANDS = "return [...document.querySelectorAll('.band')].map(band => [band.dataset.partition, band.dataset.owner])"
+
+
+def test_a_lane_for_each_partition_moves_with_a_scale_up_and_says_so_in_words(source: Source, browser: Browser) -> None:
+    other = source.snapshot.groups[1]
+    source.snapshot = replace(source.snapshot, groups=(scaled({"one": (0, 1)}), other))
+    lanes = [["news[0]", "one"], ["news[1]", "one"], ["news[2]", ""]]
+    wait_for("the lanes", lambda: all(band in bands(browser) for band in lanes))
+    source.paused = True
+    moment = datetime.now(UTC)
+    event = Rebalance(1, "avro-consumer", moment, moment, joined=("id-two",), members={"id-two": "two"})
+    groups = (scaled({"one": (0,), "two": (1, 2)}), other)
+    source.snapshot = replace(source.snapshot, groups=groups, rebalances=(event,))
+    source.take()
+    wait_for("the new owner", lambda: ["news[1]", "two"] in bands(browser), 10)
+    assert browser.run("return document.querySelector('.generation-name').textContent") == "#1"
+    assert browser.texts("#lanes-owners li")[-3:] == ["one", "two", "nobody"]
+    colours = browser.run(
+        "return ['one', 'two'].map(name => getComputedStyle(document.querySelector(`[data-owner=${name}]`)).fill)"
+    )
+    assert isinstance(colours, list)
+    assert len(set(colours)) == 2
+    browser.run("document.querySelector('#lanes details').open = true")
+    (line,) = [text for text in browser.texts("#lanes-text li") if text.startswith("news[1]")]
+    assert re.search(r"one from [\d:]+ for [\d.]+ s, then two from [\d:]+ until now$", line)
+    assert "two joined" in browser.text("#rebalances table")
+    assert browser.complaints() == []
+
+
+def test_the_lanes_pause_and_go_back_in_time(source: Source, browser: Browser) -> None:
+    span = "return document.getElementById('lanes-span').textContent"
+    wait_for("the lanes", lambda: "UTC" in str(browser.run(span)))
+    browser.run("document.getElementById('lanes-pause').click()")
+    paused = browser.run(span)
+    assert str(paused).endswith("paused")
+    shown_again(source, browser)
+    assert browser.run(span) == paused
+    scrub = "const bar = document.getElementById('lanes-scrub'); bar.value = 300; "
+    browser.run(scrub + "bar.dispatchEvent(new Event('input', {bubbles: true}))")
+    assert browser.run(span) != paused
+    browser.run("document.getElementById('lanes-pause').click()")
+    wait_for("it goes on", lambda: browser.run(span) != paused and "paused" not in str(browser.run(span)))
+
+
+def test_stop_words_go_by_a_switch_that_stays(source: Source, browser: Browser) -> None:
+    words = (("the", 9), ("kafka", 5), ("of", 3))
+    source.snapshot = replace(source.snapshot, tables=replace(source.snapshot.tables, top_words=words))
+    shown = (
+        "return [...document.querySelectorAll('.bars li')].filter(row => row.offsetParent).map(row => row.innerText)"
+    )
+
+    def first_words() -> list[str]:
+        rows = browser.run(shown)
+        assert isinstance(rows, list)
+        return [str(row).split()[0] for row in rows]
+
+    wait_for("all words", lambda: first_words() == ["the", "kafka", "of"])
+    browser.run("document.getElementById('telling').click()")
+    assert first_words() == ["kafka"]
+    shown_again(source, browser)
+    assert first_words() == ["kafka"]
+    browser.driver.refresh()
+    wait_for("the same after a reload", lambda: first_words() == ["kafka"])
+
+
+@pytest.mark.parametrize("path", ["/", "/topics/news"])
+def test_nothing_is_wider_than_a_narrow_phone(server: Served, browser: Browser, path: str) -> None:
+    # Chromium has no window so narrow: it shows the page as a phone does.
+    metrics = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.driver.get(f"{server.url}{path}")
+    wait_for("live", lambda: browser.text("#liveness") == "Live")
+    assert browser.run("return [innerWidth, document.documentElement.scrollWidth]") == [360, 360]
+
+
+def test_a_term_explains_itself_to_the_keyboard_and_the_screen_reader(browser: Browser) -> None:
+    browser.run("document.querySelector('#groups h2 .term').focus()")
+    content = "getComputedStyle(document.activeElement, '::after').content"
+    assert "share the partitions" in str(browser.run(f"return {content}"))
+    described = "document.getElementById(document.activeElement.getAttribute('aria-describedby')).textContent"
+    assert "share the partitions" in str(browser.run(f"return {described}"))
+
+
+def test_the_page_of_a_topic_follows_its_topic(source: Source, server: Served, browser: Browser) -> None:
+    browser.open(f"{server.url}/topics/news")
+    assert browser.texts("#partitions tbody th") == [str(number) for number in range(6)]
+    assert browser.text("#partitions tbody tr:first-child td:nth-child(2)") == "broker 1"
+    source.snapshot = replace(source.snapshot, topics=(*source.snapshot.topics[:2], a_topic("news", [1, 2])))
+    wait_for("two partitions are left", lambda: browser.texts("#partitions tbody th") == ["0", "1"])
+    assert browser.complaints() == []

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MOST_REBALANCES = 500
 """How many rebalances one answer may have."""
 
+MOST_WORDS = 20
+"""How many of the top words an answer has."""
+
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
 
@@ -228,7 +231,7 @@ def pipeline_json(snapshot: Snapshot) -> dict[str, Any]:
         "words_counted": tables.words_counted,
         "distinct_words": tables.distinct_words,
         "words_complete": tables.complete,
-        "top_words": [{"word": word, "count": count} for word, count in tables.top_words],
+        "top_words": [{"word": word, "count": count} for word, count in tables.top_words[:MOST_WORDS]],
         "joined_total": tables.joined_total,
         "last_joined": [asdict(joined) for joined in tables.joined],
         "tables_error": tables.error,

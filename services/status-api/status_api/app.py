@@ -10,7 +10,10 @@ from prometheus_client.exposition import choose_encoder
 from werkzeug.routing import BaseConverter
 
 from status_api import api, page
+from status_api.events import Feed
+from status_api.history import History
 from status_api.metrics import SnapshotMetrics, StoreMetrics
+from status_api.ownership import Ownership
 from status_api.problems import install_problems
 from status_api.rendering import Renderings
 from status_api.requests import guard_requests
@@ -18,6 +21,7 @@ from status_api.responses import json_response, rendered
 
 if TYPE_CHECKING:
     from newsroom.health import Health
+    from status_api.model import Snapshot
     from status_api.settings import StatusSettings
     from status_api.store import SnapshotStore
 
@@ -48,6 +52,7 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
     app.extensions["snapshots"] = store
     app.extensions["settings"] = settings
     app.extensions["renderings"] = Renderings()
+    _watch(app, store)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(page.blueprint)
     install_problems(app)
@@ -62,6 +67,19 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
         return response
 
     return app
+
+
+def _watch(app: Flask, store: SnapshotStore) -> None:
+    """Let the parts that remember earlier snapshots take in each new one."""
+    history, ownership = History(), Ownership()
+    feed = Feed(history)
+    app.extensions |= {"history": history, "ownership": ownership, "feed": feed}
+
+    def take_in(snapshot: Snapshot) -> None:
+        history.add(snapshot)
+        ownership.update(snapshot)
+
+    store.watch(take_in, feed.publish)
 
 
 def _add_probes(app: Flask, store: SnapshotStore, health: Health) -> None:

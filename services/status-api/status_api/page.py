@@ -1,25 +1,39 @@
-"""The HTML page, and the part of it that the browser fetches again each second."""
+"""The HTML pages, and the part of each that the browser fetches again with each snapshot."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, current_app, render_template
+from flask import Blueprint, Response, abort, current_app, render_template, request
 from markupsafe import Markup
 
 from status_api.model import UNKNOWN
+from status_api.ownership import label_of
 from status_api.pipeline import ABSENT
-from status_api.responses import answer, cluster_figures, latest_snapshot, pipeline_figures, rendered
+from status_api.responses import answer, cluster_figures, json_line, latest_snapshot, pipeline_figures, rendered
+from status_api.terms import STOP_WORDS, TERMS
 
 if TYPE_CHECKING:
-    from status_api.model import Group
+    from collections.abc import Callable, Sequence
+
+    from status_api.model import Group, Rebalance, Snapshot
+    from status_api.ownership import Ownership
     from status_api.store import LatestSnapshot
 
 blueprint = Blueprint("page", __name__)
 
 MOST_GROUPS = 100
 """How many groups the page shows. The API has all."""
+
+SHOWN_WORDS = 12
+"""How many of the top words the page shows."""
+
+RECORDS_ENDPOINT = "api.topic_records"
+"""The endpoint of a topic's last records, which the topic's page offers if the API has it."""
+
+SPARK_WIDTH, SPARK_HEIGHT = 120, 24
+"""The units of a sparkline: one sample for each unit of its width."""
 
 STATE_CLASSES = {"Stable": "good", "Empty": "idle", "Dead": "idle", ABSENT: "idle", UNKNOWN: "bad"}
 """The CSS class of each state of a group; every other state is busy."""
@@ -28,30 +42,67 @@ STATE_CLASSES = {"Stable": "good", "Empty": "idle", "Dead": "idle", ABSENT: "idl
 @blueprint.get("/")
 def index() -> Response:
     """Answer with the whole page, which is complete without its script."""
-    return _page("index.html")
+    return _page("index.html", "sections.html", _overview)
 
 
 @blueprint.get("/live")
 def live() -> Response:
     """Answer with the part of the page that changes."""
-    return _page("live.html")
+    return _page("live.html", "sections.html", _overview)
 
 
-def _page(template: str) -> Response:
+@blueprint.get("/topics/<path:name>")
+def topic(name: str) -> Response:
+    """Answer with the page of one topic."""
+    return _page("topic.html", "topic_sections.html", lambda snapshot: _topic(snapshot, name), name)
+
+
+@blueprint.get("/live/topics/<path:name>")
+def live_topic(name: str) -> Response:
+    """Answer with the part of a topic's page that changes."""
+    return _page("live.html", "topic_sections.html", lambda snapshot: _topic(snapshot, name), name)
+
+
+@blueprint.get("/live/lanes")
+def lanes() -> Response:
+    """Answer with who owned which partition of a group: that of the parameter `group`, or the last that rebalanced."""
     latest = latest_snapshot()
-    return answer(latest, "text/html; charset=utf-8", lambda: _render(template, latest).encode())
+    snapshot = latest.snapshot
+    if snapshot is None:
+        abort(503, "The service has not taken a snapshot of the cluster yet.")
+    shown = snapshot.visible(internal=False)
+    ownership: Ownership = current_app.extensions["ownership"]
+    wish = request.args.get("group", "")
+
+    def body() -> bytes:
+        groups = ownership.choices(shown)
+        group = wish if wish in groups else next(iter(groups), "")
+        return json_line({"group": group, "groups": groups} | ownership.lanes(shown, group))
+
+    return answer(latest, "application/json", lambda: rendered(shown, ("lanes", wish), body))
 
 
-def _render(template: str, latest: LatestSnapshot) -> str:
+Values = dict[str, object]
+"""What a template shows."""
+
+
+def _page(template: str, sections: str, values: Callable[[Snapshot], Values], topic: str | None = None) -> Response:
+    latest = latest_snapshot()
+    return answer(latest, "text/html; charset=utf-8", lambda: _render(template, sections, latest, values, topic))
+
+
+def _render(
+    template: str, sections: str, latest: LatestSnapshot, values: Callable[[Snapshot], Values], topic: str | None
+) -> bytes:
     if latest.snapshot is None:
-        return render_template(template, latest=latest, snapshot=None)
+        return render_template(template, latest=latest, snapshot=None, terms=TERMS, topic_name=topic).encode()
     snapshot = latest.snapshot.visible(internal=False)
+    whole = latest.snapshot if topic is not None else snapshot
 
-    def sections() -> bytes:
-        figures, groups = pipeline_figures(snapshot), shown_groups(snapshot.groups)
-        return render_template("sections.html", snapshot=snapshot, figures=figures, groups=groups).encode()
+    def changing() -> bytes:
+        return render_template(sections, snapshot=snapshot, terms=TERMS, **values(whole)).encode()
 
-    body = Markup(rendered(snapshot, "sections", sections).decode())  # noqa: S704 - it is our own template's output
+    body = Markup(rendered(snapshot, (sections, topic), changing).decode())  # noqa: S704 - our own template's output
     late_after: float = current_app.extensions["snapshots"].late_after_seconds
     return render_template(
         template,
@@ -60,7 +111,37 @@ def _render(template: str, latest: LatestSnapshot) -> str:
         cluster=cluster_figures(snapshot),
         sections=body,
         late_after=late_after,
-    )
+        terms=TERMS,
+        topic_name=topic,
+    ).encode()
+
+
+def _overview(snapshot: Snapshot) -> Values:
+    words = snapshot.tables.top_words
+    telling = [(word, count) for word, count in words if word.lower() not in STOP_WORDS]
+    return {
+        "figures": pipeline_figures(snapshot),
+        "groups": shown_groups(snapshot.groups),
+        "history": current_app.extensions["history"],
+        "words": [("all-words", words[:SHOWN_WORDS]), ("telling-words", telling[:SHOWN_WORDS])],
+    }
+
+
+def _topic(snapshot: Snapshot, name: str) -> Values:
+    topic = snapshot.topic(name)
+    if topic is None:
+        abort(404, f"There is no topic {name!r}.")
+    readers = [
+        (group, [row for row in group.partitions if row.topic == name])
+        for group in snapshot.groups
+        if any(row.topic == name for row in group.partitions)
+    ]
+    return {
+        "topic": topic,
+        "readers": readers,
+        "history": current_app.extensions["history"],
+        "records": any(rule.endpoint == RECORDS_ENDPOINT for rule in current_app.url_map.iter_rules()),
+    }
 
 
 def shown_groups(groups: tuple[Group, ...]) -> list[Group]:
@@ -76,6 +157,50 @@ def shown_groups(groups: tuple[Group, ...]) -> list[Group]:
 def number(value: int | None) -> str:
     """Format a number with narrow spaces between the thousands; None becomes a dash."""
     return "–" if value is None else f"{value:,}".replace(",", "\u202f")  # noqa: RUF001 - the dash is meant
+
+
+@blueprint.app_template_filter("rate")
+def rate(value: float | None) -> str:
+    """Format records a second; None becomes a dash."""
+    return "– /s" if value is None else f"{value:.1f} /s"  # noqa: RUF001 - the dash is meant
+
+
+@blueprint.app_template_filter("spark")
+def spark(values: Sequence[float | None]) -> str:
+    """Return the points of a sparkline, the newest at the right; a value that is not known is left out."""
+    most = max((value for value in values if value is not None), default=0.0) or 1.0
+    first = SPARK_WIDTH - len(values) + 1
+    points = []
+    for place, value in enumerate(values, first):
+        if value is not None:
+            points.append(f"{place},{SPARK_HEIGHT - 1 - (SPARK_HEIGHT - 2) * value / most:.1f}")
+    return " ".join(points)
+
+
+@blueprint.app_template_filter("trend")
+def trend(values: Sequence[float | None]) -> str:
+    """Say what a sparkline shows, for those who do not see it."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "last 10 minutes: not known yet"
+    return f"last 10 minutes: at least {min(known):,.0f}, at most {max(known):,.0f}, now {known[-1]:,.0f}"
+
+
+@blueprint.app_template_filter("generation")
+def generation(event: Rebalance) -> str:
+    """Return the name of the generation that a rebalance began."""
+    return label_of(event)
+
+
+@blueprint.app_template_filter("who")
+def who(event: Rebalance) -> str:
+    """Say who joined and who left in a rebalance."""
+    texts = [
+        f"{', '.join(event.members.get(member, member) for member in members)} {verb}"
+        for members, verb in ((event.joined, "joined"), (event.left, "left"))
+        if members
+    ]
+    return "; ".join(texts)
 
 
 @blueprint.app_template_filter("share")

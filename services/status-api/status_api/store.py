@@ -7,10 +7,14 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from newsroom.logs import get_logger
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from status_api.model import Snapshot
+
+log = get_logger(__name__)
 
 STALE_AFTER_INTERVALS = 3
 """One late snapshot is normal; three missing ones are a failure."""
@@ -61,12 +65,20 @@ class SnapshotStore:
         self._wall = wall
         self._newest = LatestSnapshot(), 0.0
         """The newest snapshot, and when it was taken: one value, so that readers need no lock."""
+        self._take_in: Callable[[Snapshot], None] = _nothing
+        self._tell: Callable[[Snapshot], None] = _nothing
+
+    def watch(self, take_in: Callable[[Snapshot], None], tell: Callable[[Snapshot], None]) -> None:
+        """Call two functions with each snapshot, in the thread that has taken it: before readers see it, and after."""
+        self._take_in, self._tell = take_in, tell
 
     def succeeded(self, snapshot: Snapshot) -> None:
         """Keep a new snapshot."""
+        _guarded(self._take_in, snapshot)
         latest, _ = self._newest
         latest = replace(latest, snapshot=snapshot, last_error=None, last_success=self._wall())
         self._newest = latest, self._monotonic()
+        _guarded(self._tell, snapshot)
 
     def failed(self, reason: str) -> None:
         """Record a failed attempt."""
@@ -81,3 +93,15 @@ class SnapshotStore:
         age = self._monotonic() - taken_at
         late, stale = age > self.late_after_seconds, age > self.stale_after_seconds
         return replace(latest, age_seconds=age, late=late, stale=stale)
+
+
+def _nothing(_: Snapshot) -> None:
+    """Take no notice."""
+
+
+def _guarded(watcher: Callable[[Snapshot], None], snapshot: Snapshot) -> None:
+    try:
+        watcher(snapshot)
+    except Exception:
+        # If this ended the thread, no further snapshot would be taken.
+        log.exception("a part of the status API could not take in a snapshot")

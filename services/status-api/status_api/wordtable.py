@@ -9,7 +9,8 @@ from itertools import chain
 
 from status_api.model import JoinedRecord, Tables
 
-TOP_WORDS = 20
+TOP_WORDS = 150
+"""How many words are kept in a snapshot: enough that some are left without stop words."""
 LAST_JOINED = 50
 MAX_TEXT = 200
 """How many characters of a word or a joined value are kept, so that memory is bounded for any input."""

@@ -21,9 +21,13 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 from typing_extensions import override
 
+from status_api.streams import Streams
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
+
+    from status_api.events import Feed
 
 HEADER_SECONDS = 5.0
 """How long a client may take to send a request's header, and how long a kept connection may be idle."""
@@ -38,6 +42,7 @@ CHUNK_BYTES = 65536
 CONNECTIONS = 500
 """How many connections may be open. A further one takes the place of the one that has been idle for longest."""
 END_OF_HEADER = b"\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 BODY_HEADERS = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
 STATUSES: dict[type[Exception], HTTPStatus] = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -56,6 +61,9 @@ class Outbox(socket.socket):
         super().__init__(fileno=accepted.detach())
         super().setblocking(False)
         self._waiting: deque[memoryview] = deque()
+        self._chunked = False
+        self.following: tuple[Feed, int] | None = None
+        """The feed whose events follow the answer, and the number of the event after which they begin."""
 
     @override
     def setblocking(self, flag: bool, /) -> None:
@@ -69,6 +77,25 @@ class Outbox(socket.socket):
     def send(self, data: Any, flags: int = 0, /) -> int:
         self.sendall(data)
         return len(data)
+
+    def follow(self, feed: Feed, number: int) -> None:
+        """Let the answer that is being made go on with the events of a feed after this number."""
+        self.following = feed, number
+
+    def go_on(self) -> None:
+        """Take back the end of the answer: parts follow."""
+        self._chunked = bool(self._waiting) and self._waiting[-1] == LAST_CHUNK
+        if self._chunked:
+            self._waiting.pop()
+
+    def send_part(self, data: bytes) -> None:
+        """Send a further part of the answer."""
+        self.sendall(b"%X\r\n%s\r\n" % (len(data), data) if self._chunked else data)
+
+    def end_parts(self) -> None:
+        """End the answer."""
+        if self._chunked:
+            self.sendall(LAST_CHUNK)
 
     def flush(self) -> bool:
         """Send what the client takes now; return whether everything is sent.
@@ -99,6 +126,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._header: dict[TConn, bytes] = {}
         """What has come of the header, of those that wait for one."""
         self._sweep_at = 0.0
+        self._streams: Streams | None = None
+        """The connections that are sent events; None before the first one, because the poller comes with the loop."""
+
+    def _stream(self, conn: TConn) -> None:
+        if self._streams is None:
+            self._streams = Streams(self.poller, self.method_queue.defer, partial(self._send, keep=False))
+        self._streams.add(conn)
 
     @override
     def accept(self, listener: socket.socket) -> None:
@@ -159,8 +193,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     @override
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
-        keep = not fs.cancelled() and fs.exception() is None and bool(fs.result())
-        self._send(conn, keep=keep and self.alive)
+        good = not fs.cancelled() and fs.exception() is None
+        if good and conn.sock.following is not None and self.alive:
+            self._stream(conn)
+        else:
+            self._send(conn, keep=good and bool(fs.result()) and self.alive)
 
     def _send(self, conn: TConn, *, keep: bool) -> None:
         try:
@@ -212,6 +249,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         self._sweep_at = now + SWEEP_SECONDS
         # A worker that stops still sends its answers, and waits for no further request.
+        if self._streams is not None:
+            if self.alive:
+                self._streams.sweep()
+            else:
+                self._streams.close()
         late = [conn for conn in self._open if conn.timeout <= now or (not self.alive and conn in self._header)]
         for conn in late:
             self._drop(conn)

@@ -228,8 +228,17 @@ def logs(*, name: str | None, follow: bool) -> None:
     argument("replicas", metavar="REPLICAS", type=int, help="number of replicas"),
 )
 def scale(*, service: str, replicas: int) -> None:
-    """Change the number of replicas of a service. Consumers redistribute the partitions."""
-    _report(open_stack().scale(service, replicas))
+    """Change the number of replicas of a service, and show who owns which partition then, and what the change cost."""
+    from newsroom_stack.cli.status import after_scaling, assignment_lines, last_rebalance
+
+    stack = open_stack()
+    url = stack.ports.status_url
+    before = last_rebalance(url, service)
+    _report(stack.scale(service, replicas))
+    # A service that reads is a member of the group of its own name, unless its settings say otherwise.
+    ownership = after_scaling(url, service, replicas, before)
+    if ownership is not None:
+        _report(list(assignment_lines(ownership)))
 
 
 @command(BREAK, NAME)
@@ -342,6 +351,7 @@ def _report(lines: list[str]) -> None:
 from newsroom_stack.cli import groups as _groups  # noqa: E402, F401
 from newsroom_stack.cli import records as _records  # noqa: E402, F401
 from newsroom_stack.cli import replay as _replay  # noqa: E402, F401
+from newsroom_stack.cli import top as _top  # noqa: E402, F401
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -21,9 +21,14 @@ def test_a_tombstone_deletes_the_word() -> None:
 
 
 def test_top_words_are_sorted_by_count_then_name_and_bounded() -> None:
-    table = filled(*((0, i, f"w{i:02}".encode(), b"3") for i in range(30)), (0, 30, b"z", b"9"))
+    table = filled(
+        *((0, i, f"w{i:02}".encode(), b"3") for i in range(99)),
+        *((1, i, f"x{i:02}".encode(), b"2") for i in range(99)),
+        (0, 99, b"z", b"9"),
+        max_words=500,
+    )
     assert table.top()[:3] == (("z", 9), ("w00", 3), ("w01", 3))
-    assert len(table.top()) == 20
+    assert len(table.top()) == 150
 
 
 def test_an_offset_that_goes_back_starts_the_partition_again() -> None:

@@ -1,8 +1,9 @@
-// Keeps the page live: fetches the part that changes and updates only the nodes that differ, so that open groups,
-// focus, scroll positions and selected text stay.
+// Keeps the page live: the server tells of each snapshot, and the page fetches the part that changes. It updates only the
+// nodes that differ, so that open groups, focus, scroll positions and selected text stay.
 "use strict";
 
-const INTERVAL_MS = 1000;
+const SILENCE_MS = 2500; // without an event for so long, the page asks by itself
+const RETRY_MS = 1000;
 const TIMEOUT_MS = 4000; // a request that takes longer counts as failed
 const AGE_INTERVAL_MS = 250;
 const GONE_AFTER_MS = 3000; // one lost request is normal
@@ -28,7 +29,11 @@ function copyAttributes(from, to) {
   }
 }
 
+// What a script has made in a node that is its own stays.
+const isOwn = (node) => node.nodeType === Node.ELEMENT_NODE && node.dataset.own !== undefined;
+
 function morph(to, from) {
+  if (isOwn(to)) return;
   if (from.nodeType !== Node.ELEMENT_NODE) {
     if (to.nodeValue !== from.nodeValue) to.nodeValue = from.nodeValue;
     return;
@@ -67,7 +72,26 @@ function removed(node) {
   return next;
 }
 
+let refreshing = false;
+let again = false;
+
+// One request at a time: an event that comes meanwhile asks for another one.
 async function refresh() {
+  again = refreshing;
+  if (refreshing || document.hidden) return;
+  refreshing = true;
+  try {
+    await fetchChanges();
+    document.dispatchEvent(new Event("newsroom:refreshed"));
+  } catch {
+    // showAge shows the banner if the failure lasts.
+  } finally {
+    refreshing = false;
+  }
+  if (again) refresh();
+}
+
+async function fetchChanges() {
   const headers = etag ? { "If-None-Match": etag } : {};
   const options = { headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) };
   const response = await fetch(live.dataset.live, options);
@@ -98,19 +122,74 @@ function showAge() {
   }
 }
 
-async function turn() {
-  if (!document.hidden) {
-    try {
-      await refresh();
-    } catch {
-      // showAge shows the banner if the failure lasts.
-    }
+let source = null;
+let lastEvent = performance.now();
+let retryAt = 0;
+
+function onEvent() {
+  lastEvent = performance.now();
+  refresh();
+}
+
+function connect() {
+  source = new EventSource("/api/v1/events");
+  for (const name of ["snapshot", "rebalance", "gap"]) source.addEventListener(name, onEvent);
+}
+
+function disconnect() {
+  source?.close();
+  source = null;
+}
+
+// The browser connects again by itself after a restart of the server, but not after an error that the server answers.
+function look() {
+  const time = performance.now();
+  if (document.hidden) return;
+  if ((!source || source.readyState === EventSource.CLOSED) && time >= retryAt) {
+    retryAt = time + RETRY_MS * 5;
+    connect();
   }
-  setTimeout(turn, INTERVAL_MS);
+  if (time - lastEvent > SILENCE_MS) refresh();
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) lastAnswer = performance.now();
+  if (document.hidden) {
+    disconnect();
+    return;
+  }
+  lastAnswer = lastEvent = performance.now();
+  retryAt = 0;
+  look();
+  refresh();
 });
+
+async function showRecords(button) {
+  const table = document.getElementById("record-table");
+  const response = await fetch(button.dataset.records, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS * 3) });
+  const body = await response.json();
+  const rows = response.ok ? body.records : [{ value: body.detail }];
+  const text = (value) => (value === null || value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value));
+  table.tBodies[0].replaceChildren(
+    ...rows.map((record) => {
+      const row = document.createElement("tr");
+      for (const name of ["partition", "offset", "key", "value"]) row.insertCell().textContent = text(record[name]);
+      return row;
+    }),
+  );
+  table.hidden = false;
+  button.textContent = "Show the last records again";
+}
+
+document.addEventListener("click", (event) => {
+  if (event.target.id === "show-records") showRecords(event.target);
+});
+document.addEventListener("change", (event) => {
+  if (event.target.id === "telling") localStorage.setItem("telling", event.target.checked ? "yes" : "");
+});
+const telling = document.getElementById("telling");
+if (telling) telling.checked = localStorage.getItem("telling") === "yes";
+
 setInterval(showAge, AGE_INTERVAL_MS);
-turn();
+setInterval(look, RETRY_MS);
+look();
+refresh();

@@ -1,0 +1,181 @@
+"""`newsroom top`, and what `newsroom scale` says of the owners, against a status API of a few lines."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from newsroom_stack.cli import app as cli
+from newsroom_stack.cli import status as status_module
+from newsroom_stack.cli.status import after_scaling, assignment, assignment_lines, compact, events
+from newsroom_stack.cli.top import View, action_of, lines, once, picture
+from newsroom_stack.errors import StackError
+from newsroom_stack.interface import Instance, State
+from newsroom_stack.processes.stack import ProcessStack
+from newsroom_stack.settings import StackSettings
+from support.web import NOBODY, Request, Web
+
+OTHER_EVENTS = "retry: 1000\n\n: heartbeat\n\nid: a-1\nevent: rebalance\ndata: {}\n\n"
+FIGURES = {
+    "snapshot_id": "boot-7",
+    "collected_at": "2026-01-02T03:04:05Z",
+    "produced_per_second": {"news": 5.04, "word": None},
+    "consumed_per_second": {"avro-consumer": 4.0, "apicurio-1": None},
+    "lag": {"avro-consumer": 1234, "apicurio-1": None},
+}
+MEMBERS = [
+    {"id": "m-two", "client_id": "consumer", "instance_id": "c-2", "assignment": [["news", 2], ["changelog__x", 2]]},
+    {"id": "m-one", "client_id": "consumer", "instance_id": "c-1", "assignment": [["news", 1], ["news", 0]]},
+]
+
+
+def a_move(partition: int, seconds: float) -> dict[str, Any]:
+    return {
+        "topic": "news",
+        "partition": partition,
+        "before": "m-one",
+        "after": "m-two",
+        "seconds_without_owner": seconds,
+    }
+
+
+REBALANCES = [
+    {"number": 4, "moves": [a_move(2, 0.5)]},
+    {"number": 3, "moves": [a_move(2, 1.0), a_move(1, 0.2)]},
+    {"number": 2, "moves": [a_move(0, 9.0)]},
+]
+
+
+def answer(request: Request) -> None:
+    path = request.path.partition("?")[0]
+    if path == "/api/v1/events":
+        request.reply(200, f"{OTHER_EVENTS}event: snapshot\ndata: {json.dumps(FIGURES)}\n\n".encode())
+    elif path == "/api/v1/groups/avro-consumer":
+        request.reply(200, json.dumps({"state": "Stable", "members": MEMBERS}).encode())
+    elif path == "/api/v1/groups/avro-consumer/rebalances":
+        request.reply(200, json.dumps({"rebalances": REBALANCES}).encode())
+    else:
+        request.reply(404)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with Web(answer) as web:
+        yield web
+
+
+@pytest.fixture
+def stack(tmp_path: Path, web: Web) -> ProcessStack:
+    stack = ProcessStack(StackSettings(home=tmp_path))
+    stack.ports = type("Ports", (), {"status_url": web.url})()
+    return stack
+
+
+def an_instance(name: str, service: str) -> Instance:
+    return Instance(name, service, "service", 1, "", State.RUNNING, ready=True, restarts=0, memory_bytes=0)
+
+
+def test_who_owns_what_and_what_the_rebalances_since_then_cost(web: Web) -> None:
+    result = after_scaling(web.url, "avro-consumer", 2, before=2)
+    assert result is not None
+    assert list(assignment_lines(result)) == [
+        "group avro-consumer: Stable",
+        "  c-1 owns news[0,1]",
+        "  c-2 owns news[2]",
+        "  news[1] moved, 0.2 s without an owner",
+        "  news[2] moved, 1.5 s without an owner",
+    ]
+
+
+def test_a_service_without_a_group_and_a_silent_status_api_add_nothing(web: Web) -> None:
+    assert after_scaling(web.url, "news-producer", 2, 0) is None
+    assert after_scaling(f"http://{NOBODY}", "avro-consumer", 2, 0) is None
+
+
+def test_a_number_of_members_that_does_not_come_ends_the_wait(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_module, "OWNERS_SECONDS", 0.2)
+    assert after_scaling(web.url, "avro-consumer", 5, 0) is None
+
+
+def test_members_of_one_name_are_told_apart(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.MEMBERS", [member | {"instance_id": None} for member in MEMBERS])
+    result = assignment(web.url, "avro-consumer")
+    assert result is not None
+    assert list(result.owners) == ["consumer m-one", "consumer m-two"]
+    assert compact(["a[0]", "b[1]", "a[2]"]) == ["a[0,2]", "b[1]"]
+
+
+def test_in_a_pipe_top_prints_plain_lines_once(stack: ProcessStack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert once(stack) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "topic news: 5.0 /s in",
+        "topic word: - /s in",
+        "group avro-consumer: Stable, 4.0 /s out, lag 1,234",
+        "  c-1: news[0,1]",
+        "  c-2: news[2]",
+    ]
+
+
+def test_top_without_a_status_api_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NEWSROOM_HOME", str(tmp_path))
+    monkeypatch.setattr("newsroom_stack.ports.Ports.status_url", f"http://{NOBODY}", raising=False)
+    assert cli.main(["top"]) == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_the_events_of_other_kinds_are_left_out(web: Web) -> None:
+    assert list(events(web.url)) == [FIGURES]
+    assert list(events(web.url, "rebalance")) == [{}]
+
+
+def test_keys_act_on_the_chosen_instance(stack: ProcessStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[object, ...]] = []
+    for verb in ("scale", "pause", "resume", "kill", "restart"):
+        monkeypatch.setattr(stack, verb, lambda *arguments, verb=verb: calls.append((verb, *arguments)))
+    view = View(instances=[an_instance("a-1", "a"), an_instance("a-2", "a"), an_instance("b-1", "b")], chosen=4)
+    for key in ("+", "-", "p", "r", "k", "s"):
+        action = action_of(key, stack, view)
+        assert action is not None
+        action[1]()
+    assert calls == [
+        ("scale", "a", 3),
+        ("scale", "a", 1),
+        ("pause", "a-2"),
+        ("resume", "a-2"),
+        ("kill", "a-2"),
+        ("restart", "a-2"),
+    ]
+    assert action_of("x", stack, view) is None
+    assert action_of("k", stack, View()) is None
+
+
+def test_the_picture_has_owners_lag_and_says_when_it_is_old(web: Web) -> None:
+    group = assignment(web.url, "avro-consumer")
+    assert group is not None
+    console = Console(width=120, record=True, file=io.StringIO())
+    view = View(FIGURES, [group], [an_instance("a-1", "a")], message="scaled", silent="")
+    console.print(picture(view))
+    text = console.export_text()
+    for part in ("03:04:05 UTC", "1,234", "c-1: news[0,1]", "a-1", "scaled", "5.0 /s", "q quit"):
+        assert part in text
+    assert text.splitlines()[1].startswith("a-1: ")
+    console.print(picture(View(silent="gone")))
+    assert "old: gone" in console.export_text()
+
+
+def test_lines_of_a_member_without_a_partition() -> None:
+    idle = status_module.Assignment("avro-consumer", "Stable", {"c-1": []}, {})
+    assert list(lines(FIGURES, [idle]))[-1] == "  c-1: no partition"
+    assert "fewer partitions than members" in list(assignment_lines(idle))[-1]
+
+
+def test_a_status_api_that_ends_before_a_snapshot_is_one_sentence(stack: ProcessStack, web: Web) -> None:
+    web.answer = lambda request: request.reply(503)
+    with pytest.raises(StackError, match="before it sent a snapshot"):
+        once(stack)
