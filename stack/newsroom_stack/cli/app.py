@@ -304,16 +304,27 @@ def kafka(*, arguments: Sequence[str]) -> int:
 
 
 @command(
-    RUN, argument("arguments", nargs=argparse.REMAINDER, metavar="COMMAND", help="list, show, run, quiz, and options")
+    RUN,
+    argument("arguments", nargs=argparse.REMAINDER, metavar="COMMAND", help="list, show, run, quiz, docs, and options"),
 )
 def lab(*, arguments: Sequence[str]) -> None:
     """Experiments that answer the questions of a Kafka course: newsroom lab list."""
+    _run_lab(arguments or ["--help"])
+
+
+@command(LOOK, argument("arguments", nargs=argparse.REMAINDER, metavar="WORD", help="a word; without one, all of them"))
+def explain(*, arguments: Sequence[str]) -> None:
+    """Explain a word of Kafka, such as lag, and name the experiment that shows it."""
+    _run_lab(["explain", *arguments])
+
+
+def _run_lab(arguments: Sequence[str]) -> None:
     # A program of its own: the lab stands on the stack, and the stack knows nothing of it.
     program = Path(sys.executable).parent / "newsroom-lab"
     if not program.exists():
         raise StackError("the lab is not installed here: run 'make install' in the clone")
     sys.stdout.flush()
-    os.execv(program, [str(program), *(arguments or ["--help"])])  # noqa: S606 - the lab's own options and terminal
+    os.execv(program, [str(program), *arguments])  # noqa: S606 - the lab's own options and terminal
 
 
 def _report(lines: list[str]) -> None:
