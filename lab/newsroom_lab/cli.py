@@ -19,7 +19,7 @@ from newsroom_lab.questions import QUESTIONS
 from newsroom_lab.record import Verdict
 from newsroom_lab.runner import run_experiment
 from newsroom_lab.view import VERDICT_COLOUR, View
-from newsroom_stack.cli.opening import open_stack, owned, start_stack
+from newsroom_stack.cli.opening import download, open_stack, owned, start_stack
 from newsroom_stack.cli.render import console, errors
 from newsroom_stack.errors import StackError
 
@@ -148,6 +148,9 @@ def _run(options: argparse.Namespace) -> int:
 def _stack() -> Iterator[Stack]:
     """The running stack, or one that runs as long as the block."""
     stack = open_stack()
+    if stack.settings.docker:
+        # Kafka's own tools run on this machine, against the published ports; no experiment should wait for them.
+        download(stack.settings)
     if stack.running():
         yield stack
         return

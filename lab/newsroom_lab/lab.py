@@ -51,6 +51,8 @@ class Lab:
         self.stack = stack
         self.ports = stack.ports
         self.observer = Observer(stack.ports.bootstrap)
+        self._newsroom = "newsroom --docker" if stack.settings.docker else "newsroom"
+        """How a reader writes a command that acts on this stack."""
         self._outcome = outcome
         self._show = show
         self._name = f"lab-{outcome.name}-{secrets.token_hex(2)}"
@@ -312,12 +314,12 @@ class Lab:
 
     def kill(self, name: str) -> None:
         """Kill a part of the stack; it stays down until `restart`."""
-        self._note(Shown(f"newsroom kill {name}"))
+        self._note(Shown(f"{self._newsroom} kill {name}"))
         self.stack.kill(name)
 
     def restart(self, name: str) -> None:
         """Start a part of the stack again, and wait until it is ready."""
-        self._note(Shown(f"newsroom restart {name}"))
+        self._note(Shown(f"{self._newsroom} restart {name}"))
         self.stack.restart(name)
 
     @contextmanager
@@ -333,17 +335,18 @@ class Lab:
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:
         """Freeze a part of the stack for the block."""
-        self._note(Shown(f"newsroom pause {name}"))
+        self._note(Shown(f"{self._newsroom} pause {name}"))
         self.stack.pause(name)
         try:
             yield
         finally:
-            self._note(Shown(f"newsroom resume {name}"))
+            self._note(Shown(f"{self._newsroom} resume {name}"))
             self.stack.resume(name)
             self.until("every part is ready again", self._whole, 90)
 
     def _whole(self) -> bool:
-        return all(instance.ready for instance in self.stack.ps() if instance.role != "job")
+        # A container that somebody has added may have no health check.
+        return all(instance.ready for instance in self.stack.ps() if instance.role not in {"job", "tool"})
 
     @contextmanager
     def alone(self) -> Iterator[None]:
