@@ -187,7 +187,7 @@ class Lab:
         line = ["newsroom", "kafka", "topics", "--create", "--topic", name]
         if on:
             line += ["--replica-assignment", ":".join(map(str, on))]
-            new = NewTopic(name, replica_assignment=[list(on)], config=settings)
+            new = NewTopic(name, 1, replica_assignment=[list(on)], config=settings)
         else:
             line += ["--partitions", str(partitions), "--replication-factor", str(replicas)]
             new = NewTopic(name, partitions, replicas, config=settings)

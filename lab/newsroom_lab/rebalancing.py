@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.05
 STOP_SECONDS = 30.0
 
-CLASSIC = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
+CLASSIC = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 300}
 PROTOCOLS: Mapping[str, Mapping[str, object]] = {
     "eager": {"partition.assignment.strategy": "range", **CLASSIC},
     "cooperative": {"partition.assignment.strategy": "cooperative-sticky", **CLASSIC},
@@ -27,12 +27,18 @@ PROTOCOLS: Mapping[str, Mapping[str, object]] = {
 
 
 class Member:
-    """A consumer in a thread of its own. It polls and commits nothing; what counts is what it owns."""
+    """A consumer in a thread of its own. It polls and commits nothing; what counts is what it owns.
 
-    def __init__(self, bootstrap: str, topic: str, group: str, protocol: str) -> None:
+    `work` is how long it is busy after each poll, in seconds: a client hears of a rebalance when it polls.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, group: str, protocol: str, work: float) -> None:
         self.spans: list[tuple[int, float, float]] = []
         """Partition, since when and until when it was owned (Unix seconds)."""
+        self.polls = 0
+        """How often it has polled."""
         self._since: dict[int, float] = {}
+        self._work = work
         self._stop = threading.Event()
         self._consumer = Consumer(
             {"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 0}
@@ -53,6 +59,8 @@ class Member:
     def _poll(self) -> None:
         while not self._stop.is_set():
             self._consumer.poll(POLL_SECONDS)
+            self.polls += 1
+            self._stop.wait(self._work)
         self._consumer.close()
 
     @property
@@ -74,9 +82,13 @@ class Members:
         self._members: list[Member] = []
         self.start = time.time()
 
-    def add(self) -> None:
-        """Start one more."""
-        self._members.append(Member(*self._arguments))
+    def add(self, work: float = 0) -> None:
+        """Start one more, which is busy for so many seconds after each poll."""
+        self._members.append(Member(*self._arguments, work))
+
+    def polls(self) -> list[int]:
+        """How often each of them has polled."""
+        return [member.polls for member in self._members]
 
     def owned(self) -> list[set[int]]:
         """What each of them owns now."""
