@@ -15,15 +15,15 @@ PACE = 0.001
 PARTITIONS = 5
 
 
-def steps(lab: Lab, *, sticky_ms: int = 10) -> None:
+def steps(lab: Lab, *, sticky_ms: int = 500) -> None:
     """Send ten records at once, then many over a few seconds, with and without the sticky partitioner."""
     rows, requests, uneven = [], {}, {}
     for way, wait in (("sticky", sticky_ms), ("not sticky", 0)):
         topic = lab.topic(way.replace(" ", "-"), partitions=PARTITIONS)
         lab.step(f"{way}: send {FEW} records without a key at once, then {MANY} one by one")
-        config = {"sticky_partitioning_linger_ms": wait, "linger_ms": 5}
-        few = lab.send(topic, ((None, "x") for _ in range(FEW)), **config)
-        many = lab.send(topic, ((None, "x") for _ in range(MANY)), pace=PACE, **config)
+        few = lab.send(topic, _records(FEW), linger_ms=100, sticky_partitioning_linger_ms=wait)
+        # The default of ten milliseconds, so that many batches come together.
+        many = lab.send(topic, _records(MANY), pace=PACE, linger_ms=5, sticky_partitioning_linger_ms=min(wait, 10))
         spread = Counter(record.partition for record in lab.read(topic))
         requests[way], uneven[way] = few.requests, max(spread.values()) / ((FEW + MANY) / PARTITIONS)
         rows.append((way, few.requests, many.requests, f"{100 * uneven[way]:.0f} %"))
@@ -37,6 +37,10 @@ def steps(lab: Lab, *, sticky_ms: int = 10) -> None:
     lab.holds(
         "over many batches the load is even", uneven["sticky"] < 2, f"fullest: {uneven['sticky']:.2f} of its share"
     )
+
+
+def _records(count: int) -> list[tuple[None, str]]:
+    return [(None, "x")] * count
 
 
 EXPERIMENT = Experiment(

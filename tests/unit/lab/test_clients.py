@@ -15,7 +15,8 @@ SECONDS = 40.0
 
 def test_a_sending_counts_its_requests_and_a_reader_gets_every_value(cluster: MockCluster) -> None:
     values = [f"value {number}" for number in range(10)]
-    together = send(cluster.address, "t", ((None, value) for value in values), 0, {"linger.ms": 20})
+    wait = {"linger.ms": 2000, "sticky.partitioning.linger.ms": 5000}
+    together = send(cluster.address, "t", ((None, value) for value in values), 0, wait)
     assert (together.sent, together.acknowledged, together.errors, together.requests) == (10, 10, (), 1)
     one_by_one = send(cluster.address, "t", (("k", value) for value in values), 0.01, {"linger.ms": 0})
     assert one_by_one.requests >= 5
