@@ -40,7 +40,6 @@ def merge(results: Mapping[str, Any], runs: list[dict[str, Any]], today: dt.date
             events = [event for event in run["events"] if event["kind"] in KEPT]
             merged[run["name"]] = {
                 "measured": today.isoformat(),
-                "seconds": round(run["seconds"], 1),
                 "sentence": run["sentence"],
                 "events": events,
             }
