@@ -31,6 +31,9 @@ KEPT = frozenset({"step", "command", "bars", "table", "lanes", "claim"})
 
 LONGEST_LINE = 200
 
+COLOURS = ("#4c8dd6", "#e0913a", "#2f9e8f", "#9b6dd6", "#c94f7c", "#8a8f3c")
+"""Of owners in a picture; readers who do not see red and green alike tell them apart."""
+
 
 def merge(results: Mapping[str, Any], runs: list[dict[str, Any]], today: dt.date) -> dict[str, Any]:
     """The results with those of later runs that passed."""
@@ -156,6 +159,7 @@ def _environment() -> Environment:
     environment.filters |= {"number": number, "cell": _cell, "prose": _prose, "command": _command, "anchor": anchor}
     environment.globals |= {
         "rows": ROWS,
+        "colours": COLOURS,
         "page_of": page_of,
         "picture_of": picture_of,
         "shown_by": shown_by,

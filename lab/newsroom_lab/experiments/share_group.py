@@ -17,7 +17,7 @@ ENOUGH = 40
 """Records that each of two members has got when the sending ends."""
 
 PACE = 0.02
-SECONDS = 40.0
+SECONDS = 60.0
 IDLE_MS = 10_000
 RECORD = r"^record \d+$"
 
