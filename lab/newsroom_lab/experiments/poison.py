@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer
-from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from newsroom.errors import DecodeError
-from newsroom.schemas.avro import AvroDecoder
 from newsroom_lab.experiment import Choice, Experiment, Section
 
 if TYPE_CHECKING:
@@ -55,6 +53,11 @@ def steps(lab: Lab, *, careful: bool = True) -> None:
 
 def _read(lab: Lab, topic: str, group: str) -> tuple[int, str]:
     """A first program: read, decode, commit. How many records it read, and the error that ended it."""
+    # ruff: noqa: PLC0415 - they take half a second, which 'newsroom lab list' need not wait for
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+    from newsroom.schemas.avro import AvroDecoder
+
     decoder = AvroDecoder(SchemaRegistryClient({"url": lab.ports.registry_url}), topic=topic)
     consumer = Consumer(
         {
