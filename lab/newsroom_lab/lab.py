@@ -332,24 +332,16 @@ class Lab:
             self.restart(name)
             self.until("every part is ready again", self._whole, 90)
 
-    def pause(self, name: str) -> None:
-        """Freeze a part of the stack; it stands still until `resume`."""
-        self._note(Shown(f"{self._newsroom} pause {name}"))
-        self.stack.pause(name)
-
-    def resume(self, name: str) -> None:
-        """Let a part of the stack go on."""
-        self._note(Shown(f"{self._newsroom} resume {name}"))
-        self.stack.resume(name)
-
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:
         """Freeze a part of the stack for the block."""
-        self.pause(name)
+        self._note(Shown(f"{self._newsroom} pause {name}"))
+        self.stack.pause(name)
         try:
             yield
         finally:
-            self.resume(name)
+            self._note(Shown(f"{self._newsroom} resume {name}"))
+            self.stack.resume(name)
             self.until("every part is ready again", self._whole, 90)
 
     def _whole(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newsroom_lab.experiment import Choice, Experiment, Section
-from newsroom_stack.interface import State
 
 if TYPE_CHECKING:
     from newsroom_lab.lab import Lab
@@ -15,7 +14,7 @@ BEFORE, MEANWHILE, AFTER = 50, 100, 10
 
 
 def steps(lab: Lab, *, unclean: bool = True) -> None:
-    """Freeze the follower, write, kill the leader, wake the follower: it may lead one topic, and not the other."""
+    """Kill the follower, write, kill the leader, start the follower: it may lead one topic, and not the other."""
     on = (LEADER, FOLLOWER)
     safe = lab.topic("off", on=on, min_insync_replicas=1, unclean_leader_election_enable="false")
     risky = lab.topic("on", on=on, min_insync_replicas=1, unclean_leader_election_enable=str(unclean).lower())
@@ -24,14 +23,16 @@ def steps(lab: Lab, *, unclean: bool = True) -> None:
         lab.send(topic, _records("before", BEFORE))
     lab.finally_do(lambda: _restore(lab))
 
-    lab.step(f"Freeze kafka-{FOLLOWER}, which has a copy, and write {MEANWHILE} records: kafka-{LEADER} alone has them")
-    lab.pause(f"kafka-{FOLLOWER}")
+    lab.step(f"Kill kafka-{FOLLOWER}, which has a copy, and write {MEANWHILE} records: kafka-{LEADER} alone has them")
+    lab.kill(f"kafka-{FOLLOWER}")
     lab.until("it is out of sync", lambda: all(_in_sync(lab, topic) == [LEADER] for topic in topics.values()))
     written = {name: lab.send(topic, _records("meanwhile", MEANWHILE)) for name, topic in topics.items()}
 
-    lab.step(f"Kill kafka-{LEADER}, and wake kafka-{FOLLOWER}: it has {BEFORE} of the {BEFORE + MEANWHILE} records")
+    lab.step(
+        f"Kill kafka-{LEADER}, and start kafka-{FOLLOWER} again: it has {BEFORE} of the {BEFORE + MEANWHILE} records"
+    )
     lab.kill(f"kafka-{LEADER}")
-    lab.resume(f"kafka-{FOLLOWER}")
+    lab.restart(f"kafka-{FOLLOWER}")
     leads = lab.sees("the follower leads where it may", lambda: _leader(lab, risky) == FOLLOWER, 60)
     offline = _leader(lab, safe) < 0
     if leads:
@@ -70,11 +71,9 @@ def _in_sync(lab: Lab, topic: str) -> list[int]:
 
 
 def _restore(lab: Lab) -> None:
-    for broker in (each for each in lab.stack.ps() if each.role == "broker"):
-        if broker.state is State.PAUSED:
-            lab.stack.resume(broker.name)
-        elif broker.state is State.KILLED:
-            lab.stack.restart(broker.name)
+    for instance in lab.stack.ps():
+        if instance.role == "broker" and not instance.ready:
+            lab.stack.restart(instance.name)
 
 
 EXPERIMENT = Experiment(
