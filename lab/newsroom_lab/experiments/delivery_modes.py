@@ -18,7 +18,7 @@ PAUSE = 7.0
 def steps(lab: Lab, *, clock: str = "auto") -> None:
     """Kill a consumer before the effect and after it, in four modes, and count what is lost and what is repeated."""
     rows, seen = [], {}
-    for delivery in ("at-most-once", "at-least-once", "never", clock):
+    for delivery in dict.fromkeys(("at-most-once", "at-least-once", "never", clock)):
         for place in PLACES:
             lab.step(f"--delivery {delivery}: kill -9 {place.replace('-', ' the ')} of the second batch, start again")
             effects = crash(lab, delivery, place, PAUSE if (delivery, place) == (clock, "before-effect") else 0)
