@@ -73,7 +73,7 @@ def _in_sync(lab: Lab, topic: str) -> list[int]:
 def _restore(lab: Lab) -> None:
     for instance in lab.stack.ps():
         if instance.role == "broker" and not instance.ready:
-            lab.stack.restart(instance.name)
+            lab.restart(instance.name)
 
 
 EXPERIMENT = Experiment(

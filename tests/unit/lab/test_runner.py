@@ -84,6 +84,22 @@ def test_what_is_done_to_the_stack_is_shown_as_a_command_for_it(*, docker: bool,
     assert outcome.events == [Shown(command), Shown(command.replace("kill", "restart"))]
 
 
+def test_a_broker_that_recovers_for_longer_than_the_stack_waits_is_waited_for() -> None:
+    looks: list[bool] = []
+
+    def ps() -> list[Any]:
+        looks.append(len(looks) > 1)
+        return [SimpleNamespace(name="kafka-3", service="kafka", ready=looks[-1], role="broker")]
+
+    def restart(_: str) -> None:
+        raise NotSeen("kafka-3 was not ready within 60 s")
+
+    stack = SimpleNamespace(ports=Ports(7000), ps=ps, settings=StackSettings(), restart=restart)
+    with Lab(cast("Stack", stack), Outcome("x"), lambda _: None) as lab:
+        lab.restart("kafka-3")
+    assert looks == [False, False, True]
+
+
 @pytest.fixture
 def python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "program", lambda _: sys.executable)
