@@ -25,7 +25,7 @@ def steps(lab: Lab, *, unclean: bool = True) -> None:
 
     lab.step(f"Kill kafka-{FOLLOWER}, which has a copy, and write {MEANWHILE} records: kafka-{LEADER} alone has them")
     lab.kill(f"kafka-{FOLLOWER}")
-    lab.until("it is out of sync", lambda: all(_in_sync(lab, topic) == [LEADER] for topic in topics.values()))
+    lab.until("it is out of sync", lambda: all(_in_sync(lab, topic) == [LEADER] for topic in topics.values()), 90)
     written = {name: lab.send(topic, _records("meanwhile", MEANWHILE)) for name, topic in topics.items()}
 
     lab.step(
