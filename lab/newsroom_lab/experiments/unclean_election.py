@@ -47,8 +47,8 @@ def steps(lab: Lab, *, unclean: bool = True) -> None:
         lost[name] = written[name].acknowledged - sum(value.startswith("meanwhile") for value in values)
         state = "offline" if name == "off" and offline else "written to" if name == "on" and leads else "?"
         rows.append((name, state, len(values), lost[name]))
-    columns = ("unclean election", f"while kafka-{LEADER} was away", "records at the end", "acknowledged and lost")
-    lab.table("two topics after the same outage", columns, rows)
+    columns = ("unclean election", "meanwhile", "records", "lost")
+    lab.table(f"two topics after the same outage: while kafka-{LEADER} was away, and at the end", columns, rows)
     lab.answer(
         lost["on"], f"with unclean election {lost['on']} acknowledged records are lost, without it {lost['off']}"
     )
