@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from newsroom_lab.experiment import Choice, Number
+from newsroom_lab.view import WIDTH
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from newsroom_lab.experiment import Experiment
+    from newsroom_lab.questions import Question
     from newsroom_lab.record import Outcome
 
 
@@ -45,3 +48,14 @@ def ask(console: Console, experiment: Experiment) -> Guess | None:
             return Guess(value - 1)
         console.print(f"  a number from 1 to {len(predict.options)}, please")
     return None
+
+
+def discuss(console: Console, question: Question) -> bool:
+    """Ask an open question, show the model answer, and return whether the reader says that theirs was as good."""
+    console.print(f"\n[bold]{question.name}[/]")
+    console.print(question.text, markup=False)
+    console.input("  your answer, or Enter: ")
+    for line in textwrap.wrap(question.answer, WIDTH):
+        console.print(f"  {line}", markup=False)
+    console.print(f"  see it: newsroom lab run {' '.join(question.experiments)}", highlight=False)
+    return console.input("  did yours say that? (y/N) ").strip().lower().startswith("y")

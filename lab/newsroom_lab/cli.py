@@ -1,4 +1,4 @@
-"""The command line of the lab: `newsroom lab list|show|run|quiz|report`."""
+"""The command line of the lab: `newsroom lab list|show|run|quiz|explain|docs`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newsroom.terminal import tolerate_any_terminal
-from newsroom_lab.answers import ask
+from newsroom_lab.answers import ask, discuss
 from newsroom_lab.experiment import Experiment, Section, experiment_of, experiments
+from newsroom_lab.explaining import explain, list_words
 from newsroom_lab.progress import Progress
+from newsroom_lab.questions import QUESTIONS
 from newsroom_lab.record import Verdict
 from newsroom_lab.runner import run_experiment
 from newsroom_lab.view import VERDICT_COLOUR, View
-from newsroom_stack.cli.opening import open_stack, owned, start_stack
+from newsroom_stack.cli.opening import download, open_stack, owned, start_stack
 from newsroom_stack.cli.render import console, errors
 from newsroom_stack.errors import StackError
 
@@ -75,9 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     runner.add_argument("--html", metavar="FILE", type=Path, help="write the results as one page with pictures")
     runner.set_defaults(run=_run)
 
-    quiz = commands.add_parser("quiz", help="predict the experiments that you have not got right yet, with a score")
+    quiz = commands.add_parser("quiz", help="predict what you have not got right yet, then explain, with a score")
     quiz.add_argument("--again", action="store_true", help="forget the score and begin again")
+    quiz.add_argument("--open", action="store_true", help="the open questions alone, which need no stack")
     quiz.set_defaults(run=_quiz)
+
+    explainer = commands.add_parser("explain", help="what a word of Kafka means, and which experiment shows it")
+    explainer.add_argument("word", metavar="WORD", nargs="*", help="a word, such as lag; without one, all of them")
+    explainer.set_defaults(run=_explain)
+
+    writer = commands.add_parser("docs", help="make docs/lab anew from the experiments and their last numbers")
+    writer.add_argument("--results", metavar="FILE", type=Path, help="take in what 'newsroom lab run --json' wrote")
+    writer.set_defaults(run=_docs)
     return parser
 
 
@@ -141,6 +152,9 @@ def _run(options: argparse.Namespace) -> int:
 def _stack() -> Iterator[Stack]:
     """The running stack, or one that runs as long as the block."""
     stack = open_stack()
+    if stack.settings.docker:
+        # Kafka's own tools run on this machine, against the published ports; no experiment should wait for them.
+        download(stack.settings)
     if stack.running():
         yield stack
         return
@@ -187,18 +201,54 @@ def _write(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
 
 def _quiz(options: argparse.Namespace) -> int:
     home = open_stack().settings.home
-    if options.again:
-        Progress({}).write(home)
-    progress = Progress.read(home)
-    left = [each for each in experiments().values() if progress.right(each.name) is not True]
     if not sys.stdin.isatty():
         raise StackError("the quiz asks questions: run it in a terminal")
+    if options.again:
+        Progress({}).write(home)
+    if not options.open:
+        _predictions(home)
+    _open_questions(home)
+    return 0
+
+
+def _predictions(home: Path) -> None:
+    left = [each for each in experiments().values() if Progress.read(home).right(each.name) is not True]
+    if not left:
+        console().print(f"all {len(experiments())} predictions are right")
+        return
     with _stack() as stack:
         for experiment in left:
             _one(experiment, stack, wait=True)
-            done = Progress.read(home)
-            console().print(f"score: {done.score()} of {len(experiments())}\n")
-    console().print(f"all {len(experiments())} are right" if not left else "")
+            console().print(f"score: {Progress.read(home).score(experiments())} of {len(experiments())}\n")
+
+
+def _open_questions(home: Path) -> None:
+    names = [question.name for question in QUESTIONS]
+    for question in QUESTIONS:
+        progress = Progress.read(home)
+        if progress.right(question.name) is not True:
+            progress.with_answer(question.name, right=discuss(console(), question)).write(home)
+    console().print(f"open questions: {Progress.read(home).score(names)} of {len(names)}")
+
+
+def _explain(options: argparse.Namespace) -> int:
+    if options.word:
+        explain(console(), " ".join(options.word))
+    else:
+        list_words(console())
+    return 0
+
+
+def _docs(options: argparse.Namespace) -> int:
+    from newsroom_lab import course  # noqa: PLC0415 - jinja2 is for the pages alone
+
+    kept = course.FOLDER / course.RESULTS
+    results = course.read_results(kept) if kept.exists() else {}
+    runs = course.read_results(options.results) if options.results else []
+    files = course.pages(course.merge(results, runs, course.today()))
+    changed = course.stale(files)
+    course.write(files)
+    console().print(f"docs/lab: {len(files)} files, {len(changed)} of them changed")
     return 0
 
 

@@ -59,7 +59,7 @@ class Experiment:
 
     section: Section
     rows: tuple[int, ...]
-    """The questions of the original course that it answers, by their number in docs/lab/README.md; empty for ours."""
+    """The questions of the original course that it answers, by their number in `rows.py`; empty for ours."""
     question: str
     predict: Choice | Number
     steps: Callable[..., None]
@@ -73,7 +73,7 @@ class Experiment:
     disturbs: bool = False
     """Whether it kills, pauses or scales a part of the stack that others use."""
     terms: tuple[str, ...] = field(default=())
-    """Words that it explains, as `newsroom lab explain` knows them."""
+    """Words that it explains, as `newsroom explain` knows them."""
     name: str = ""
     """Its module's name, with hyphens."""
 

@@ -18,7 +18,7 @@ from newsroom.kafka_errors import reason_of
 from newsroom_lab import programs
 from newsroom_lab.programs import Ended, ProgramFailed, Running
 from newsroom_lab.record import Bars, Claim, Lanes, Said, Shown, Step, Table
-from newsroom_lab.sending import send
+from newsroom_lab.sending import send, transactional, visible
 from newsroom_stack.catalogue import LAB_WRITERS
 from newsroom_stack.errors import StackError
 from newsroom_stack.pipeline.observe import Observer
@@ -26,6 +26,8 @@ from newsroom_stack.pipeline.observe import Observer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
+
+    from confluent_kafka import Producer
 
     from newsroom_lab.record import Event, Outcome
     from newsroom_lab.sending import Sending
@@ -49,6 +51,8 @@ class Lab:
         self.stack = stack
         self.ports = stack.ports
         self.observer = Observer(stack.ports.bootstrap)
+        self._newsroom = "newsroom --docker" if stack.settings.docker else "newsroom"
+        """How a reader writes a command that acts on this stack."""
         self._outcome = outcome
         self._show = show
         self._name = f"lab-{outcome.name}-{secrets.token_hex(2)}"
@@ -149,6 +153,10 @@ class Lab:
 
     # Files, topics and groups of its own
 
+    def name(self, suffix: str = "") -> str:
+        """A name that this run alone uses."""
+        return f"{self._name}{suffix and '-'}{suffix}"
+
     def folder(self) -> Path:
         """An empty folder, which is deleted at the end."""
         return Path(self._resources.enter_context(tempfile.TemporaryDirectory(prefix="newsroom-lab-")))
@@ -158,20 +166,35 @@ class Lab:
         folder = str(self.folder())
         return ("avro-consumer", "--topic", topic, "--group", group, "--state-dir", folder, *options)
 
-    def topic(self, suffix: str = "", *, partitions: int = 1, replicas: int = REPLICAS, **config: object) -> str:
+    def topic(
+        self,
+        suffix: str = "",
+        *,
+        partitions: int = 1,
+        replicas: int = REPLICAS,
+        on: Sequence[int] = (),
+        **config: object,
+    ) -> str:
         """Create a topic, which is deleted at the end. `retention_ms` is the setting `retention.ms`.
+
+        With `on`, numbers of brokers, its one partition is there, and the first of them leads.
 
         Raises:
             NotSeen: it was not created.
         """
-        name = f"{self._name}{suffix and '-'}{suffix}"
+        name = self.name(suffix)
         settings = {key.replace("_", "."): str(value) for key, value in config.items()}
-        line = ["newsroom", "kafka", "topics", "--create", "--topic", name, "--partitions", str(partitions)]
-        line += ["--replication-factor", str(replicas)]
+        line = ["newsroom", "kafka", "topics", "--create", "--topic", name]
+        if on:
+            line += ["--replica-assignment", ":".join(map(str, on))]
+            new = NewTopic(name, 1, replica_assignment=[list(on)], config=settings)
+        else:
+            line += ["--partitions", str(partitions), "--replication-factor", str(replicas)]
+            new = NewTopic(name, partitions, replicas, config=settings)
         line += [word for key, value in settings.items() for word in ("--config", f"{key}={value}")]
         self._note(Shown(shlex.join(line)))
         try:
-            self._admin.create_topics([NewTopic(name, partitions, replicas, config=settings)])[name].result(SECONDS)
+            self._admin.create_topics([new])[name].result(SECONDS)
         except KafkaException as error:
             raise NotSeen(f"topic {name} was not created: {reason_of(error)}") from error
         self._resources.callback(self._delete_topic, name)
@@ -183,7 +206,7 @@ class Lab:
 
     def group(self, suffix: str = "") -> str:
         """The name of a consumer group of its own, which is deleted at the end."""
-        name = f"{self._name}{suffix and '-'}{suffix}"
+        name = self.name(suffix)
         self._resources.callback(lambda: self._admin.delete_consumer_groups([name])[name].exception(SECONDS))
         return name
 
@@ -279,34 +302,58 @@ class Lab:
         """
         return send(self.ports.bootstrap, topic, records, pace, {k.replace("_", "."): v for k, v in config.items()})
 
+    def transactional(self, name: str, **config: object) -> Producer:
+        """A producer with this transactional id, which begins by ending what others with the id have left open."""
+        return transactional(self.ports.bootstrap, name, {k.replace("_", "."): v for k, v in config.items()})
+
+    def visible(self, topic: str, isolation: str = "read_committed") -> list[bytes]:
+        """The values that a reader of this isolation level gets now."""
+        return visible(self.ports.bootstrap, topic, self.observer.partitions(topic), isolation)
+
     # The stack
+
+    def kill(self, name: str) -> None:
+        """Kill a part of the stack; it stays down until `restart`."""
+        self._note(Shown(f"{self._newsroom} kill {name}"))
+        self.stack.kill(name)
+
+    def restart(self, name: str) -> None:
+        """Start a part of the stack again, and wait until it is ready."""
+        self._note(Shown(f"{self._newsroom} restart {name}"))
+        try:
+            self.stack.restart(name)
+        except StackError:
+            # A killed broker recovers its log first: on a busy machine for longer than the stack waits.
+            self.until(f"{name} is ready", lambda: self._ready(name), 180)
+
+    def _ready(self, name: str) -> bool:
+        return all(instance.ready for instance in self.stack.ps() if name in {instance.name, instance.service})
 
     @contextmanager
     def away(self, name: str) -> Iterator[None]:
         """Kill a part of the stack for the block, and wait until it is back at the end."""
-        self._note(Shown(f"newsroom kill {name}"))
-        self.stack.kill(name)
+        self.kill(name)
         try:
             yield
         finally:
-            self._note(Shown(f"newsroom restart {name}"))
-            self.stack.restart(name)
+            self.restart(name)
             self.until("every part is ready again", self._whole, 90)
 
     @contextmanager
     def paused(self, name: str) -> Iterator[None]:
         """Freeze a part of the stack for the block."""
-        self._note(Shown(f"newsroom pause {name}"))
+        self._note(Shown(f"{self._newsroom} pause {name}"))
         self.stack.pause(name)
         try:
             yield
         finally:
-            self._note(Shown(f"newsroom resume {name}"))
+            self._note(Shown(f"{self._newsroom} resume {name}"))
             self.stack.resume(name)
             self.until("every part is ready again", self._whole, 90)
 
     def _whole(self) -> bool:
-        return all(instance.ready for instance in self.stack.ps() if instance.role != "job")
+        # A container that somebody has added may have no health check.
+        return all(instance.ready for instance in self.stack.ps() if instance.role not in {"job", "tool"})
 
     @contextmanager
     def alone(self) -> Iterator[None]:

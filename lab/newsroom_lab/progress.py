@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 FILE = "lab.json"
@@ -40,6 +41,6 @@ class Progress:
         """Whether the last prediction was right; None if there was none."""
         return self.answers.get(name)
 
-    def score(self) -> int:
-        """How many are right."""
-        return sum(self.answers.values())
+    def score(self, names: Iterable[str]) -> int:
+        """How many of these are right."""
+        return sum(self.answers.get(name, False) for name in names)

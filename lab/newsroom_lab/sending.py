@@ -1,4 +1,4 @@
-"""A producer of an experiment's own, and what its client counted: requests, bytes and what became of each record."""
+"""Clients of an experiment's own: what they sent, what their client counted, and what a reader gets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +19,8 @@ Pair = tuple[str | None, str | bytes | None]
 
 FLUSH_SECONDS = 60.0
 STATISTICS_SECONDS = 0.1
+READ_SECONDS = 20.0
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ def send(
             **config,
         }
     )
+    # Records that come before the client knows the topic's partitions are spread by chance.
+    producer.list_topics(topic, timeout=FLUSH_SECONDS)
     errors: list[str | None] = []
     start = time.monotonic()
     sent = 0
@@ -75,3 +81,61 @@ def send(
         bytes=sum(broker["txbytes"] for broker in brokers),
         seconds=seconds,
     )
+
+
+def transactional(bootstrap: str, name: str, config: Mapping[str, object]) -> Producer:
+    """A producer of this transactional id that may begin its first transaction.
+
+    Raises:
+        KafkaException: the cluster does not let it.
+    """
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "transactional.id": name,
+            "partitioner": "murmur2_random",
+            "log_level": 0,
+            # A producer that is fenced is part of an experiment: without this the client writes to standard error.
+            "error_cb": lambda _: None,
+            **config,
+        }
+    )
+    producer.init_transactions(FLUSH_SECONDS)
+    return producer
+
+
+def visible(bootstrap: str, topic: str, partitions: Iterable[int], isolation: str) -> list[bytes]:
+    """The values that a reader of this isolation level gets from a topic now.
+
+    Raises:
+        KafkaException: the topic could not be read.
+        TimeoutError: its end was not reached in `READ_SECONDS`.
+    """
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "lab-visible",  # required, and never joined
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": isolation,
+            "log_level": 0,
+        }
+    )
+    values, left = [], set(partitions)
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in left])
+    deadline = Deadline(READ_SECONDS)
+    try:
+        while left and not deadline.passed():
+            for message in consumer.consume(1000, POLL_SECONDS):
+                error = message.error()
+                if error is None:
+                    values.append(message.value() or b"")
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - it is librdkafka's name
+                    left.discard(message.partition())
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()
+    if left:
+        raise TimeoutError(f"topic {topic}: partitions {sorted(left)} not read to their end in {READ_SECONDS:g} s")
+    return values

@@ -312,36 +312,6 @@ def kafka(*, arguments: Sequence[str]) -> int:
     return subprocess.run(launch.argv, env=launch.env, check=False).returncode
 
 
-LAB = Path(sys.executable).parent / "newsroom-lab"
-"""A program of its own: the lab stands on the stack, and the stack knows nothing of it."""
-
-
-def _of_the_lab(*, parsed_args: argparse.Namespace, **_: object) -> Sequence[str]:
-    """The lab's commands, and then its experiments."""
-    if not parsed_args.arguments:
-        return ("list", "show", "run", "quiz")
-    done = subprocess.run([LAB, "list", "--names"], capture_output=True, text=True, check=False)
-    return done.stdout.split()
-
-
-@command(
-    RUN,
-    argument(
-        "arguments",
-        nargs=argparse.REMAINDER,
-        metavar="COMMAND",
-        help="list, show, run, quiz, and options",
-        completer=_of_the_lab,
-    ),
-)
-def lab(*, arguments: Sequence[str]) -> None:
-    """Experiments that answer the questions of a Kafka course: newsroom lab list."""
-    if not LAB.exists():
-        raise StackError("the lab is not installed here: run 'make install' in the clone")
-    sys.stdout.flush()
-    os.execv(LAB, [str(LAB), *(arguments or ["--help"])])  # noqa: S606 - the lab's own options and terminal
-
-
 def _report(lines: list[str]) -> None:
     for line in lines:
         console().print(line, markup=False)
@@ -349,6 +319,7 @@ def _report(lines: list[str]) -> None:
 
 # Their modules register more commands.
 from newsroom_stack.cli import groups as _groups  # noqa: E402, F401
+from newsroom_stack.cli import lab as _lab  # noqa: E402, F401
 from newsroom_stack.cli import records as _records  # noqa: E402, F401
 from newsroom_stack.cli import replay as _replay  # noqa: E402, F401
 from newsroom_stack.cli import top as _top  # noqa: E402, F401

@@ -125,7 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-PASSED_ON = frozenset({"kafka", "lab"})
+PASSED_ON = frozenset({"kafka", "lab", "explain"})
 """Commands that pass everything on to another program."""
 
 

@@ -13,13 +13,14 @@ from newsroom_lab import cli, programs
 from newsroom_lab.experiment import Experiment, Number, Section
 from newsroom_lab.lab import Lab, NotSeen
 from newsroom_lab.programs import ProgramFailed, Running, excerpt, shell_line
-from newsroom_lab.record import Verdict
+from newsroom_lab.record import Outcome, Shown, Verdict
 from newsroom_lab.runner import UnknownAnswer, run_experiment
 from newsroom_stack.interface import Stack
 from newsroom_stack.ports import Ports
+from newsroom_stack.settings import StackSettings
 from support.waiting import wait_for
 
-STACK = cast("Stack", SimpleNamespace(ports=Ports(7000), ps=list))
+STACK = cast("Stack", SimpleNamespace(ports=Ports(7000), ps=list, settings=StackSettings()))
 
 
 def run(steps: Any, wrong: str = "") -> Any:  # noqa: ANN401 - shorthand
@@ -64,6 +65,39 @@ def test_a_command_is_shown_as_it_can_be_typed() -> None:
     assert shell_line(("a", "-"), "one\ntwo\n", {}) == "printf one … | a -"
     lines = ("a", "b", "c", "d", "e", "2026-11-26T18:39:22.04Z [info] news_producer.run: finished sent=10")
     assert excerpt(lines) == ["… 1 lines", "b", "c", "d", "e", "finished sent=10"]
+
+
+@pytest.mark.parametrize(
+    ("docker", "command"), [(False, "newsroom kill kafka-3"), (True, "newsroom --docker kill kafka-3")]
+)
+def test_what_is_done_to_the_stack_is_shown_as_a_command_for_it(*, docker: bool, command: str) -> None:
+    done: list[str] = []
+    settings = StackSettings(docker=docker)
+    ready = [SimpleNamespace(ready=True, role="broker"), SimpleNamespace(ready=False, role="tool")]
+    stack = SimpleNamespace(
+        ports=Ports(7000), ps=lambda: ready, settings=settings, kill=done.append, restart=done.append
+    )
+    outcome = Outcome("x")
+    with Lab(cast("Stack", stack), outcome, lambda _: None) as lab, lab.away("kafka-3"):
+        assert done == ["kafka-3"]
+    assert done == ["kafka-3", "kafka-3"]
+    assert outcome.events == [Shown(command), Shown(command.replace("kill", "restart"))]
+
+
+def test_a_broker_that_recovers_for_longer_than_the_stack_waits_is_waited_for() -> None:
+    looks: list[bool] = []
+
+    def ps() -> list[Any]:
+        looks.append(len(looks) > 1)
+        return [SimpleNamespace(name="kafka-3", service="kafka", ready=looks[-1], role="broker")]
+
+    def restart(_: str) -> None:
+        raise NotSeen("kafka-3 was not ready within 60 s")
+
+    stack = SimpleNamespace(ports=Ports(7000), ps=ps, settings=StackSettings(), restart=restart)
+    with Lab(cast("Stack", stack), Outcome("x"), lambda _: None) as lab:
+        lab.restart("kafka-3")
+    assert looks == [False, False, True]
 
 
 @pytest.fixture

@@ -116,9 +116,9 @@ def test_a_reader_is_asked_again_until_the_answer_is_one(monkeypatch: pytest.Mon
 
 def test_progress_is_kept_and_a_broken_file_is_none(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    assert Progress.read(home).score() == 0
+    assert Progress.read(home).score(["a"]) == 0
     Progress({}).with_answer("a", right=True).with_answer("b", right=False).write(home)
     again = Progress.read(home)
-    assert (again.score(), again.right("a"), again.right("b"), again.right("c")) == (1, True, False, None)
+    assert (again.score("abc"), again.right("a"), again.right("b"), again.right("c")) == (1, True, False, None)
     (home / "lab.json").write_text("[1]", encoding="utf-8")
     assert Progress.read(home).answers == {}

@@ -1,0 +1,54 @@
+"""The clients of an experiment's own, with a mock cluster."""
+
+from functools import partial
+
+import pytest
+
+from newsroom_lab.experiments.protocols import _cut, _gap
+from newsroom_lab.rebalancing import PROTOCOLS, Members, members
+from newsroom_lab.sending import send, visible
+from support.cluster import PARTITIONS, MockCluster
+from support.waiting import wait_for
+
+SECONDS = 40.0
+
+
+def test_a_sending_counts_its_requests_and_a_reader_gets_every_value(cluster: MockCluster) -> None:
+    values = [f"value {number}" for number in range(10)]
+    wait = {"linger.ms": 2000, "sticky.partitioning.linger.ms": 5000}
+    together = send(cluster.address, "t", ((None, value) for value in values), 0, wait)
+    assert (together.sent, together.acknowledged, together.errors, together.requests) == (10, 10, (), 1)
+    one_by_one = send(cluster.address, "t", (("k", value) for value in values), 0.01, {"linger.ms": 0})
+    assert one_by_one.requests >= 5
+    read = visible(cluster.address, "t", range(PARTITIONS), "read_uncommitted")
+    assert sorted(read) == sorted(value.encode() for value in values * 2)
+
+
+def sizes(crowd: Members, wanted: list[int]) -> bool:
+    return crowd.sizes() == wanted
+
+
+@pytest.mark.parametrize("protocol", ["eager", "cooperative"])
+def test_members_share_partitions_and_remember_who_owned_which(cluster: MockCluster, protocol: str) -> None:
+    send(cluster.address, protocol, [(None, "x")], 0, {})
+    with members(cluster.address, protocol, f"group-{protocol}", protocol) as crowd:
+        crowd.add()
+        wait_for("one owns all", partial(sizes, crowd, [PARTITIONS]), SECONDS)
+        crowd.add(work=0.1)
+        wait_for("two share them", partial(sizes, crowd, [2, 2]), SECONDS)
+        assert set.union(*crowd.owned()) == set(range(PARTITIONS))
+        assert min(crowd.polls()) > 0
+    lanes = crowd.lanes(PARTITIONS)
+    owners = [[owner for _, _, owner in spans] for spans in lanes.values()]
+    assert sorted(each[-1] for each in owners) == ["member 1", "member 1", "member 2", "member 2"]
+    # Only the eager protocol takes away what stays with its owner.
+    kept = [each for each in owners if set(each) == {"member 1"}]
+    assert [len(each) > 1 for each in kept] == [protocol == "eager"] * 2
+    assert PROTOCOLS.keys() == {"eager", "cooperative", "KIP-848"}
+
+
+def test_a_gap_is_the_time_without_an_owner() -> None:
+    spans = [(0.0, 4.0, "member 1"), (6.5, 9.0, "member 2")]
+    assert _gap(spans, 2, 8) == 2.5
+    assert _gap(spans, 2, 3) == 0
+    assert _cut({3: spans}, 3, 8) == {"partition 3": [(0, 1.0, "member 1"), (3.5, 5, "member 2")]}
