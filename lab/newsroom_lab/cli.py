@@ -17,6 +17,7 @@ from newsroom_lab.progress import Progress
 from newsroom_lab.record import Verdict
 from newsroom_lab.runner import run_experiment
 from newsroom_lab.view import VERDICT_COLOUR, View
+from newsroom_lab.write import commands as write
 from newsroom_stack.cli.opening import open_stack, owned, start_stack
 from newsroom_stack.cli.render import console, errors
 from newsroom_stack.errors import StackError
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     quiz = commands.add_parser("quiz", help="predict the experiments that you have not got right yet, with a score")
     quiz.add_argument("--again", action="store_true", help="forget the score and begin again")
     quiz.set_defaults(run=_quiz)
+    write.register(commands, _stack)
     return parser
 
 
