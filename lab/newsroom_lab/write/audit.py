@@ -103,8 +103,9 @@ def nothing_foreign(sent: Iterable[Record], effects: Sequence[Record]) -> Findin
 
 def exactly(expected: Sequence[tuple[bytes, bytes]], effects: Sequence[Record]) -> list[Finding]:
     """The output has these keys and values, each once, and no other."""
-    wanted, seen = Counter(expected), Counter(map(_content, effects))
-    missing = list((wanted - Counter(dict.fromkeys(seen, 1))).elements())
+    wanted: Counter[tuple[bytes | None, bytes | None]] = Counter(expected)
+    seen = set(map(_content, effects))
+    missing = list((wanted - Counter(seen)).elements())
     extra = [record for record in effects if _content(record) not in wanted]
     lost = f"no record with key {text(missing[0][0])} and value {text(missing[0][1])}" if missing else ""
     return [
@@ -174,9 +175,9 @@ def order_of_keys(expected: Sequence[tuple[bytes, bytes]], effects: Sequence[Rec
     values: dict[bytes | None, list[bytes]] = defaultdict(list)
     for key, value in expected:
         values[key].append(value)
-    for key, records in by_key(effects).items():
+    for name, records in by_key(effects).items():
         homes = {record.partition for record in records}
-        ranks = [values[key].index(record.value) for record in records if record.value in values[key]]
+        ranks = [values[name].index(record.value) for record in records if record.value in values[name]]
         if len(homes) > 1:
             proof = f"{place(records[-1])}; another record of the key is on partition {min(homes)}"
             return Finding("order is kept", kept=False, figures="a key on two partitions", proof=proof)

@@ -74,7 +74,7 @@ def description(task: Task) -> str:
 
 def variables(task: Task) -> str:
     """A line for each variable of a task, as docs/lab-write.md explains it."""
-    common = ["LAB_BOOTSTRAP", "LAB_REGISTRY", "LAB_MEMBER", "LAB_STATE"]
+    common = ["LAB_BOOTSTRAP", "LAB_REGISTRY", "LAB_MEMBER", "LAB_STATE", "LAB_SHARED"]
     if not task.ends:
         common += ["LAB_GROUP", "LAB_SESSION_MS"]
     lines = [f"  {name}" for name in (*common, *(f"LAB_{name}" for name in task.topics))]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from newsroom_lab.write.audit import Finding
-    from newsroom_lab.write.task import Evidence, Pair
+    from newsroom_lab.write.task import Evidence, Pair, Setting
 
 RECORDS = 3000
 BATCH = 500
@@ -33,7 +33,7 @@ After SIGTERM finish, commit and end within 10 seconds."""
 
 HINTS = {
     "nothing is lost": "Commit only what has had its effect: produce, flush() and look at its result, then commit.",
-    "nothing is repeated": "Commit often enough, and in on_revoke and before close(): what is not committed is repeated.",
+    "nothing is repeated": "Commit often enough, and in on_revoke before close(): the rest comes again.",
     "nothing is changed": "Copy the bytes of key and value; decode nothing.",
     "order is kept": "Give the copy the record's key, and let one producer with enable.idempotence send the copies.",
     "progress is committed": "Commit the offset after the last record of each batch: message.offset() + 1.",
@@ -42,7 +42,7 @@ HINTS = {
 }
 
 
-def feed(chance: Random) -> list[Pair]:
+def feed(chance: Random, _: Setting) -> list[Pair]:
     """Numbered records with the lab's keys."""
     return [(f"key{chance.randrange(KEYS)}", f"{number:06d}") for number in range(RECORDS)]
 

@@ -81,14 +81,22 @@ class Crew:
         self._end(member)
         self._note(f"member {number} is killed")
 
+    def hold(self, number: int) -> None:
+        """Stop a member's time for a moment."""
+        self._members[number].signal_all(signal.SIGSTOP)
+
+    def release(self, number: int) -> None:
+        """Let it go on."""
+        self._members[number].signal_all(signal.SIGCONT)
+
     def freeze(self, number: int) -> None:
         """Stop a member's time."""
-        self._members[number].signal_all(signal.SIGSTOP)
+        self.hold(number)
         self._note(f"member {number} is frozen")
 
     def thaw(self, number: int) -> None:
         """Let a frozen member go on."""
-        self._members[number].signal_all(signal.SIGCONT)
+        self.release(number)
         self._note(f"member {number} goes on")
 
     def leave(self, number: int) -> float:

@@ -70,8 +70,10 @@ class Evidence:
     """Exit codes of a program that ends by itself."""
     lines: Sequence[str]
     """What it wrote."""
-    schemas: Sequence[str] = ()
-    """The versions of the output's subject in the registry."""
+    schemas: Mapping[int, str] = field(default_factory=dict)
+    """The versions of the output's subject in the registry: schema by id, the oldest first."""
+    committed: Mapping[int, int] = field(default_factory=dict)
+    """The group's committed offsets of LAB_INPUT."""
 
     @property
     def input(self) -> Sequence[Record]:
@@ -82,11 +84,6 @@ class Evidence:
     def output(self) -> Sequence[Record]:
         """What the program wrote to LAB_OUTPUT."""
         return self.records["OUTPUT"]
-
-    @property
-    def disturbances(self) -> int:
-        """How often a batch in progress may have been interrupted."""
-        return len(self.round.acts)
 
 
 @dataclass(frozen=True)
@@ -121,9 +118,11 @@ class Task:
     """Each promise of the audit, and the hint for a program that breaks it."""
     rounds: tuple[Round, ...]
     audit: Callable[[Evidence], list[Finding]]
-    feed: Callable[[Random], list[Pair]] | None = None
+    feed: Callable[[Random, Setting], list[Pair]] | None = None
     """What is written to LAB_INPUT while the program works; None for a program that ends by itself."""
     prepare: Callable[[Setting], None] = no_preparation
+    ready: Callable[[Setting], bool] | None = None
+    """Whether the program is ready for the input; it is waited for some seconds."""
     settled: Callable[[Setting], bool] | None = None
     """Whether the work is done; None: the group has committed the whole input."""
     variables: Mapping[str, str] = field(default_factory=dict)

@@ -6,11 +6,12 @@ import os
 import random
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from newsroom.kafka_errors import reason_of
 from newsroom.topics import MIN_INSYNC_REPLICAS
@@ -18,6 +19,8 @@ from newsroom_lab import programs
 from newsroom_lab.lab import Lab
 from newsroom_lab.record import Outcome
 from newsroom_lab.write.crew import Crew
+from newsroom_lab.write.feeding import Feeder
+from newsroom_lab.write.headlines import schemas_of
 from newsroom_lab.write.task import SESSION_MS, Act, Evidence, Setting
 from newsroom_stack.errors import StackError
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from newsroom_lab.write.audit import Finding
-    from newsroom_lab.write.task import Pair, Round, Task
+    from newsroom_lab.write.task import Round, Task
     from newsroom_stack.interface import Stack
     from newsroom_stack.pipeline.observe import Record
 
@@ -37,6 +40,7 @@ PORTION_SECONDS = 0.15
 FIRST_EFFECT_SECONDS = 40.0
 """A JVM and a group need some seconds until the first record."""
 
+READY_SECONDS = 15.0
 ENDS_SECONDS = 60.0
 QUIET_SECONDS = 55.0
 """Without a session of its own, a client's member that was killed keeps its partitions for 45 seconds."""
@@ -47,6 +51,8 @@ CALM_SECONDS = 2.0
 
 FROZEN_SECONDS = SESSION_MS / 1000 + 3
 AWAY_SECONDS = 5.0
+AIMS = 8
+AIM_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,12 @@ class _Passage:
         self._names = {name: variables[f"LAB_{name}"] for name in self._task.topics}
         self._group = variables["LAB_GROUP"]
         self._variables_given = variables
+        shared = folder / "shared"
+        shared.mkdir()
+        variables["LAB_SHARED"] = str(shared)
         environment = {**programs.environment(lab.stack, {}), **variables}
+        if "java" in self._trial.command[0]:
+            environment["CLASSPATH"] = self._classpath()
         # So `python` is the one that has the libraries, and our own commands are found.
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
         self._crew = crew = Crew(self._trial.command, environment, folder, self._note)
@@ -135,6 +146,14 @@ class _Passage:
         finally:
             self.lines = crew.lines()
         return self._evidence(codes, seconds)
+
+    def _classpath(self) -> str:
+        """Kafka's own jars, which have the clients."""
+        from newsroom_stack.jvm.artifacts import ensure_artifacts  # noqa: PLC0415 - for Java alone
+        from newsroom_stack.jvm.progress import LineProgress  # noqa: PLC0415
+
+        artifacts = ensure_artifacts(self._trial.stack.settings.cache, LineProgress())
+        return os.pathsep.join(map(str, artifacts.kafka_classpath))
 
     def _variables(self) -> dict[str, str]:
         lab, ports = self._lab, self._lab.ports
@@ -173,27 +192,41 @@ class _Passage:
 
     def _serve(self, setting: Setting) -> float:
         assert self._task.feed is not None
-        pairs = self._task.feed(self._chance)
+        pairs = self._task.feed(self._chance, setting)
         for number in range(1, self._round.members + 1):
             self._crew.start(number)
-        feeder = Feeder(self._lab.ports.bootstrap, self._names["INPUT"])
+        self._feeder = Feeder(self._lab.ports.bootstrap, self._names["INPUT"])
         size = max(1, len(pairs) // PORTIONS)
-        portions = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-        feeder.send(portions[0])
+        self._portions = deque(pairs[start : start + size] for start in range(0, len(pairs), size))
+        if (ready := self._task.ready) is not None:
+            self._lab.sees("the program is ready", lambda: ready(setting), READY_SECONDS)
+        self._feed()
         self._wait_for_first_effect()
-        moments = sorted(self._chance.randrange(PORTIONS // 6, 5 * PORTIONS // 6) for _ in self._round.acts)
-        for place, portion in enumerate(portions[1:], 1):
-            feeder.send(portion)
-            time.sleep(PORTION_SECONDS)
-            self._crew.look()
-            for moment, act in zip(moments, self._round.acts, strict=True):
-                if moment == place:
-                    self._act(act, place)
-            self._do_later(place)
-        self._do_later(10 * PORTIONS)
+        self._feed_all()
         self._note(f"all {len(pairs)} records are sent")
         self._settle(setting)
         return self._crew.stop()
+
+    def _feed(self) -> None:
+        if self._portions:
+            self._feeder.send(self._portions.popleft())
+
+    def _feed_all(self) -> None:
+        """Send the input in portions, with what happens to the program between them."""
+        all_portions = len(self._portions)
+        left = sorted(self._chance.randrange(PORTIONS // 6, 5 * PORTIONS // 6) for _ in self._round.acts)
+        acts = deque(zip(left, self._round.acts, strict=True))
+        while self._portions:
+            self._feed()
+            time.sleep(PORTION_SECONDS)
+            self._crew.look()
+            place = all_portions - len(self._portions)
+            if acts and acts[0][0] <= place:
+                self._act(acts.popleft()[1], place)
+            self._do_later(place)
+        for _, act in acts:
+            self._act(act, PORTIONS)
+        self._do_later(10 * PORTIONS)
 
     def _do_later(self, place: int) -> None:
         for due, action in [each for each in self._later if each[0] <= place]:
@@ -205,6 +238,7 @@ class _Passage:
         victim = self._chance.choice(numbers)
         match act:
             case Act.KILL:
+                self._aim(victim)
                 self._crew.kill(victim)
                 self._crew.start(victim)
             case Act.FREEZE:
@@ -217,6 +251,23 @@ class _Passage:
                 self._crew.leave(victim)
             case Act.BROKER | Act.REGISTRY:
                 self._later.append((place + PORTIONS // 6, self._disturb(act)))
+
+    def _aim(self, victim: int) -> None:
+        """Freeze a member in the middle of its work: what it wrote and what it committed do not agree.
+
+        A kill that meets an idle program shows nothing. The difference is that to the last look, for what was repeated
+        earlier stays in the topic.
+        """
+        before = None
+        for _ in range(AIMS):
+            self._feed()
+            time.sleep(self._chance.uniform(0, AIM_SECONDS))
+            self._crew.hold(victim)
+            written, committed = self._progress()
+            if before is not None and written - committed != before:
+                return
+            before = written - committed
+            self._crew.release(victim)
 
     def _disturb(self, act: Act) -> Callable[[], object]:
         """Take a part of the stack away; what brings it back, once."""
@@ -277,44 +328,9 @@ class _Passage:
             stop_seconds=stop_seconds,
             codes=codes,
             lines=self.lines,
-            schemas=schemas_of(self._lab, self._names["OUTPUT"]) if "LAB_SCHEMA" in self._variables_given else (),
+            schemas=schemas_of(self._lab, self._names["OUTPUT"]) if "LAB_SCHEMA" in self._variables_given else {},
+            committed=self._lab.committed(self._group, self._names["INPUT"]) if "INPUT" in self._names else {},
         )
-
-
-class Feeder:
-    """Writes the input, each record once."""
-
-    def __init__(self, bootstrap: str, topic: str) -> None:
-        self._topic = topic
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "partitioner": "murmur2_random",
-                "enable.idempotence": True,
-                "linger.ms": 0,
-                "log_level": 0,
-            }
-        )
-
-    def send(self, pairs: Sequence[Pair]) -> None:
-        """Write records and wait until they are stored.
-
-        Raises:
-            StackError: the brokers did not take them.
-        """
-        for key, value in pairs:
-            self._producer.produce(self._topic, key=key, value=value)
-        if left := self._producer.flush(FIRST_EFFECT_SECONDS):
-            raise StackError(f"topic {self._topic}: {left} records of the input were not stored; try again")
-
-
-def schemas_of(lab: Lab, topic: str) -> list[str]:
-    """The versions of a topic's subject in the registry; none while it does not answer."""
-    base = f"{lab.ports.registry_url}/subjects/{topic}-value/versions"
-    answer = lab.quietly_ask(base)
-    if not answer.is_success:
-        return []
-    return [lab.quietly_ask(f"{base}/{version}").json()["schema"] for version in answer.json()]
 
 
 def breaches(judged: Sequence[Judged]) -> Mapping[str, Finding]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from newsroom_lab.write.audit import Finding
+from typing import TYPE_CHECKING
+
 from newsroom_lab.write.copying import BATCH, COPY, HINTS, audit, feed, interruptions
 from newsroom_lab.write.task import Act, Evidence, Round, Task
+
+if TYPE_CHECKING:
+    from newsroom_lab.write.audit import Finding
 
 
 def judge(evidence: Evidence) -> list[Finding]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from newsroom_lab.write.audit import Finding
+from typing import TYPE_CHECKING
+
 from newsroom_lab.write.copying import BATCH, COPY, HINTS, audit, feed, interruptions
 from newsroom_lab.write.task import Act, Evidence, Round, Task
+
+if TYPE_CHECKING:
+    from newsroom_lab.write.audit import Finding
 
 
 def judge(evidence: Evidence) -> list[Finding]:
@@ -22,7 +26,7 @@ twice. Each of these may lose at most {BATCH} records; where nothing happens, no
     promises=HINTS
     | {
         "nothing is lost": "Commit a batch only when you have read it, and flush() its copies before the next one.",
-        "nothing is repeated": "Commit with asynchronous=False before the first effect; if the commit fails, drop the batch.",
+        "nothing is repeated": "Commit with asynchronous=False before the effects; if it fails, drop the batch.",
     },
     rounds=(
         Round("calm", quick=True),
