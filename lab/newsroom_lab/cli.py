@@ -1,4 +1,4 @@
-"""The command line of the lab: `newsroom lab list|show|run|quiz|report`."""
+"""The command line of the lab: `newsroom lab list|show|run|quiz`, and the commands of its room `write`."""
 
 from __future__ import annotations
 

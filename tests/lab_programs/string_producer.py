@@ -6,7 +6,7 @@ import sys
 from confluent_kafka import KafkaError, Message
 from kit import producer
 
-failures = []
+failures: list[KafkaError] = []
 
 
 def delivered(error: KafkaError | None, message: Message) -> None:

@@ -84,8 +84,8 @@ TASK = Task(
     title="a lag monitor",
     text="""Watch the lag of the group LAB_GROUP in the topic LAB_INPUT: for each partition the end of the log minus the
 committed offset. A partition without a committed offset has its whole log as lag. At least once a second write the lag
-of each partition to LAB_OUTPUT: the partition's number as key, the lag as value, both in decimal digits. Do not join the
-group and commit nothing: it is somebody else's. A broker may die: go on. After SIGTERM end within 10 seconds.""",
+of each partition to LAB_OUTPUT: the partition's number as key, the lag as value, both in decimal digits. Do not join
+the group and commit nothing: it is not yours. A broker may die: go on. After SIGTERM end within 10 seconds.""",
     topics=("INPUT", "OUTPUT"),
     promises={
         "the lag is right": "Ask again each second: Consumer.committed() with the group's id (without subscribe), and "
