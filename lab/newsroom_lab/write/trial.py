@@ -156,11 +156,12 @@ class _Passage:
         return os.pathsep.join(map(str, artifacts.kafka_classpath))
 
     def _variables(self) -> dict[str, str]:
-        lab, ports = self._lab, self._lab.ports
+        lab, ports, group = self._lab, self._lab.ports, self._lab.group()
+        lab.finally_do(lambda: lab.forget(group))
         variables = {
             "LAB_BOOTSTRAP": ports.bootstrap,
             "LAB_REGISTRY": ports.registry_url,
-            "LAB_GROUP": lab.group(),
+            "LAB_GROUP": group,
             "LAB_SESSION_MS": str(SESSION_MS),
         }
         for name in self._task.topics:
@@ -306,7 +307,9 @@ class _Passage:
             if progress != last:
                 changed, last = time.monotonic(), progress
             still = time.monotonic() - changed
-            if still >= QUIET_SECONDS or (still >= CALM_SECONDS and self._done(setting)):
+            # A task that says itself when it is settled may have a program that never stops to write.
+            calm = still >= CALM_SECONDS or self._task.settled is not None
+            if still >= QUIET_SECONDS or (calm and self._done(setting)):
                 break
         self._note("the work is done" if self._done(setting) else "nothing moves any more")
 
