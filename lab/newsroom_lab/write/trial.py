@@ -126,11 +126,10 @@ class _Passage:
         self._lab = lab
         folder = lab.folder()
         variables = self._variables()
-        setting = Setting(lab, variables, folder, self._round)
-        self._task.prepare(setting)
+        self._setting = Setting(lab, variables, folder, self._round)
+        self._task.prepare(self._setting)
         self._names = {name: variables[f"LAB_{name}"] for name in self._task.topics}
         self._group = variables["LAB_GROUP"]
-        self._variables_given = variables
         shared = folder / "shared"
         shared.mkdir()
         variables["LAB_SHARED"] = str(shared)
@@ -142,7 +141,7 @@ class _Passage:
         self._crew = crew = Crew(self._trial.command, environment, folder, self._note)
         lab.finally_do(crew.abandon)
         try:
-            codes, seconds = ([], self._serve(setting)) if self._task.feed else (self._end(), 0.0)
+            codes, seconds = ([], self._serve()) if self._task.feed else (self._end(), 0.0)
         finally:
             self.lines = crew.lines()
         return self._evidence(codes, seconds)
@@ -191,21 +190,21 @@ class _Passage:
 
     # A program that serves until it is stopped
 
-    def _serve(self, setting: Setting) -> float:
+    def _serve(self) -> float:
         assert self._task.feed is not None
-        pairs = self._task.feed(self._chance, setting)
+        pairs = self._task.feed(self._chance, self._setting)
         for number in range(1, self._round.members + 1):
             self._crew.start(number)
         self._feeder = Feeder(self._lab.ports.bootstrap, self._names["INPUT"])
         size = max(1, len(pairs) // PORTIONS)
         self._portions = deque(pairs[start : start + size] for start in range(0, len(pairs), size))
         if (ready := self._task.ready) is not None:
-            self._lab.sees("the program is ready", lambda: ready(setting), READY_SECONDS)
+            self._lab.sees("the program is ready", lambda: ready(self._setting), READY_SECONDS)
         self._feed()
         self._wait_for_first_effect()
         self._feed_all()
         self._note(f"all {len(pairs)} records are sent")
-        self._settle(setting)
+        self._settle()
         return self._crew.stop()
 
     def _feed(self) -> None:
@@ -296,7 +295,7 @@ class _Passage:
         self._lab.sees("the program's first effect", lambda: any(self._progress()), FIRST_EFFECT_SECONDS)
         self._note("first effect" if any(self._progress()) else "no effect yet")
 
-    def _settle(self, setting: Setting) -> None:
+    def _settle(self) -> None:
         """Wait until the work is done, or nothing moves any more."""
         end = time.monotonic() + SETTLE_SECONDS
         changed, last = time.monotonic(), self._progress()
@@ -309,13 +308,13 @@ class _Passage:
             still = time.monotonic() - changed
             # A task that says itself when it is settled may have a program that never stops to write.
             calm = still >= CALM_SECONDS or self._task.settled is not None
-            if still >= QUIET_SECONDS or (calm and self._done(setting)):
+            if still >= QUIET_SECONDS or (calm and self._done()):
                 break
-        self._note("the work is done" if self._done(setting) else "nothing moves any more")
+        self._note("the work is done" if self._done() else "nothing moves any more")
 
-    def _done(self, setting: Setting) -> bool:
+    def _done(self) -> bool:
         if self._task.settled is not None:
-            return self._task.settled(setting)
+            return self._task.settled(self._setting)
         return self._lag() == 0
 
     def _lag(self) -> int:
@@ -331,7 +330,7 @@ class _Passage:
             stop_seconds=stop_seconds,
             codes=codes,
             lines=self.lines,
-            schemas=schemas_of(self._lab, self._names["OUTPUT"]) if "LAB_SCHEMA" in self._variables_given else {},
+            schemas=schemas_of(self._lab, self._names["OUTPUT"]) if "LAB_SCHEMA" in self._setting.variables else {},
             committed=self._lab.committed(self._group, self._names["INPUT"]) if "INPUT" in self._names else {},
         )
 
