@@ -37,11 +37,11 @@ PORTIONS = 30
 """The input comes in so many portions, with what happens to the program between them."""
 
 PORTION_SECONDS = 0.15
-FIRST_EFFECT_SECONDS = 40.0
+FIRST_EFFECT_SECONDS = 60.0
 """A JVM and a group need some seconds until the first record."""
 
 READY_SECONDS = 15.0
-ENDS_SECONDS = 60.0
+ENDS_SECONDS = 120.0
 QUIET_SECONDS = 55.0
 """Without a session of its own, a client's member that was killed keeps its partitions for 45 seconds."""
 

@@ -3,7 +3,7 @@
 # One kcat reads as a member of the group, another one sends what comes through the pipe. kcat commits by itself, without
 # knowing what the second one has sent: find out with 'newsroom lab try at-least-once' what that costs.
 tab=$(printf '\t')
-# SIGTERM goes to all programs of the pipe: the reader stops, and then the writer finds the pipe's end.
+# SIGTERM goes to all programs of the pipe. The writer must not hear it: it ends when the reader has closed the pipe.
 trap '' TERM
 # TODO: sh -c 'trap - TERM; exec kcat -b ... -G "$LAB_GROUP" -X ... -u -q -f "%k\t%s\n" "$LAB_INPUT"' |
-#         kcat -P -b ... -t ... -K "$tab" -X ...
+#         setsid kcat -P -b ... -t ... -K "$tab" -X ...
