@@ -259,14 +259,16 @@ class _Passage:
         earlier stays in the topic.
         """
         before = None
+        output = self._names.get("OUTPUT") or self._names["DEAD_LETTERS"]
         for _ in range(AIMS):
             self._feed()
             time.sleep(self._chance.uniform(0, AIM_SECONDS))
             self._crew.hold(victim)
-            written, committed = self._progress()
-            if before is not None and written - committed != before:
+            # Records and not offsets: transactions have markers among these.
+            ahead = len(self._lab.read(output)) - self._progress()[1]
+            if before is not None and ahead != before:
                 return
-            before = written - committed
+            before = ahead
             self._crew.release(victim)
 
     def _disturb(self, act: Act) -> Callable[[], object]:
