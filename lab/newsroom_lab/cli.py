@@ -1,4 +1,4 @@
-"""The command line of the lab: `newsroom lab list|show|run|quiz|explain|docs`."""
+"""The command line of the lab: `newsroom lab list|show|run|quiz|explain|docs`, and the commands of its room `write`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from newsroom_lab.questions import QUESTIONS
 from newsroom_lab.record import Verdict
 from newsroom_lab.runner import run_experiment
 from newsroom_lab.view import VERDICT_COLOUR, View
+from newsroom_lab.write import commands as write
 from newsroom_stack.cli.opening import download, open_stack, owned, start_stack
 from newsroom_stack.cli.render import console, errors
 from newsroom_stack.errors import StackError
@@ -89,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     writer = commands.add_parser("docs", help="make docs/lab anew from the experiments and their last numbers")
     writer.add_argument("--results", metavar="FILE", type=Path, help="take in what 'newsroom lab run --json' wrote")
     writer.set_defaults(run=_docs)
+
+    write.register(commands, _stack)
     return parser
 
 

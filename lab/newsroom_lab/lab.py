@@ -204,6 +204,12 @@ class Lab:
     def _delete_topic(self, name: str) -> None:
         self._admin.delete_topics([name])[name].exception(SECONDS)
 
+    def forget(self, part: str) -> None:
+        """Delete the topics with this in their names, which a program has made for itself."""
+        for name in self._admin.list_topics(timeout=SECONDS).topics:
+            if part in name:
+                self._delete_topic(name)
+
     def group(self, suffix: str = "") -> str:
         """The name of a consumer group of its own, which is deleted at the end."""
         name = self.name(suffix)

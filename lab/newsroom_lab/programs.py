@@ -92,8 +92,9 @@ def environment(stack: Stack, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def program(name: str) -> str:
-    """The path of one of our commands, which lies beside this Python."""
-    return str(Path(sys.executable).parent / name)
+    """The path of one of our commands, which lies beside this Python; other names are looked for in PATH."""
+    ours = Path(sys.executable).parent / name
+    return str(ours) if "/" not in name and ours.exists() else name
 
 
 def run(command: tuple[str, ...], env: Mapping[str, str], *, stdin: str | None, seconds: float) -> Ended:
@@ -126,7 +127,7 @@ def run(command: tuple[str, ...], env: Mapping[str, str], *, stdin: str | None, 
 class Running:
     """A program that runs beside the experiment, and its lines so far with their times."""
 
-    def __init__(self, command: tuple[str, ...], env: Mapping[str, str]) -> None:
+    def __init__(self, command: tuple[str, ...], env: Mapping[str, str], folder: Path = REPOSITORY) -> None:
         self.command = command
         self.ended: float | None = None
         """When its end was noticed (Unix seconds)."""
@@ -139,7 +140,7 @@ class Running:
             text=True,
             encoding="utf-8",
             errors="replace",
-            cwd=REPOSITORY,
+            cwd=folder,
             env=dict(env),
             # Ctrl-C in the terminal is for the lab, which stops its programs itself.
             start_new_session=True,

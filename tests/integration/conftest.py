@@ -13,7 +13,11 @@ from support.pipeline import ProcessPipeline, free_offset
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--whole", action="store_true", help="kill consumers 20 times in 200,000 records, not less often")
+    parser.addoption(
+        "--whole",
+        action="store_true",
+        help="20 kills in 200,000 records, every program of the lab",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,180 @@
+"""The commands `newsroom lab tasks|new|try|watch`."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import textwrap
+import time
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from newsroom_lab.write.task import Round, Task, task_of, tasks
+from newsroom_stack.cli.render import console
+from newsroom_stack.errors import StackError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from newsroom_lab.write.trial import Judged
+    from newsroom_stack.interface import Stack
+
+    Opening = Callable[[], AbstractContextManager[Stack]]
+
+LANGUAGES = {"python": "py", "java": "java", "shell": "sh"}
+LAST_LINES = 5
+LOOK_SECONDS = 0.3
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], opening: Opening) -> None:
+    """Add the room's commands; `opening` gives the running stack."""
+    lister = commands.add_parser("tasks", help="programs to write yourself, the easiest first")
+    lister.set_defaults(run=_list)
+
+    maker = commands.add_parser("new", help="write the text and the skeleton of a task to a folder")
+    maker.add_argument("task", metavar="TASK")
+    maker.add_argument("folder", metavar="DIR", type=Path)
+    maker.add_argument("--language", choices=LANGUAGES, default="python")
+    maker.set_defaults(run=_new)
+
+    trier = commands.add_parser("try", help="run a program through a task's rounds and judge it")
+    trier.add_argument("task", metavar="TASK")
+    trier.add_argument("--quick", action="store_true", help="only the rounds that take seconds")
+    trier.add_argument("--seed", type=int, help="repeat the events of an earlier run")
+    trier.add_argument("program", metavar="COMMAND", nargs="+", help="after --: the program and its arguments")
+    trier.set_defaults(run=lambda options: _try(options, opening))
+
+    watcher = commands.add_parser("watch", help="run the quick rounds each time a file is saved")
+    watcher.add_argument("task", metavar="TASK")
+    watcher.add_argument("file", metavar="FILE", type=Path)
+    watcher.add_argument("program", metavar="COMMAND", nargs="+", help="after --: the program and its arguments")
+    watcher.set_defaults(run=lambda options: _watch(options, opening))
+
+
+def _list(_: argparse.Namespace) -> int:
+    for task in tasks().values():
+        console().print(f" {task.level:>2}  {task.name:<18} {task.title}", highlight=False, markup=False)
+    console().print(
+        "\n'newsroom lab new TASK DIR' writes a skeleton, 'newsroom lab try TASK -- COMMAND' judges a program"
+    )
+    return 0
+
+
+def description(task: Task) -> str:
+    """The text of a task with the variables that its program gets."""
+    return f"{task.title}\n\n{task.text}\n\nVariables:\n{variables(task)}\n\nPromises:\n" + "\n".join(
+        f"  - {promise}" for promise in task.promises
+    )
+
+
+def variables(task: Task) -> str:
+    """A line for each variable of a task, as docs/lab-write.md explains it."""
+    common = ["LAB_BOOTSTRAP", "LAB_REGISTRY", "LAB_MEMBER", "LAB_STATE", "LAB_SHARED"]
+    if not task.ends:
+        common += ["LAB_GROUP", "LAB_SESSION_MS"]
+    lines = [f"  {name}" for name in (*common, *(f"LAB_{name}" for name in task.topics))]
+    return "\n".join([*lines, *(f"  {name}: {meaning}" for name, meaning in task.variables.items())])
+
+
+def skeleton(task: Task, language: str) -> str:
+    """The program with gaps.
+
+    Raises:
+        StackError: the task has none in this language.
+    """
+    place = resources.files("newsroom_lab.write") / "skeletons" / f"{task.name}.{LANGUAGES[language]}"
+    if not place.is_file():
+        offered = [name for name, ending in LANGUAGES.items() if (place.parent / f"{task.name}.{ending}").is_file()]  # type: ignore[attr-defined]
+        raise StackError(
+            f"task {task.name} has no skeleton for {language}, but for {', '.join(offered)}; COMMAND may be any program"
+        )
+    return place.read_text(encoding="utf-8")
+
+
+def _new(options: argparse.Namespace) -> int:
+    task = task_of(options.task)
+    program = skeleton(task, options.language)
+    name = "Main.java" if options.language == "java" else f"{task.name.replace('-', '_')}.{LANGUAGES[options.language]}"
+    file = options.folder / name
+    if file.exists():
+        raise StackError(f"{file} is there already: name another folder, or delete it")
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(program, encoding="utf-8")
+        (options.folder / "TASK.txt").write_text(description(task) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StackError(f"{error.filename} cannot be written: {error.strerror}") from error
+    console().print(description(task), markup=False, highlight=False)
+    command = {"python": f"python {file}", "java": f'java -cp "$LAB_CLASSPATH" {file}', "shell": f"sh {file}"}
+    console().print(f"\n{file} has gaps, marked with TODO. When they are filled:", markup=False, highlight=False)
+    console().print(f"  newsroom lab try {task.name} -- {command[options.language]}", markup=False, highlight=False)
+    return 0
+
+
+def _command(options: argparse.Namespace) -> tuple[str, ...]:
+    program = [word for place, word in enumerate(options.program) if place or word != "--"]
+    return tuple(program)
+
+
+def _try(options: argparse.Namespace, opening: Opening) -> int:
+    task = task_of(options.task)
+    seed = random.randrange(10**6) if options.seed is None else options.seed  # noqa: S311 - not a secret
+    with opening() as stack:
+        return 0 if judge(task, _command(options), stack, seed, quick=options.quick) else 1
+
+
+def judge(task: Task, command: tuple[str, ...], stack: Stack, seed: int, *, quick: bool) -> bool:
+    """Run the rounds and show what was found; whether the program passed."""
+    from newsroom_lab.write.trial import Trial, breaches  # noqa: PLC0415 - `newsroom lab list` needs no Kafka client
+
+    trial = Trial(task, command, stack, seed, lambda line: console().print(f"    [dim]{escape(line)}[/]"))
+    console().print(f"[bold]{task.name}[/] {escape(shlex.join(command))} (--seed {seed})", highlight=False)
+    judged = []
+    for number, chosen in enumerate(trial.rounds(quick=quick), 1):
+        console().print(f"[bold]▸ {chosen.name}[/]{_acts(chosen)}", highlight=False)
+        judged.append(trial.run(number, chosen))
+        _show(judged[-1])
+    for promise, finding in breaches(judged).items():
+        console().print(f"[red]broken:[/] {promise}: {escape(finding.proof)}", highlight=False)
+        for line in textwrap.wrap(f"hint: {task.promises.get(promise, '')}", 110):
+            console().print(f"  {line}", markup=False, highlight=False)
+    passed = all(each.passed for each in judged)
+    console().print(f"[{'green' if passed else 'red'}]{'PASS' if passed else 'FAIL'}[/] {task.name}", highlight=False)
+    return passed
+
+
+def _acts(chosen: Round) -> str:
+    return f" [dim]({', '.join(chosen.acts)})[/]" if chosen.acts else ""
+
+
+def _show(judged: Judged) -> None:
+    if judged.trouble:
+        console().print(f"  [yellow]could not be run to its end:[/] {escape(judged.trouble)}", highlight=False)
+    figures = " · ".join(
+        f"[{'green' if finding.kept else 'red'}]{escape(finding.figures)}[/]" for finding in judged.findings
+    )
+    console().print(f"  {'[green]✓[/]' if judged.passed else '[red]✗[/]'} {figures}", highlight=False)
+    if not judged.passed:
+        for line in judged.lines[-LAST_LINES:]:
+            console().print(f"    its last lines: {line}", markup=False, highlight=False)
+
+
+def _watch(options: argparse.Namespace, opening: Opening) -> int:
+    task, file = task_of(options.task), options.file
+    if not file.is_file():
+        raise StackError(f"{file} is not a file: 'newsroom lab new {task.name} DIR' writes a skeleton")
+    with opening() as stack:
+        saved = 0
+        while True:
+            # An editor may replace the file: for a moment there is none.
+            now = file.stat().st_mtime_ns if file.is_file() else saved
+            if now != saved:
+                saved = now
+                judge(task, _command(options), stack, seed=1, quick=True)
+                console().print(f"watching {file}; Ctrl-C ends it", markup=False, highlight=False)
+            time.sleep(LOOK_SECONDS)
