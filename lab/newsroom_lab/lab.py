@@ -7,6 +7,7 @@ import shlex
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -213,8 +214,24 @@ class Lab:
     def group(self, suffix: str = "") -> str:
         """The name of a consumer group of its own, which is deleted at the end."""
         name = self.name(suffix)
-        self._resources.callback(lambda: self._admin.delete_consumer_groups([name])[name].exception(SECONDS))
+        self.forget_group(name)
         return name
+
+    def forget_group(self, name: str) -> None:
+        """Delete a group at the end."""
+        self._resources.callback(lambda: self._admin.delete_consumer_groups([name])[name].exception(SECONDS))
+
+    def stream_group(self, suffix: str = "") -> str:
+        """The name of a stream's group, which is deleted at the end with the topics that the stream made for itself."""
+        name = self.group(suffix)
+        self._resources.callback(self._delete_topics_of, name)
+        return name
+
+    def _delete_topics_of(self, group: str) -> None:
+        topics = self._admin.list_topics(timeout=SECONDS).topics
+        for topic in topics:
+            if topic.startswith((f"{group}-", f"{group}.", f"changelog__{group}--")):
+                self._delete_topic(topic)
 
     def finally_do(self, action: Callable[[], object]) -> None:
         """Do something at the end, whatever happens."""
@@ -279,7 +296,7 @@ class Lab:
         Raises:
             NotSeen: it does not answer.
         """
-        data = "" if json is None else f" --json {shlex.quote(str(json))}"
+        data = "" if json is None else f" --json {shlex.quote(dumps(json))}"
         self._note(Shown(f"curl {'' if method == 'GET' else f'-X {method} '}{url}{data}"))
         return self.quietly_ask(url, method, json)
 
