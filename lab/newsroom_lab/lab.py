@@ -228,8 +228,7 @@ class Lab:
         return name
 
     def _delete_topics_of(self, group: str) -> None:
-        topics = self._admin.list_topics(timeout=SECONDS).topics
-        for topic in topics:
+        for topic in self._admin.list_topics(timeout=SECONDS).topics:
             if topic.startswith((f"{group}-", f"{group}.", f"changelog__{group}--")):
                 self._delete_topic(topic)
 
@@ -381,14 +380,12 @@ class Lab:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Pause those who write the lab's strings by themselves, so that the experiment can count."""
-        names = [each.name for each in self.stack.ps() if each.service in LAB_WRITERS]
-        try:
-            for name in names:
-                self.stack.pause(name)
+        with ExitStack() as resumes:
+            for instance in self.stack.ps():
+                if instance.service in LAB_WRITERS:
+                    self.stack.pause(instance.name)
+                    resumes.callback(self.stack.resume, instance.name)
             yield
-        finally:
-            for name in names:
-                self.stack.resume(name)
 
     def passed(self, group: str, topic: str, seconds: float = 60) -> None:
         """Wait until a group has committed everything that is in a topic now."""

@@ -55,7 +55,9 @@ def steps(lab: Lab, *, whole: bool = False) -> None:
         len(problems), f"{len(problems)} settings have errors; the sink's plug-in is missing: {refused.status_code}"
     )
     lab.holds(
-        "both mistakes are named before anything runs", set(problems) == {"tasks.max", "errors.tolerance"}, sorted(problems)
+        "both mistakes are named before anything runs",
+        set(problems) == {"tasks.max", "errors.tolerance"},
+        sorted(problems),
     )
     lab.holds(
         "a class that is not installed is refused with its name",
@@ -68,8 +70,8 @@ EXPERIMENT = Experiment(
     section=Section.CONNECT,
     rows=(32,),
     question=(
-        "In the configuration of a sink tasks.max is 'many' and errors.tolerance is 'some'. The worker is asked to check "
-        "it. How many settings have an error?"
+        "In the configuration of a sink tasks.max is 'many' and errors.tolerance is 'some'. The worker is asked to "
+        "check it. How many settings have an error?"
     ),
     predict=Number("settings"),
     steps=steps,

@@ -26,8 +26,8 @@ def steps(lab: Lab, *, changelog: bool = True) -> None:
         code = stream.stop()
     kept = sum(file.is_file() for file in state.rglob("*"))
     lab.step(f"Delete its {kept} files, send a round and start it again")
-    for entry in state.iterdir():
-        shutil.rmtree(entry)
+    shutil.rmtree(state)
+    state.mkdir()
     name = f"changelog__{group}--{group}-word-deltas--default"
     records = lab.total(name)
     if not changelog:

@@ -58,8 +58,8 @@ EXPERIMENT = Experiment(
     ),
     predict=Number("records"),
     steps=steps,
-    why="""Compaction keeps at least the newest record of each key, so a compacted topic is a table with the changes since
-    the last cleaning. The newest segment is never cleaned, and a cleaner needs enough to do, so for a while there
+    why="""Compaction keeps at least the newest record of each key, so a compacted topic is a table with the changes
+    since the last cleaning. The newest segment is never cleaned, and a cleaner needs enough to do, so for a while there
     are more records than keys. A KTable is such a topic in a streams program: each replica has the keys of its own
     partitions. A GlobalKTable reads all partitions in each replica: any key can be looked up without
     repartitioning, at the price of the whole table in each replica. A tombstone (a null value) deletes a key.""",
