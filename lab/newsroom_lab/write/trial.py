@@ -100,6 +100,9 @@ class Trial:
             return Judged(chosen, (), passage.timeline, str(error), passage.lines)
         except KafkaException as error:
             return Judged(chosen, (), passage.timeline, f"the cluster refused: {reason_of(error)}", passage.lines)
+        except TimeoutError:
+            late = "the cluster did not answer in time: is every broker ready ('newsroom ps')? Then try again"
+            return Judged(chosen, (), passage.timeline, late, passage.lines)
         return Judged(chosen, findings, passage.timeline, "", passage.lines)
 
 
