@@ -133,7 +133,7 @@ class _Judge:
         inputs = {MYTOPIC.name, NEWS.name, WORD.name}
         limits = {topic: self._stable(topic) for _, topic in stages if topic in inputs}
         for group, topic in stages:
-            limit = limits.get(topic) or self._stable(topic)
+            limit = limits.get(topic) or self._written(topic, deadline)
             try:
                 self._wait(deadline, group, topic, limit)
             except NotYet as late:
@@ -149,6 +149,26 @@ class _Judge:
         Wait(deadline, first_pause=PAUSE_SECONDS, longest_pause=PAUSE_SECONDS, report=do_nothing).until(
             attempt, lambda missing: NotYet(f"{missing} within {self.case.patience:g} s")
         )
+
+    def _written(self, topic: str, deadline: Deadline) -> Offsets:
+        """Where an output ends, once its readers can see all of it.
+
+        A group commits with its transaction, but the transaction's marker may come to the output later. Up to the last
+        stable offset alone the next group would seem to have read everything.
+        """
+        ends = {number: end.high for number, end in self.reader.ends(topic).items()}
+
+        def attempt() -> None:
+            hidden = [number for number, offset in self._stable(topic).items() if offset < ends[number]]
+            need(f"a transaction is open in {topic} {hidden}" if hidden else None)
+
+        try:
+            Wait(deadline, first_pause=PAUSE_SECONDS, longest_pause=PAUSE_SECONDS, report=do_nothing).until(
+                attempt, NotYet
+            )
+        except NotYet:
+            return self._stable(topic)  # `_open_transactions` tells it
+        return ends
 
     def _stable(self, topic: str) -> Offsets:
         return {number: ends.stable for number, ends in self.reader.ends(topic).items()}

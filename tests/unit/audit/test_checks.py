@@ -1,10 +1,12 @@
 """What the mutations of a whole history do not show."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from newsroom_audit.checks import commits, counts, delivery, joins, sink
 from newsroom_audit.checks.sink import Line
@@ -168,6 +170,45 @@ def test_an_effect_that_is_written_and_whose_marker_is_under_way_is_not_missing(
     history = Model(3).run()
     hidden = [replace(sample, stable={topic: {} for topic in sample.stable}) for sample in history.samples]
     assert judge(FakeReader(replace(history, samples=hidden)), Case(samples=hidden), decode).exit_code == 0
+
+
+class LateMarker(FakeReader):
+    """The word count has committed its inputs, but the marker of its deltas comes some questions later.
+
+    Until then nobody reads the deltas, so the last counts are missing.
+    """
+
+    hidden_for = 3
+    counted = False
+
+    @override
+    def ends(self, topic: str) -> dict[int, Ends]:
+        ends = super().ends(topic)
+        if topic == "word-deltas" and self.hidden_for:
+            self.hidden_for -= 1
+            return {number: end._replace(stable=0) for number, end in ends.items()}
+        return ends
+
+    @override
+    def passed(self, group: str, topic: str, limits: Mapping[int, int]) -> bool:
+        if topic == "word-deltas":
+            self.counted = any(limits.values())
+        return super().passed(group, topic, limits)
+
+    @override
+    def read(self, topic: str, *, committed: bool = True) -> Topic:
+        whole = super().read(topic, committed=committed)
+        if topic != "word-counts" or self.counted:
+            return whole
+        return replace(whole, records=whole.records[: len(whole.records) // 2])
+
+
+def test_a_marker_that_comes_late_makes_nothing_lost_or_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newsroom_audit.judge.PAUSE_SECONDS", 0.01)
+    history = Model(3).run()
+    reader = LateMarker(history)
+    report = judge(reader, Case([history.ledger], history.samples), decode)
+    assert (report.exit_code, reader.hidden_for) == (0, 0), report.lines()
 
 
 def test_a_group_that_lags_and_a_transaction_that_stays_open_are_found() -> None:

@@ -37,7 +37,7 @@ from newsroom.streams.producer import (
 )
 from newsroom.streams.replica import NEEDS
 from newsroom.streams.settings import StreamSettings
-from newsroom.waiting import StopFlag, Stopped
+from newsroom.waiting import StopFlag, Stopped, do_nothing
 from support.cluster import PARTITIONS, MockCluster
 
 FENCED = KafkaError(KafkaError._FENCED, "fenced", fatal=True)
@@ -354,3 +354,23 @@ def test_without_a_transaction_the_consumers_commit_says_of_which_topic_it_is(cl
         consumer.commit(offsets=[TopicPartition(topic, 0, 3)], asynchronous=False)
         (commit,) = consumer.committed([TopicPartition(topic, 0)], 10)
     assert (commit.offset, commit.metadata, told) == (3, "of it", ["committed"])
+
+
+def test_a_restore_waits_for_the_marker_of_a_transaction_whose_offsets_count_already(cluster: MockCluster) -> None:
+    topic = f"changelog__g--{cluster.topic()}--default"
+    cluster.send(topic, [(None, b"%d" % number) for number in range(4)], partition=0)
+    config: dict[str, object] = {"bootstrap.servers": cluster.address, "group.id": topic}
+    questions = 0
+
+    def end_with_the_open_transaction(*_: object, **__: object) -> tuple[int, int]:
+        nonlocal questions
+        questions += 1
+        # Two records more than a read_committed client sees; their marker comes half a second later.
+        threading.Timer(0.5, cluster.send, (topic, [(None, b"4"), (None, b"5")], 0)).start()
+        return 0, 6
+
+    with closing(PatientConsumer(config, StopFlag(), Access(config))) as consumer:
+        whole = SimpleNamespace(get_watermark_offsets=end_with_the_open_transaction, close=do_nothing)
+        consumer.__dict__["_whole"] = whole
+        assert consumer.get_watermark_offsets(TopicPartition(topic, 0)) == (0, 6)
+    assert questions == 1, "what is written later belongs to the next restore"
