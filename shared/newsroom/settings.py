@@ -56,7 +56,7 @@ STACK_VARIABLES = frozenset(
         *("HOME", "CACHE", "PORT_OFFSET", "DOCKER", "NEWS_RATE", "LAB_RATE", "JVM_LOG_LEVEL"),
         *("NEWS_PRODUCER_REPLICAS", "AVRO_CONSUMER_REPLICAS", "WORDCOUNT_STREAM_REPLICAS", "JOIN_SERVICE_REPLICAS"),
         *("KAFKA_1_PORT", "KAFKA_2_PORT", "KAFKA_3_PORT", "REGISTRY_PORT", "CONNECT_PORT", "STATUS_PORT", "UI_PORT"),
-        *("JAVA_OPTIONS", "CONNECT_HOST", "CONNECT_OFFSETS", "SINK_FILE"),
+        *("PROMETHEUS_PORT", "GRAFANA_PORT", "JAVA_OPTIONS", "CONNECT_HOST", "CONNECT_OFFSETS", "SINK_FILE"),
     )
 )
 """Variables of the stack, the compose file and the Connect worker: services neither read them nor warn about them."""

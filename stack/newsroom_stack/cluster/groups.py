@@ -38,6 +38,8 @@ EMPTY = frozenset({"Empty", "Dead"})
 MOVING = (errors.NotCoordinatorError, errors.CoordinatorNotAvailableError, errors.CoordinatorLoadInProgressError)
 """The group has another coordinator than the client remembers, or will have one soon."""
 
+MOVING_SECONDS = 15.0
+"""How long a group may have no coordinator."""
 MOVING_PAUSE_SECONDS = 0.5
 
 
@@ -236,7 +238,7 @@ class Groups(Inquirer[Any]):
 
         late = f"{what} at {self.cluster.address}"
         return wait_until(
-            attempt, ADMIN_SECONDS, lambda missing: StackError(f"{late}: {missing}"), pause=MOVING_PAUSE_SECONDS
+            attempt, MOVING_SECONDS, lambda missing: StackError(f"{late}: {missing}"), pause=MOVING_PAUSE_SECONDS
         )
 
     def _refusal(self, what: str, error: BaseException, *rights: Right) -> Exception:

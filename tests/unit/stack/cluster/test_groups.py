@@ -56,7 +56,7 @@ def test_what_a_coordinator_refuses_is_said_at_once(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_coordinator_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ADMIN_SECONDS", 0.1)
+    monkeypatch.setattr(module, "MOVING_SECONDS", 0.1)
     groups, _ = groups_with(monkeypatch, *[errors.NotCoordinatorError] * 1000)
     with groups, pytest.raises(StackError, match=r"readers could not be deleted at localhost:1: .*NotCoordinator"):
         groups.delete("readers")
