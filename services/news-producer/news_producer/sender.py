@@ -299,8 +299,8 @@ class Sender:
     def _remedy(self, error: KafkaError, message: Message) -> str:
         if error.code() in GONE:
             return f": topic {self._topic} was deleted while the producer ran; run 'provision', which makes it anew"
-        if error.code() == KafkaError.INVALID_TIMESTAMP:
-            return f": {_untimely(message)}"
+        if error.code() in {KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD}:
+            return f": {_refusal(error, message)}"
         if error.code() != KafkaError.MSG_SIZE_TOO_LARGE:
             return f": {self._in_sync.problem}" if self._in_sync.problem else ""
         problem = f": a batch of at most {self._limit} bytes is larger than topic {self._topic} takes"
@@ -326,15 +326,21 @@ class Sender:
             log.debug("the Kafka client reports an error", reason=error.str())
 
 
-def _untimely(message: Message) -> str:
-    """What is wrong with a record whose time the topic does not take, and what helps.
+def _refusal(error: KafkaError, message: Message) -> str:
+    """What is wrong with a record that the broker refuses for its time or its content, and what helps.
 
     The client does not tell the time of a record that failed. It is this machine's.
     """
-    key = (message.key() or b"").decode(errors="backslashreplace")
+    key = "no key" if message.key() is None else f"key '{message.key().decode(errors='backslashreplace')}'"
+    record = f"the record with {key} for partition {message.partition()}"
     now = datetime.now(UTC).isoformat(timespec="seconds")
+    limits = "message.timestamp.before.max.ms, message.timestamp.after.max.ms"
+    if error.code() == KafkaError.INVALID_TIMESTAMP:
+        return (
+            f"{record} has the time of this machine (now {now}), which is further from the broker's than topic "
+            f"{message.topic()} allows ({limits}): set this machine's clock, or these limits of the topic"
+        )
     return (
-        f"the record with key '{key}' for partition {message.partition()} has the time of this machine (now {now}), "
-        f"which is further from the broker's than topic {message.topic()} allows (message.timestamp.before.max.ms, "
-        "message.timestamp.after.max.ms): set this machine's clock, or these limits of the topic"
+        f"topic {message.topic()} does not take {record} or its time (now {now}). A compacted topic takes no record "
+        f"without a key: see --key. For the time set this machine's clock, or the limits of the topic ({limits})"
     )

@@ -141,3 +141,20 @@ def test_a_record_whose_time_the_topic_refuses_is_named_with_its_time(cluster: M
     )
     with pytest.raises(DeliveryFailed, match=sentence):
         sender.check()
+
+
+@pytest.mark.parametrize(("key", "shown"), [(None, "no key"), (b"k\xff", r"key 'k\\xff'")])
+def test_a_record_that_the_broker_finds_invalid_is_named_with_what_may_be_wrong(
+    cluster: MockCluster, key: bytes | None, shown: str
+) -> None:
+    ledger = Ledger(cluster.topic())
+    sender = dead_sender(StopFlag(), {"bootstrap.servers": cluster.address}, ledger=ledger)
+    cluster.fail_next_write(KafkaError.INVALID_RECORD)
+    assert sender.send(key, b"x")
+    sender.close()
+    sentence = (
+        rf"topic {ledger.topic} does not take the record with {shown} for partition \d or its time \(now 20\S+\)\. "
+        r"A compacted topic takes no record without a key: see --key\. For the time set this machine's clock"
+    )
+    with pytest.raises(DeliveryFailed, match=sentence):
+        sender.check()
