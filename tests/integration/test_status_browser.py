@@ -121,7 +121,7 @@ def test_a_server_that_is_gone_is_not_live_and_after_its_restart_the_page_is_pus
     server.start()
     wait_for("live again", lambda: browser.text("#liveness") == "Live", 20)
     wait_for("the events", lambda: browser.run("return source.readyState") == 1, 20)
-    assert browser.run("return document.getElementById('gone').hidden")
+    wait_for("no banner", lambda: browser.run("return document.getElementById('gone').hidden"))
 
 
 def test_the_page_asks_once_for_each_event_and_not_by_itself(source: Source, browser: Browser) -> None:
