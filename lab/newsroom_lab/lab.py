@@ -224,13 +224,8 @@ class Lab:
     def stream_group(self, suffix: str = "") -> str:
         """The name of a stream's group, which is deleted at the end with the topics that the stream made for itself."""
         name = self.group(suffix)
-        self._resources.callback(self._delete_topics_of, name)
+        self._resources.callback(self.forget, name)
         return name
-
-    def _delete_topics_of(self, group: str) -> None:
-        for topic in self._admin.list_topics(timeout=SECONDS).topics:
-            if topic.startswith((f"{group}-", f"{group}.", f"changelog__{group}--")):
-                self._delete_topic(topic)
 
     def finally_do(self, action: Callable[[], object]) -> None:
         """Do something at the end, whatever happens."""

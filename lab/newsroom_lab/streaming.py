@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from newsroom_lab.lab import Lab
 
 STARTED = r"partitions assigned"
+"""A line of a stream that has its partitions."""
+
 IDLE_POLLS = 15
 POLL_SECONDS = 0.2
 

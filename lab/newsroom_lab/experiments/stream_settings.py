@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from newsroom_lab.experiment import Choice, Experiment, Section
-from newsroom_lab.streaming import wordcount
+from newsroom_lab.streaming import STARTED, wordcount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def _run(lab: Lab, suffix: str, seconds: float) -> tuple[int, float]:
     group = lab.stream_group(suffix)
     command = wordcount(group, texts, counts, lab.folder(), "--commit-interval", f"{seconds:g}")
     with lab.running(*command) as stream:
-        lab.until("it has its partitions", lambda: stream.lines("partitions assigned"), 60)
+        lab.until("it has its partitions", lambda: stream.lines(STARTED), 60)
         lab.send(texts, _slowly())
         sent = time.monotonic()
         wanted = str(RECORDS).encode()

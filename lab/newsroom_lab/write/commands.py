@@ -110,7 +110,7 @@ def _new(options: argparse.Namespace) -> int:
     except OSError as error:
         raise StackError(f"{error.filename} cannot be written: {error.strerror}") from error
     console().print(description(task), markup=False, highlight=False)
-    command = {"python": f"python {file}", "java": f'java -cp "$LAB_CLASSPATH" {file}', "shell": f"sh {file}"}
+    command = {"python": f"python {file}", "java": f"java {file}", "shell": f"sh {file}"}
     console().print(f"\n{file} has gaps, marked with TODO. When they are filled:", markup=False, highlight=False)
     console().print(f"  newsroom lab try {task.name} -- {command[options.language]}", markup=False, highlight=False)
     return 0

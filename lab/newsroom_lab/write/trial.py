@@ -37,6 +37,8 @@ PORTIONS = 30
 """The input comes in so many portions, with what happens to the program between them."""
 
 PORTION_SECONDS = 0.15
+"""The pause between two portions: all of them take five seconds, so that what happens meets a program at work."""
+
 FIRST_EFFECT_SECONDS = 60.0
 """A JVM and a group need some seconds until the first record."""
 
@@ -51,8 +53,11 @@ CALM_SECONDS = 2.0
 
 FROZEN_SECONDS = SESSION_MS / 1000 + 3
 AWAY_SECONDS = 5.0
+"""For how long the registry does not answer: longer than a client waits for one request."""
+
 AIMS = 8
 AIM_SECONDS = 0.3
+"""So often, and at most this long after each portion, the lab looks for a member in the middle of its work."""
 
 
 @dataclass(frozen=True)

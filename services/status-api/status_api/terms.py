@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-TERMS = {
-    "lag": "The records that a group has yet to read: the end offset of a partition minus the committed offset.",
-    "committed": "The offset from which a group reads on after a restart: it says what is done.",
+from newsroom.words import WORDS
+
+_EXPLAINED = {
+    "lag": "lag",
+    "committed": "committed offset",
+    "group": "consumer group",
+    "member": "member",
+    "partition": "partition",
+    "leader": "leader",
+    "in sync": "in-sync replica",
+    "controller": "controller",
+    "coordinator": "coordinator",
+    "rebalance": "rebalance",
+    "dead letter": "dead letter",
+}
+"""The page's terms that `newsroom explain` knows, by the word there."""
+
+TERMS = {term: WORDS[word].short for term, word in _EXPLAINED.items()} | {
     "end": "The offset that the next record of the partition gets.",
-    "group": "Consumers that share the partitions of their topics: each partition has one owner in a group.",
-    "member": "One consumer of a group. Kafka gives it partitions as long as it answers.",
-    "partition": "A part of a topic, in which the order of records is kept. It has one leader at a time.",
-    "leader": "The broker that takes all writes of a partition; the other replicas copy from it.",
-    "in sync": "Replicas that have copied everything. With acks=all a write waits for all of them.",
     "min in sync": "min.insync.replicas: with fewer replicas in sync, the partition refuses writes with acks=all.",
-    "controller": "The broker that leads the metadata quorum: it elects the leaders of partitions.",
-    "coordinator": "The broker that keeps a group's members and committed offsets.",
-    "rebalance": "Kafka deals out a group's partitions again, because a member or a partition came or went.",
     "epoch": "A number that grows with each rebalance of a group. Classic groups do not tell theirs: the page counts.",
     "without owner": "For how long the group named no owner of a partition. Nobody reads it in that time.",
-    "dead letter": "A record that a consumer cannot read. It is sent to a topic of its own, and the consumer goes on.",
     "stop words": "The most frequent words of English, such as the, of and to, which say little about a text.",
 }
 

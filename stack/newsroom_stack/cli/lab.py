@@ -22,7 +22,7 @@ def _words(*, parsed_args: argparse.Namespace, **_: object) -> Sequence[str]:
     """The lab's commands, and then its experiments."""
     if not parsed_args.arguments:
         return ("list", "show", "run", "quiz", "docs", "new", "try", "watch")
-    done = subprocess.run([LAB, "list", "--names"], capture_output=True, text=True, check=False)
+    done = subprocess.run([LAB, "list", "--names"], capture_output=True, text=True, timeout=10, check=False)
     return done.stdout.split()
 
 
