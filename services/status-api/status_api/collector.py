@@ -22,6 +22,7 @@ from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicStat
 from status_api.progress import Progress
 from status_api.rebalances import RebalanceLog
 from status_api.rows import by_key, with_offsets
+from status_api.timelag import TimeLags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -99,6 +100,7 @@ class Collector:
         self._silent_members = SilentMembers()
         self._rebalances = RebalanceLog()
         self._progress = Progress()
+        self._time_lags = TimeLags()
         self._tails = tails
         self._looking: Future[None] | None = None
         self._lows: dict[Key, int] = {}
@@ -132,6 +134,8 @@ class Collector:
         groups = self._known.update((with_offsets(group, partitions) for group in listed), silent, unlisted)
         now = datetime.now(UTC)
         groups = self._progress.update(self._silent_members.update(groups, now), self._tails.tails)
+        self._time_lags.add(partitions, now.timestamp())
+        groups = self._time_lags.with_seconds(groups, now.timestamp())
         self._look(groups)
         quorum, quorum_error = self._controller.result(deadline)
         self._number += 1

@@ -147,6 +147,17 @@ class Tail:
 
 
 @dataclass(frozen=True)
+class TimeLag:
+    """How long ago the first record that a group has not read was produced."""
+
+    seconds: float
+    method: str
+    """`caught_up` (no record waits), `record` (the timestamp of the record) or `interpolated` (between snapshots)."""
+    bound_seconds: float
+    """By how much `seconds` may be wrong."""
+
+
+@dataclass(frozen=True)
 class GroupPartition:
     """A group's position in one partition. None means not known or never committed, which is not zero."""
 
@@ -167,6 +178,8 @@ class GroupPartition:
     """What waits after the commit; known only if the commit has not moved for some seconds."""
     stalled_seconds: float | None = None
     """For how long the commit has not moved although a record waits, if that is for too long."""
+    time_lag: TimeLag | None = None
+    """The lag in seconds; None if it is not known."""
 
     @property
     def only_markers(self) -> bool:
