@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from status_api.model import TimeLag
+from status_api.progress import replace_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +24,7 @@ POINTS = 120
 
 Points = deque[tuple[int, float, float]]
 """End offsets, with the first and the last time (seconds since the epoch) at which each was the end. All grow."""
+NO_POINTS: Points = deque()
 
 
 class TimeLags:
@@ -41,20 +43,16 @@ class TimeLags:
     def with_seconds(self, groups: Iterable[Group], now: float) -> list[Group]:
         """Return the groups with the lag in seconds in each partition where it is known.
 
-        A group whose coordinator is silent keeps its last commits; their age would be counted as lag.
+        A group whose coordinator is silent keeps its last values, with its last lag in seconds.
         """
-        return [
-            replace(group, partitions=tuple(replace(row, time_lag=None) for row in group.partitions))
-            if group.unknown_since
-            else replace(
-                group,
-                partitions=tuple(
-                    replace(row, time_lag=time_lag(row, self._points.get((row.topic, row.partition), deque()), now))
-                    for row in group.partitions
-                ),
-            )
-            for group in groups
-        ]
+        return [group if group.unknown_since else self._group(group, now) for group in groups]
+
+    def _group(self, group: Group, now: float) -> Group:
+        return replace_rows(group, tuple(self._row(row, now) for row in group.partitions))
+
+    def _row(self, row: GroupPartition, now: float) -> GroupPartition:
+        lag = time_lag(row, self._points.get((row.topic, row.partition), NO_POINTS), now)
+        return row if lag == row.time_lag else replace(row, time_lag=lag)
 
 
 def add_point(points: Points, end: int, now: float) -> None:
