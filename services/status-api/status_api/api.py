@@ -5,17 +5,30 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, abort, current_app, request
 
+from status_api.model import longest
 from status_api.rebalances import seconds_of
 from status_api.requests import flag, number
 from status_api.responses import answer, cluster_figures, json_line, latest_snapshot, pipeline_figures, rendered
+from status_api.sums import sum_of_lags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from status_api.model import Broker, Group, GroupMember, GroupPartition, Partition, Rebalance, Snapshot, TopicState
+    from status_api.history import History
+    from status_api.model import (
+        Broker,
+        Group,
+        GroupMember,
+        GroupPartition,
+        Partition,
+        Rebalance,
+        Snapshot,
+        TimeLag,
+        TopicState,
+    )
     from status_api.store import LatestSnapshot
 
 MOST_REBALANCES = 500
@@ -76,7 +89,7 @@ def group(group_id: str) -> Response:
             abort(404, f"There is no group {group_id!r}.")
         partitions = [row_json(row) for row in group.partitions]
         return group_json(group) | {
-            "members": [member_json(member) for member in group.members],
+            "members": [member_json(member, group) for member in group.members],
             "partitions": partitions,
         }
 
@@ -160,6 +173,7 @@ def broker_json(broker: Broker) -> dict[str, Any]:
 
 def topic_json(topic: TopicState) -> dict[str, Any]:
     """Return a topic without its partitions."""
+    history: History = current_app.extensions["history"]
     return {
         "name": topic.name,
         "internal": topic.internal,
@@ -170,6 +184,7 @@ def topic_json(topic: TopicState) -> dict[str, Any]:
         "under_min_in_sync": topic.under_min_in_sync,
         "records": topic.records,
         "produced": topic.produced,
+        "produced_per_second": history.produce_rate(topic.name),
         "error": topic.error,
     }
 
@@ -188,6 +203,7 @@ def partition_json(partition: Partition) -> dict[str, Any]:
 
 def group_json(group: Group) -> dict[str, Any]:
     """Return a group without its members and partitions."""
+    history: History = current_app.extensions["history"]
     return {
         "id": group.id,
         "state": group.state,
@@ -199,6 +215,10 @@ def group_json(group: Group) -> dict[str, Any]:
         "committed": group.committed,
         "lag": group.lag,
         "lag_known_at": iso(group.lag_known_at),
+        "time_lag": time_lag_json(group.time_lag),
+        "committed_per_second": history.commit_rate(group.id),
+        "lag_growth_per_second": history.lag_rate(group.id),
+        "catch_up_seconds": history.catch_up_seconds(group.id),
         "caught_up": group.caught_up,
         "trouble": list(group.trouble),
         "error": group.error,
@@ -211,9 +231,16 @@ def row_json(row: GroupPartition) -> dict[str, Any]:
     return asdict(row) | {"lag": row.lag, "known_at": iso(row.known_at), "only_markers": row.only_markers}
 
 
-def member_json(member: GroupMember) -> dict[str, Any]:
-    """Return a member of a group."""
-    return asdict(member) | {"silent_since": iso(member.silent_since)}
+def time_lag_json(lag: TimeLag | None) -> dict[str, Any] | None:
+    """Return a lag in seconds."""
+    return None if lag is None else asdict(lag)
+
+
+def member_json(member: GroupMember, group: Group) -> dict[str, Any]:
+    """Return a member of a group, with its lag in the partitions that it has."""
+    rows = [row for row in group.partitions if row.member_id == member.id]
+    lags = {"lag": sum_of_lags(rows), "time_lag": time_lag_json(longest(rows))}
+    return asdict(member) | {"silent_since": iso(member.silent_since)} | lags
 
 
 def rebalance_json(event: Rebalance) -> dict[str, Any]:

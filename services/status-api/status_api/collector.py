@@ -125,17 +125,18 @@ class Collector:
         silence = one_line(
             listing_error, *(f"listing the groups of broker {broker}: {text}" for broker, text in silent.items())
         )
+        asked = time.time()
         offset_futures = self._ask_offsets(metadata)
         self._read_configs(list(metadata.topics))
         topics = self._topics(metadata, offset_futures)
+        now = datetime.now(UTC)
         partitions = by_key(topics)
+        self._time_lags.add(partitions, self._tails.tails, asked, now.timestamp())
         listed = (group for groups in (listing or {}).values() if not isinstance(groups, str) for group in groups)
         unlisted = silence or _unled(metadata)
-        groups = self._known.update((with_offsets(group, partitions) for group in listed), silent, unlisted)
-        now = datetime.now(UTC)
+        rows = (with_offsets(group, partitions, self._time_lags) for group in listed)
+        groups = self._known.update(rows, silent, unlisted)
         groups = self._progress.update(self._silent_members.update(groups, now), self._tails.tails)
-        self._time_lags.add(partitions, now.timestamp())
-        groups = self._time_lags.with_seconds(groups, now.timestamp())
         self._look(groups)
         quorum, quorum_error = self._controller.result(deadline)
         self._number += 1
@@ -159,9 +160,11 @@ class Collector:
         if self._looking is not None and not self._looking.done():
             return
         rows = (row for group in groups for row in group.partitions if row.tail is not None)
-        self._tails.keep((row.topic, row.partition, max(row.committed or 0, row.low or 0)) for row in rows)
-        if self._progress.wanted:
-            self._looking = in_background(partial(self._tails.turn, self._progress.wanted))
+        places = {(row.topic, row.partition, max(row.committed or 0, row.low or 0)) for row in rows}
+        wanted = [*self._progress.wanted, *(self._time_lags.wanted - self._progress.wanted)]
+        self._tails.keep(places.union(wanted, self._time_lags.used))
+        if wanted:
+            self._looking = in_background(partial(self._tails.turn, wanted))
 
     def _metadata(self) -> Any:  # noqa: ANN401 - confluent-kafka is untyped
         errors = []

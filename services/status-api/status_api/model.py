@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from status_api.sums import sum_known, sum_of_commits, sum_of_lags
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 UNKNOWN = "Unknown"
@@ -146,7 +147,7 @@ class Tail:
     """The timestamp of the record."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TimeLag:
     """How long ago the first record that a group has not read was produced."""
 
@@ -225,6 +226,11 @@ class Group:
     def committed(self) -> int | None:
         """The sum of the committed offsets."""
         return sum_of_commits(self.partitions)
+
+    @cached_property
+    def time_lag(self) -> TimeLag | None:
+        """How long ago the oldest record that the group has not read was produced."""
+        return longest(self.partitions)
 
     @cached_property
     def lag_known_at(self) -> datetime | None:
@@ -386,6 +392,20 @@ class Snapshot:
             groups=tuple(groups),
             rebalances=tuple(event for event in self.rebalances if not event.group.startswith(INTERNAL_GROUPS)),
         )
+
+
+def longest(rows: Iterable[GroupPartition]) -> TimeLag | None:
+    """Return the longest lag in seconds of some partitions; None if one of them is not known, or if there is none.
+
+    Partitions that were never committed, or no longer exist, do not count.
+    """
+    lags = [row.time_lag for row in rows if not row.gone and (row.committed is not None or row.commit_unknown)]
+    known = [lag for lag in lags if lag is not None]
+    if not known or len(known) < len(lags):
+        return None
+    most = max(known, key=lambda lag: lag.seconds)
+    highest = max(lag.seconds + lag.bound_seconds for lag in known)
+    return TimeLag(most.seconds, most.method, round(max(most.bound_seconds, highest - most.seconds), 3))
 
 
 def one_line(*errors: Reason | None) -> Reason | None:

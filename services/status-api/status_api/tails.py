@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
@@ -45,8 +46,10 @@ class TailReader:
         self.tails: dict[Place, Tail] = {}
 
     def turn(self, wanted: Iterable[Place]) -> None:
-        """Look at the places that are wanted, some at a time, and forget the others that were not asked for lately."""
-        places = {(topic, partition): (topic, partition, offset) for topic, partition, offset in wanted}
+        """Look at some of the places that are wanted, one in each partition: by chance, so that all get a turn."""
+        shuffled = list(wanted)
+        random.shuffle(shuffled)
+        places = {(topic, partition): (topic, partition, offset) for topic, partition, offset in shuffled}
         chosen = list(places.values())[:MOST_AT_ONCE]
         if not chosen:
             return
