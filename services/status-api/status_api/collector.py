@@ -144,6 +144,7 @@ class Collector:
             id=f"{self._boot}-{self._number}",
             collected_at=now,
             rebalances=self._rebalances.update(groups, now),
+            rebalance_totals=self._rebalances.totals,
             cluster_id=metadata.cluster_id,
             controller_id=quorum.leader_id if quorum else None,
             controller_epoch=quorum.epoch if quorum else None,

@@ -1,4 +1,7 @@
-"""Prometheus metrics of the last snapshot, with kafka_exporter's names, which dashboards use, and of the attempts."""
+"""Prometheus metrics of the last snapshot and of the attempts.
+
+The names are those of kafka_exporter and kafka-lag-exporter, which dashboards use, and our own for what they lack.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from status_api.model import GONE, UNKNOWN
+from status_api.model import GONE, NO_REBALANCES, UNKNOWN
 from status_api.sums import sum_of_commits, sum_of_lags
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 PARTITION = ["topic", "partition"]
 GROUP_TOPIC = ["consumergroup", "topic"]
 GROUP_PARTITION = ["consumergroup", "topic", "partition"]
+CLUSTER = ["cluster_name"]
 
 PARTITION_METRICS: dict[str, tuple[str, Callable[[Partition], float | None]]] = {
     "current_offset": ("End offset of a partition.", lambda partition: partition.end),
@@ -75,6 +79,8 @@ class SnapshotMetrics(Collector):
         yield from _cluster(self._snapshot)
         yield from _partitions(self._snapshot.topics)
         yield from _groups(self._snapshot.groups)
+        yield from _lag_exporter(self._snapshot)
+        yield from _rebalances(self._snapshot)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
@@ -131,3 +137,73 @@ def _groups(groups: tuple[Group, ...]) -> Iterator[Metric]:
             _add(offsets, [group.id, topic], sum_of_commits(rows))
             _add(lags, [group.id, topic], sum_of_lags(rows))
     yield from (offset, offsets, lag, lags, members)
+
+
+def _lag_exporter(snapshot: Snapshot) -> Iterator[Metric]:
+    """The metrics of kafka-lag-exporter, without its labels of members: each restart of one would make new series."""
+    cluster = snapshot.cluster_id or ""
+    for name, source in (("latest", "current_offset"), ("earliest", "oldest_offset")):
+        text, offset = PARTITION_METRICS[source]
+        family = GaugeMetricFamily(f"kafka_partition_{name}_offset", text, labels=CLUSTER + PARTITION)
+        for topic in snapshot.topics:
+            for partition in topic.partitions:
+                _add(family, [cluster, topic.name, str(partition.number)], offset(partition))
+        yield family
+    yield from _lag_exporter_partitions(cluster, snapshot.groups)
+    yield from _lag_exporter_groups(cluster, snapshot.groups)
+
+
+def _lag_exporter_partitions(cluster: str, groups: tuple[Group, ...]) -> Iterator[Metric]:
+    labels = [*CLUSTER, "group", *PARTITION]
+    name = "kafka_consumergroup_group"
+    offset = GaugeMetricFamily(f"{name}_offset", "Committed offset of a group.", labels=labels)
+    lag = GaugeMetricFamily(f"{name}_lag", "Records by which a group is behind in a partition.", labels=labels)
+    seconds = GaugeMetricFamily(
+        f"{name}_lag_seconds", "Age of the first record of a partition that a group has not read.", labels=labels
+    )
+    bound = GaugeMetricFamily(
+        "newsroom_status_group_lag_bound_seconds", "By how much the lag in seconds may be wrong.", labels=labels
+    )
+    for group in groups:
+        for row in group.partitions:
+            values = [cluster, group.id, row.topic, str(row.partition)]
+            _add(offset, values, row.committed)
+            _add(lag, values, row.lag)
+            if row.time_lag is not None:
+                seconds.add_metric(values, row.time_lag.seconds)
+                bound.add_metric(values, row.time_lag.bound_seconds)
+    yield from (offset, lag, seconds, bound)
+
+
+def _lag_exporter_groups(cluster: str, groups: tuple[Group, ...]) -> Iterator[Metric]:
+    name, labels = "kafka_consumergroup_group", [*CLUSTER, "group"]
+    most = GaugeMetricFamily(f"{name}_max_lag", "Highest lag of a group in one partition.", labels=labels)
+    longest = GaugeMetricFamily(f"{name}_max_lag_seconds", "Highest lag of a group in seconds.", labels=labels)
+    total = GaugeMetricFamily(f"{name}_sum_lag", "Records by which a group is behind.", labels=labels)
+    totals = GaugeMetricFamily(
+        f"{name}_topic_sum_lag", "Records by which a group is behind in a topic.", labels=[*labels, "topic"]
+    )
+    for group in groups:
+        values = [cluster, group.id]
+        if group.lag is not None:
+            most.add_metric(values, max(row.lag or 0 for row in group.partitions))
+        _add(longest, values, group.time_lag.seconds if group.time_lag else None)
+        _add(total, values, group.lag)
+        for topic, rows in group.by_topic():
+            _add(totals, [*values, topic], sum_of_lags(rows))
+    yield from (most, longest, total, totals)
+
+
+def _rebalances(snapshot: Snapshot) -> Iterator[Metric]:
+    name, labels = "newsroom_status_group", ["group"]
+    count = CounterMetricFamily(f"{name}_rebalances", "Rebalances of a group that have ended.", labels=labels)
+    moves = CounterMetricFamily(f"{name}_moves", "Changes of the owner of a partition in rebalances.", labels=labels)
+    unowned = CounterMetricFamily(
+        f"{name}_unowned_seconds", "Seconds in rebalances in which partitions had no owner, added up.", labels=labels
+    )
+    for group in snapshot.groups:
+        total = snapshot.rebalance_totals.get(group.id, NO_REBALANCES)
+        count.add_metric([group.id], total.rebalances)
+        moves.add_metric([group.id], total.moves)
+        unowned.add_metric([group.id], total.seconds_without_owner)
+    yield from (count, moves, unowned)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from status_api.sums import sum_known, sum_of_commits, sum_of_lags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 UNKNOWN = "Unknown"
@@ -295,6 +295,20 @@ class Rebalance:
 
 
 @dataclass(frozen=True)
+class RebalanceTotals:
+    """What the rebalances of a group add up to, since the service knows the group."""
+
+    rebalances: int = 0
+    moves: int = 0
+    """Changes of the owner of a partition."""
+    seconds_without_owner: float = 0.0
+    """The sum over its partitions."""
+
+
+NO_REBALANCES = RebalanceTotals()
+
+
+@dataclass(frozen=True)
 class JoinedRecord:
     """A record of words-joined."""
 
@@ -338,6 +352,8 @@ class Snapshot:
     tables: Tables = NO_TABLES
     rebalances: tuple[Rebalance, ...] = ()
     """The rebalances that are remembered, newest first."""
+    rebalance_totals: Mapping[str, RebalanceTotals] = field(default_factory=dict)
+    """Of each group that has rebalanced, by its id."""
     error: str | None = None
     """What is missing in this snapshot, because a part of the cluster did not answer."""
     unlisted: Reason | None = None

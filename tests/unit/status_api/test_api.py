@@ -265,6 +265,24 @@ def test_metrics_follow_the_known_names_and_omit_what_is_unknown(live_site: Site
     assert value("kafka_consumergroup_lag_sum", **group) == 2
     assert value("kafka_consumergroup_members", consumergroup="avro-consumer") == 1
     assert value("kafka_consumergroup_members", consumergroup="forbidden") is None
+    group = {"cluster_name": "cluster", "group": "avro-consumer"}
+    partition = {"topic": "news", "partition": "0"}
+    assert value("kafka_partition_latest_offset", cluster_name="cluster", **partition) == 7
+    assert value("kafka_partition_earliest_offset", cluster_name="cluster", **partition) == 0
+    assert value("kafka_consumergroup_group_offset", **group, **partition) == 5
+    assert value("kafka_consumergroup_group_lag", **group, **partition) == 2
+    assert value("kafka_consumergroup_group_lag_seconds", **group, **partition) == 2.5
+    assert value("kafka_consumergroup_group_lag_seconds", **group, topic="news", partition="1") is None
+    assert value("newsroom_status_group_lag_bound_seconds", **group, **partition) == 0
+    assert value("kafka_consumergroup_group_topic_sum_lag", **group, topic="news") == 2
+    connector = {"cluster_name": "cluster", "group": "connect-local-file-sink"}
+    assert value("kafka_consumergroup_group_max_lag", **connector) == 10
+    assert value("kafka_consumergroup_group_sum_lag", **connector) == 10
+    assert value("kafka_consumergroup_group_max_lag_seconds", **connector) is None
+    assert value("newsroom_status_group_rebalances_total", group="avro-consumer") == 3
+    assert value("newsroom_status_group_moves_total", group="avro-consumer") == 4
+    assert value("newsroom_status_group_unowned_seconds_total", group="avro-consumer") == 5.5
+    assert value("newsroom_status_group_rebalances_total", group="connect-local-file-sink") == 0
     assert value("newsroom_status_up") == 1
     assert value("newsroom_status_controller_id") == 2
     assert value("newsroom_status_snapshot_age_seconds") == 2
