@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, current_app, request
 
 from status_api.model import longest
+from status_api.paging import Listing
 from status_api.rebalances import seconds_of
 from status_api.requests import flag, number
 from status_api.responses import answer, cluster_figures, json_line, latest_snapshot, pipeline_figures, rendered
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         Partition,
         Rebalance,
         Snapshot,
+        Tables,
         TimeLag,
         TopicState,
     )
@@ -36,6 +39,20 @@ MOST_REBALANCES = 500
 
 MOST_WORDS = 20
 """How many of the top words an answer has."""
+
+MOST_ROWS = 500
+"""How many words or joined records one answer may have."""
+
+TOPICS = Listing(
+    "name",
+    {name: itemgetter(name) for name in ("name", "partition_count", "records", "produced", "produced_per_second")},
+)
+GROUPS = Listing(
+    "id",
+    {name: itemgetter(name) for name in ("id", "state", "member_count", "lag", "committed_per_second")}
+    | {"time_lag": lambda group: group["time_lag"] and group["time_lag"]["seconds"]},
+)
+"""What the lists can be sorted by."""
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -54,8 +71,8 @@ def brokers() -> Response:
 
 @blueprint.get("/topics")
 def topics() -> Response:
-    """Answer with all topics, without their partitions."""
-    return _answer(lambda snapshot: {"topics": [topic_json(topic) for topic in snapshot.topics]})
+    """Answer with all topics, without their partitions: those that `q` names, sorted, a page at a time."""
+    return _list("topics", lambda snapshot: [topic_json(topic) for topic in snapshot.topics], TOPICS)
 
 
 @blueprint.get("/topics/<name>")
@@ -66,15 +83,23 @@ def topic(name: str) -> Response:
         topic = snapshot.topic(name)
         if topic is None:
             abort(404, f"There is no topic {name!r}.")
-        return topic_json(topic) | {"partitions": [partition_json(partition) for partition in topic.partitions]}
+        return topic_json(topic) | {
+            "configuration": dict(topic.configuration),
+            "partitions": [partition_json(partition) for partition in topic.partitions],
+        }
 
     return _answer(render, internal=True)
 
 
 @blueprint.get("/groups")
 def groups() -> Response:
-    """Answer with all groups, without their partitions."""
-    return _answer(lambda snapshot: {"groups": [group_json(group) for group in snapshot.groups]})
+    """Answer with all groups, without their partitions: those of a `state` and that `q` names, a page at a time."""
+    state = request.args.getlist("state")
+    return _list(
+        "groups",
+        lambda snapshot: [group_json(group) for group in snapshot.groups if not state or group.state in state],
+        GROUPS,
+    )
 
 
 @blueprint.get("/groups/<any_id:group_id>")
@@ -82,11 +107,7 @@ def group(group_id: str) -> Response:
     """Answer with one group, its members and its position in each partition."""
 
     def render(snapshot: Snapshot) -> dict[str, Any]:
-        group = snapshot.group(group_id)
-        if group is None and snapshot.unlisted:
-            abort(503, f"Whether there is a group {group_id!r} is not known now: {snapshot.unlisted}")
-        if group is None:
-            abort(404, f"There is no group {group_id!r}.")
+        group = _known_group(snapshot, group_id)
         partitions = [row_json(row) for row in group.partitions]
         return group_json(group) | {
             "members": [member_json(member, group) for member in group.members],
@@ -94,6 +115,34 @@ def group(group_id: str) -> Response:
         }
 
     return _answer(render)
+
+
+def _known_group(snapshot: Snapshot, group_id: str) -> Group:
+    group = snapshot.group(group_id)
+    if group is None and snapshot.unlisted:
+        abort(503, f"Whether there is a group {group_id!r} is not known now: {snapshot.unlisted}")
+    if group is None:
+        abort(404, f"There is no group {group_id!r}.")
+    return group
+
+
+@blueprint.get("/groups/<any_id:group_id>/lag")
+def group_lag(group_id: str) -> Response:
+    """Answer with how far one group is behind, in all and in each partition."""
+    if _is_of_the_id("lag"):
+        return group(f"{group_id}/lag")
+
+    def render(snapshot: Snapshot) -> dict[str, Any]:
+        group = _known_group(snapshot, group_id)
+        return lag_json(group) | {"id": group.id, "partitions": [lag_row_json(row) for row in group.partitions]}
+
+    return _answer(render)
+
+
+def _is_of_the_id(end: str) -> bool:
+    """Whether the last slash of the path is escaped, so that it is a part of the group's id."""
+    path: str = request.environ.get("RAW_URI", "")
+    return path.partition("?")[0].lower().endswith(f"%2f{end}")
 
 
 @blueprint.get("/rebalances")
@@ -105,8 +154,8 @@ def rebalances() -> Response:
 @blueprint.get("/groups/<any_id:group_id>/rebalances")
 def group_rebalances(group_id: str) -> Response:
     """Answer with the rebalances of one group, newest first."""
-    if request.environ.get("RAW_URI", "").partition("?")[0].endswith("%2Frebalances"):
-        return group(f"{group_id}/rebalances")  # the slash is escaped, so it is a part of the id
+    if _is_of_the_id("rebalances"):
+        return group(f"{group_id}/rebalances")
     return _rebalances(group_id)
 
 
@@ -131,8 +180,32 @@ def pipeline() -> Response:
     return _answer(pipeline_json)
 
 
+@blueprint.get("/words")
+def words() -> Response:
+    """Answer with the words that were counted most often."""
+    limit = number("limit", MOST_WORDS, MOST_ROWS)
+    return _answer(lambda snapshot: words_json(snapshot.tables, limit), key=(limit,))
+
+
+@blueprint.get("/joins")
+def joins() -> Response:
+    """Answer with the latest joined records, newest first."""
+    limit = number("limit", MOST_WORDS, MOST_ROWS)
+    return _answer(lambda snapshot: joins_json(snapshot.tables, limit), key=(limit,))
+
+
+def _list(name: str, items: Callable[[Snapshot], list[dict[str, Any]]], listing: Listing) -> Response:
+    def render(snapshot: Snapshot) -> dict[str, Any]:
+        page, more = listing.page(items(snapshot))
+        return {name: page, "next_cursor": more}
+
+    # Texts that a client makes up would fill the memory with bodies, so only lists without them are kept.
+    made_up = request.args.keys() & {"q", "cursor", "state", "sort"}
+    return _answer(render, key=None if made_up else (request.args.get("limit", ""),))
+
+
 def _answer(
-    render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = False, key: tuple[int, ...] = ()
+    render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = False, key: tuple[object, ...] | None = ()
 ) -> Response:
     latest = latest_snapshot()
     snapshot = latest.snapshot
@@ -141,9 +214,11 @@ def _answer(
         abort(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
     internal = flag("internal") or internal
 
+    def rest_of_body() -> bytes:
+        return json_line(render(snapshot.visible(internal=internal)))
+
     def body() -> bytes:
-        parameters = (request.path, internal, *key)
-        rest = rendered(snapshot, parameters, lambda: json_line(render(snapshot.visible(internal=internal))))
+        rest = rest_of_body() if key is None else rendered(snapshot, (request.path, internal, *key), rest_of_body)
         # Only the envelope differs between two requests for one snapshot, by its age.
         return json_line(_envelope(latest, snapshot)).rstrip(b"}\n") + b", " + rest[1:]
 
@@ -203,7 +278,6 @@ def partition_json(partition: Partition) -> dict[str, Any]:
 
 def group_json(group: Group) -> dict[str, Any]:
     """Return a group without its members and partitions."""
-    history: History = current_app.extensions["history"]
     return {
         "id": group.id,
         "state": group.state,
@@ -213,6 +287,17 @@ def group_json(group: Group) -> dict[str, Any]:
         "epoch": group.epoch,
         "member_count": len(group.members),
         "committed": group.committed,
+        **lag_json(group),
+        "trouble": list(group.trouble),
+        "error": group.error,
+        "unknown_since": iso(group.unknown_since),
+    }
+
+
+def lag_json(group: Group) -> dict[str, Any]:
+    """Return how far a group is behind, and how fast that changes."""
+    history: History = current_app.extensions["history"]
+    return {
         "lag": group.lag,
         "lag_known_at": iso(group.lag_known_at),
         "time_lag": time_lag_json(group.time_lag),
@@ -220,9 +305,21 @@ def group_json(group: Group) -> dict[str, Any]:
         "lag_growth_per_second": history.lag_rate(group.id),
         "catch_up_seconds": history.catch_up_seconds(group.id),
         "caught_up": group.caught_up,
-        "trouble": list(group.trouble),
-        "error": group.error,
-        "unknown_since": iso(group.unknown_since),
+    }
+
+
+def lag_row_json(row: GroupPartition) -> dict[str, Any]:
+    """Return how far a group is behind in a partition."""
+    return {
+        "topic": row.topic,
+        "partition": row.partition,
+        "committed": row.committed,
+        "end": row.end,
+        "lag": row.lag,
+        "time_lag": time_lag_json(row.time_lag),
+        "only_markers": row.only_markers,
+        "known_at": iso(row.known_at),
+        "error": row.error,
     }
 
 
@@ -255,11 +352,26 @@ def pipeline_json(snapshot: Snapshot) -> dict[str, Any]:
         "consumed": {group.id: group.committed for group in snapshot.groups},
         "lag": {group.id: group.lag for group in snapshot.groups},
         "connector_committed": figures.stages["connector"].consumed,
+        **words_json(tables, MOST_WORDS),
+        **joins_json(tables, MOST_ROWS),
+    }
+
+
+def words_json(tables: Tables, limit: int) -> dict[str, Any]:
+    """Return the most frequent words."""
+    return {
         "words_counted": tables.words_counted,
         "distinct_words": tables.distinct_words,
         "words_complete": tables.complete,
-        "top_words": [{"word": word, "count": count} for word, count in tables.top_words[:MOST_WORDS]],
+        "top_words": [{"word": word, "count": count} for word, count in tables.top_words[:limit]],
+        "tables_error": tables.error,
+    }
+
+
+def joins_json(tables: Tables, limit: int) -> dict[str, Any]:
+    """Return the latest joined records."""
+    return {
         "joined_total": tables.joined_total,
-        "last_joined": [asdict(joined) for joined in tables.joined],
+        "last_joined": [asdict(joined) for joined in tables.joined[:limit]],
         "tables_error": tables.error,
     }

@@ -6,6 +6,7 @@ import logging
 import time
 from datetime import UTC, datetime
 from functools import partial
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
@@ -38,7 +39,13 @@ if TYPE_CHECKING:
     OffsetFutures = tuple[dict[TopicPartition, Future[Any]], ...]
 
 CONFIG_SECONDS = 30.0
-"""How often min.insync.replicas is read; it hardly ever changes."""
+"""How often the topics' configuration is read; it hardly ever changes."""
+
+SHOWN_CONFIGS = (
+    *("cleanup.policy", "compression.type", "max.message.bytes", "message.timestamp.type", "min.insync.replicas"),
+    *("retention.bytes", "retention.ms", "segment.bytes"),
+)
+"""What is kept of a topic's configuration, in this order."""
 
 ANSWER_MARGIN_SECONDS = 0.5
 """librdkafka itself ends a request after its timeout; this is how much longer its answer may take to arrive."""
@@ -91,7 +98,7 @@ class Collector:
         self._addresses = addresses
         self._timeout = timeout_seconds
         self._tables = tables
-        self._min_in_sync: dict[str, int] = {}
+        self._configs: dict[str, dict[str, str]] = {}
         self._configs_read_at = -CONFIG_SECONDS
         self._configs_denied: dict[str, Reason] = {}
         self._known = KnownGroups()
@@ -220,7 +227,8 @@ class Collector:
             TopicState(
                 name=name,
                 partitions=known[name],
-                min_in_sync=self._min_in_sync.get(name),
+                min_in_sync=_number(self._configs.get(name, {}).get("min.insync.replicas")),
+                configuration=self._configs.get(name, {}),
                 error=topic.error.str() if topic.error else self._configs_denied.get(name),
             )
             for name, topic in sorted(topics.items())
@@ -247,7 +255,7 @@ class Collector:
 
     def _read_configs(self, names: list[str]) -> None:
         age = time.monotonic() - self._configs_read_at
-        topics = names if age >= CONFIG_SECONDS else [name for name in names if name not in self._min_in_sync]
+        topics = names if age >= CONFIG_SECONDS else [name for name in names if name not in self._configs]
         if not topics or age < self._timeout:
             return
         self._configs_read_at = time.monotonic()
@@ -261,8 +269,13 @@ class Collector:
                 self._configs_denied[resource.name] = (
                     f"its settings cannot be read ({reason}); the ACL is DESCRIBE_CONFIGS"
                 )
-            if configs and "min.insync.replicas" in configs:
-                self._min_in_sync[resource.name] = int(configs["min.insync.replicas"].value)
+            if configs:
+                shown = {name: configs[name].value for name in SHOWN_CONFIGS if name in configs}
+                self._configs[resource.name] = {name: intern(value) for name, value in shown.items() if value}
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def _unled(metadata: Any) -> Reason | None:  # noqa: ANN401

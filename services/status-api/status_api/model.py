@@ -87,6 +87,8 @@ class TopicState:
     partitions: tuple[Partition, ...] = ()
     min_in_sync: int | None = None
     error: str | None = None
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    """The settings that say how long records are kept and how they are written; empty if they are not known."""
 
     @property
     def internal(self) -> bool:

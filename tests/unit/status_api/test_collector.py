@@ -134,6 +134,7 @@ def test_a_snapshot_of_groups_topics_and_brokers() -> None:
     topic = snapshot.topic("t")
     assert topic is not None
     assert (topic.min_in_sync, topic.under_replicated, topic.produced) == (2, 3, None)
+    assert topic.configuration == {"min.insync.replicas": "2"}
     assert topic.partitions[2].error == "the partition has no leader"
     assert (snapshot.controller_id, snapshot.controller_epoch, snapshot.brokers[0].rack) == (3, 12, "r")
     assert snapshot.error is None
