@@ -207,11 +207,7 @@ def _list(name: str, items: Callable[[Snapshot], list[dict[str, Any]]], listing:
 def _answer(
     render: Callable[[Snapshot], dict[str, Any]], *, internal: bool = False, key: tuple[object, ...] | None = ()
 ) -> Response:
-    latest = latest_snapshot()
-    snapshot = latest.snapshot
-    if snapshot is None:
-        reason = f" The last attempt failed: {latest.last_error}" if latest.last_error else ""
-        abort(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
+    latest, snapshot = known_snapshot()
     internal = flag("internal") or internal
 
     def rest_of_body() -> bytes:
@@ -220,12 +216,26 @@ def _answer(
     def body() -> bytes:
         rest = rest_of_body() if key is None else rendered(snapshot, (request.path, internal, *key), rest_of_body)
         # Only the envelope differs between two requests for one snapshot, by its age.
-        return json_line(_envelope(latest, snapshot)).rstrip(b"}\n") + b", " + rest[1:]
+        return json_line(envelope(latest, snapshot)).rstrip(b"}\n") + b", " + rest[1:]
 
     return answer(latest, "application/json", body)
 
 
-def _envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:
+def known_snapshot() -> tuple[LatestSnapshot, Snapshot]:
+    """Return the newest snapshot.
+
+    Raises:
+        ServiceUnavailable: there is none yet.
+    """
+    latest = latest_snapshot()
+    if latest.snapshot is None:
+        reason = f" The last attempt failed: {latest.last_error}" if latest.last_error else ""
+        abort(503, f"The service has not taken a snapshot of the cluster yet.{reason}")
+    return latest, latest.snapshot
+
+
+def envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:
+    """Return what every body says of its snapshot."""
     return {
         "snapshot_id": snapshot.id,
         "collected_at": iso(snapshot.collected_at),

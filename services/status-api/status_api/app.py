@@ -15,6 +15,7 @@ from status_api.history import History
 from status_api.metrics import SnapshotMetrics, StoreMetrics
 from status_api.ownership import Ownership
 from status_api.problems import install_problems
+from status_api.records import RecordReader, topic_records
 from status_api.rendering import Renderings
 from status_api.requests import guard_requests
 from status_api.responses import json_response, rendered
@@ -55,6 +56,9 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
     _watch(app, store)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(page.blueprint)
+    if settings.records:
+        app.extensions["records"] = RecordReader(settings)
+        app.add_url_rule("/api/v1/topics/<name>/records", page.RECORDS_ENDPOINT, topic_records)
     install_problems(app)
     _add_probes(app, store, health)
     _add_metrics(app, store)

@@ -40,6 +40,9 @@ class StatusSettings(ServiceSettings):
         le=4.0,
         description="seconds that the cluster may take to answer one step of a snapshot",
     )
+    records: bool = Field(
+        default=True, description="let the page and the API show the last records of a topic; false turns that off"
+    )
     max_words: int = Field(
         default=200_000, ge=100, description="words kept in memory; the API reports that further words are not counted"
     )
