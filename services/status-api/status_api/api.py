@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib import resources
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,13 @@ def joins() -> Response:
     """Answer with the latest joined records, newest first."""
     limit = number("limit", MOST_WORDS, MOST_ROWS)
     return _answer(lambda snapshot: joins_json(snapshot.tables, limit), key=(limit,))
+
+
+@blueprint.get("/openapi.json")
+def openapi() -> Response:
+    """Answer with the description of this API."""
+    text = resources.files("status_api").joinpath("openapi.json").read_bytes()
+    return Response(text, content_type="application/json")
 
 
 def _list(name: str, items: Callable[[Snapshot], list[dict[str, Any]]], listing: Listing) -> Response:
