@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from importlib import resources
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, request
 
-from status_api.model import longest
+from status_api.bodies import (
+    MOST_ROWS,
+    MOST_WORDS,
+    broker_json,
+    group_json,
+    iso,
+    joins_json,
+    lag_json,
+    lag_row_json,
+    member_json,
+    partition_json,
+    pipeline_json,
+    rebalance_json,
+    row_json,
+    topic_json,
+    words_json,
+)
 from status_api.paging import Listing
-from status_api.rebalances import seconds_of
 from status_api.requests import flag, number
-from status_api.responses import answer, cluster_figures, json_line, latest_snapshot, pipeline_figures, rendered
-from status_api.sums import sum_of_lags
+from status_api.responses import answer, cluster_figures, json_line, latest_snapshot, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
-    from status_api.history import History
     from status_api.model import (
-        Broker,
         Group,
-        GroupMember,
-        GroupPartition,
-        Partition,
-        Rebalance,
         Snapshot,
-        Tables,
-        TimeLag,
-        TopicState,
     )
     from status_api.store import LatestSnapshot
 
 MOST_REBALANCES = 500
 """How many rebalances one answer may have."""
-
-MOST_WORDS = 20
-"""How many of the top words an answer has."""
-
-MOST_ROWS = 500
-"""How many words or joined records one answer may have."""
 
 TOPICS = Listing(
     "name",
@@ -251,145 +248,4 @@ def envelope(latest: LatestSnapshot, snapshot: Snapshot) -> dict[str, Any]:
         "late": latest.late,
         "stale": latest.stale,
         "error": latest.last_error or snapshot.error,
-    }
-
-
-def iso(moment: datetime | None) -> str | None:
-    """Format a time of UTC as ISO 8601; None stays None."""
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
-
-
-def broker_json(broker: Broker) -> dict[str, Any]:
-    """Return a broker."""
-    return asdict(broker) | {"since": iso(broker.since)}
-
-
-def topic_json(topic: TopicState) -> dict[str, Any]:
-    """Return a topic without its partitions."""
-    history: History = current_app.extensions["history"]
-    return {
-        "name": topic.name,
-        "internal": topic.internal,
-        "partition_count": len(topic.partitions),
-        "replication_factor": topic.replication_factor,
-        "min_in_sync_replicas": topic.min_in_sync,
-        "under_replicated": topic.under_replicated,
-        "under_min_in_sync": topic.under_min_in_sync,
-        "records": topic.records,
-        "produced": topic.produced,
-        "produced_per_second": history.produce_rate(topic.name),
-        "error": topic.error,
-    }
-
-
-def partition_json(partition: Partition) -> dict[str, Any]:
-    """Return a partition with the values derived from it."""
-    fields = asdict(partition)
-    number = fields.pop("number")
-    derived = {
-        "under_replicated": partition.under_replicated,
-        "records": partition.records,
-        "known_at": iso(partition.known_at),
-    }
-    return {"partition": number} | fields | derived
-
-
-def group_json(group: Group) -> dict[str, Any]:
-    """Return a group without its members and partitions."""
-    return {
-        "id": group.id,
-        "state": group.state,
-        "protocol": group.protocol,
-        "assignor": group.assignor,
-        "coordinator": group.coordinator,
-        "epoch": group.epoch,
-        "member_count": len(group.members),
-        "committed": group.committed,
-        **lag_json(group),
-        "trouble": list(group.trouble),
-        "error": group.error,
-        "unknown_since": iso(group.unknown_since),
-    }
-
-
-def lag_json(group: Group) -> dict[str, Any]:
-    """Return how far a group is behind, and how fast that changes."""
-    history: History = current_app.extensions["history"]
-    return {
-        "lag": group.lag,
-        "lag_known_at": iso(group.lag_known_at),
-        "time_lag": time_lag_json(group.time_lag),
-        "committed_per_second": history.commit_rate(group.id),
-        "lag_growth_per_second": history.lag_rate(group.id),
-        "catch_up_seconds": history.catch_up_seconds(group.id),
-        "caught_up": group.caught_up,
-    }
-
-
-def lag_row_json(row: GroupPartition) -> dict[str, Any]:
-    """Return how far a group is behind in a partition."""
-    return {
-        "topic": row.topic,
-        "partition": row.partition,
-        "committed": row.committed,
-        "end": row.end,
-        "lag": row.lag,
-        "time_lag": time_lag_json(row.time_lag),
-        "only_markers": row.only_markers,
-        "known_at": iso(row.known_at),
-        "error": row.error,
-    }
-
-
-def row_json(row: GroupPartition) -> dict[str, Any]:
-    """Return a group's position in a partition."""
-    return asdict(row) | {"lag": row.lag, "known_at": iso(row.known_at), "only_markers": row.only_markers}
-
-
-def time_lag_json(lag: TimeLag | None) -> dict[str, Any] | None:
-    """Return a lag in seconds."""
-    return None if lag is None else asdict(lag)
-
-
-def member_json(member: GroupMember, group: Group) -> dict[str, Any]:
-    """Return a member of a group, with its lag in the partitions that it has."""
-    rows = [row for row in group.partitions if row.member_id == member.id]
-    lags = {"lag": sum_of_lags(rows), "time_lag": time_lag_json(longest(rows))}
-    return asdict(member) | {"silent_since": iso(member.silent_since)} | lags
-
-
-def rebalance_json(event: Rebalance) -> dict[str, Any]:
-    """Return a rebalance."""
-    return asdict(event) | {"began": iso(event.began), "ended": iso(event.ended), "seconds": seconds_of(event)}
-
-
-def pipeline_json(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the pipeline's figures with topics and groups by name, flat enough for a shell script."""
-    figures, tables = pipeline_figures(snapshot), snapshot.tables
-    return asdict(figures) | {
-        "consumed": {group.id: group.committed for group in snapshot.groups},
-        "lag": {group.id: group.lag for group in snapshot.groups},
-        "connector_committed": figures.stages["connector"].consumed,
-        **words_json(tables, MOST_WORDS),
-        **joins_json(tables, MOST_ROWS),
-    }
-
-
-def words_json(tables: Tables, limit: int) -> dict[str, Any]:
-    """Return the most frequent words."""
-    return {
-        "words_counted": tables.words_counted,
-        "distinct_words": tables.distinct_words,
-        "words_complete": tables.complete,
-        "top_words": [{"word": word, "count": count} for word, count in tables.top_words[:limit]],
-        "tables_error": tables.error,
-    }
-
-
-def joins_json(tables: Tables, limit: int) -> dict[str, Any]:
-    """Return the latest joined records."""
-    return {
-        "joined_total": tables.joined_total,
-        "last_joined": [asdict(joined) for joined in tables.joined[:limit]],
-        "tables_error": tables.error,
     }

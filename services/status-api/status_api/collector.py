@@ -23,6 +23,7 @@ from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicStat
 from status_api.progress import Progress
 from status_api.rebalances import RebalanceLog
 from status_api.rows import by_key, with_offsets
+from status_api.status import Judge
 from status_api.timelag import TimeLags
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from newsroom.access import Access
     from newsroom.admin.quorum import Quorum
     from newsroom.settings import KafkaSettings
+    from status_api.figures import Tables
     from status_api.groups import GroupsByBroker
-    from status_api.model import Group, Tables
+    from status_api.model import Group
     from status_api.tails import TailReader
 
     OffsetFutures = tuple[dict[TopicPartition, Future[Any]], ...]
@@ -107,6 +109,7 @@ class Collector:
         self._silent_members = SilentMembers()
         self._rebalances = RebalanceLog()
         self._progress = Progress()
+        self._judge = Judge()
         self._time_lags = TimeLags()
         self._tails = tails
         self._looking: Future[None] | None = None
@@ -145,6 +148,7 @@ class Collector:
         groups = self._known.update(rows, silent, unlisted)
         groups = self._progress.update(self._silent_members.update(groups, now), self._tails.tails)
         self._look(groups)
+        groups = self._judge.update(groups, self._retentions())
         quorum, quorum_error = self._controller.result(deadline)
         self._number += 1
         return Snapshot(
@@ -162,6 +166,14 @@ class Collector:
             error=one_line(quorum_error, silence),
             unlisted=unlisted,
         )
+
+    def _retentions(self) -> dict[str, float]:
+        """For how many seconds topics keep records; those that keep them for ever are left out."""
+        return {
+            name: int(config["retention.ms"]) / MILLISECONDS
+            for name, config in self._configs.items()
+            if "delete" in config.get("cleanup.policy", "") and config.get("retention.ms", "-1") != "-1"
+        }
 
     def _look(self, groups: list[Group]) -> None:
         """Look into the log in the background; what is there counts in a later snapshot."""

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from status_api.marks import STATUSES
 from status_api.model import GONE, NO_REBALANCES, UNKNOWN
 from status_api.sums import sum_of_commits, sum_of_lags
 
@@ -80,7 +81,7 @@ class SnapshotMetrics(Collector):
         yield from _partitions(self._snapshot.topics)
         yield from _groups(self._snapshot.groups)
         yield from _lag_exporter(self._snapshot)
-        yield from _rebalances(self._snapshot)
+        yield from _group_health(self._snapshot)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
@@ -194,7 +195,7 @@ def _lag_exporter_groups(cluster: str, groups: tuple[Group, ...]) -> Iterator[Me
     yield from (most, longest, total, totals)
 
 
-def _rebalances(snapshot: Snapshot) -> Iterator[Metric]:
+def _group_health(snapshot: Snapshot) -> Iterator[Metric]:
     name, labels = "newsroom_status_group", ["group"]
     count = CounterMetricFamily(f"{name}_rebalances", "Rebalances of a group that have ended.", labels=labels)
     moves = CounterMetricFamily(f"{name}_moves", "Changes of the owner of a partition in rebalances.", labels=labels)
@@ -207,3 +208,11 @@ def _rebalances(snapshot: Snapshot) -> Iterator[Metric]:
         moves.add_metric([group.id], total.moves)
         unowned.add_metric([group.id], total.seconds_without_owner)
     yield from (count, moves, unowned)
+    status = GaugeMetricFamily(
+        f"{name}_status", "1 for the status that a group has, 0 for the others.", labels=[*labels, "status"]
+    )
+    for group in snapshot.groups:
+        current = group.status
+        for each in STATUSES:
+            status.add_metric([group.id, each], each == current)
+    yield status

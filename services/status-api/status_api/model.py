@@ -8,10 +8,12 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from status_api.figures import NO_TABLES, Tables
+from status_api.marks import FINDINGS, NOT_KNOWN, OK, REBALANCING, SETTLED, STOPPED, Finding, Tail, TimeLag, longest
 from status_api.sums import sum_known, sum_of_commits, sum_of_lags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
 UNKNOWN = "Unknown"
@@ -139,28 +141,6 @@ class GroupMember:
 
 
 @dataclass(frozen=True)
-class Tail:
-    """What a reader of committed records finds from an offset on."""
-
-    waits: bool
-    """Whether there is a record. If not, up to `end` there are only transaction markers, or records not committed."""
-    end: int
-    timestamp_ms: int | None = None
-    """The timestamp of the record."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimeLag:
-    """How long ago the first record that a group has not read was produced."""
-
-    seconds: float
-    method: str
-    """`caught_up` (no record waits), `record` (the timestamp of the record) or `interpolated` (between snapshots)."""
-    bound_seconds: float
-    """By how much `seconds` may be wrong."""
-
-
-@dataclass(frozen=True)
 class GroupPartition:
     """A group's position in one partition. None means not known or never committed, which is not zero."""
 
@@ -183,6 +163,8 @@ class GroupPartition:
     """For how long the commit has not moved although a record waits, if that is for too long."""
     time_lag: TimeLag | None = None
     """The lag in seconds; None if it is not known."""
+    finding: Finding | None = None
+    """What is wrong with the group in this partition."""
 
     @property
     def only_markers(self) -> bool:
@@ -218,6 +200,8 @@ class Group:
     error: str | None = None
     unknown_since: datetime | None = None
     """When the values were read, if the coordinator does not tell them now; None if they are of this snapshot."""
+    finding: Finding | None = None
+    """What is wrong with the group as a whole."""
 
     @cached_property
     def lag(self) -> int | None:
@@ -240,15 +224,32 @@ class Group:
         return min((row.known_at for row in self.partitions if row.known_at and row.lag is not None), default=None)
 
     @cached_property
+    def findings(self) -> dict[str, list[GroupPartition]]:
+        """The partitions with which something is wrong, by what it is, the worst first."""
+        wrong = [row for row in self.partitions if row.finding is not None]
+        if not wrong:
+            return {}
+        rows = {status: [row for row in wrong if row.finding and row.finding.status == status] for status in FINDINGS}
+        return {status: wrong for status, wrong in rows.items() if wrong}
+
+    @property
+    def status(self) -> str:
+        """The worst that was found; `ok` if that is nothing, `unknown` if the group could not be looked at."""
+        if self.unknown_since is not None or self.state == UNKNOWN:
+            return NOT_KNOWN
+        worst = next(iter(self.findings), None) or (self.finding and self.finding.status)
+        return worst or (OK if self.state in SETTLED or not self.partitions else REBALANCING)
+
+    @cached_property
     def trouble(self) -> tuple[str, ...]:
-        """What needs a look, in sentences with the figures: partitions on which the group has stopped."""
-        stalled = [row for row in self.partitions if row.stalled_seconds is not None]
-        if not stalled:
-            return ()
-        seconds = max(row.stalled_seconds or 0.0 for row in stalled)
-        places = f"{len(stalled)} partition{'' if len(stalled) == 1 else 's'}, first {stalled[0].topic}"
-        who = "" if self.members else "The group has no member. "
-        return (f"{who}No commit for {seconds:.0f} s although records wait: {places}[{stalled[0].partition}].",)
+        """What needs a look, in sentences with the figures."""
+        sentences = []
+        for status, rows in self.findings.items():
+            worst = max((row.finding for row in rows if row.finding), key=lambda finding: finding.value)
+            places = f"{len(rows)} partition{'' if len(rows) == 1 else 's'}, first {rows[0].topic}[{rows[0].partition}]"
+            who = "The group has no member. " if status == STOPPED and not self.members else ""
+            sentences.append(f"{who}{worst.text}: {places}.")
+        return (*sentences, f"{self.finding.text}.") if self.finding else tuple(sentences)
 
     @property
     def caught_up(self) -> bool:
@@ -308,33 +309,6 @@ class RebalanceTotals:
 
 
 NO_REBALANCES = RebalanceTotals()
-
-
-@dataclass(frozen=True)
-class JoinedRecord:
-    """A record of words-joined."""
-
-    word: str
-    value: str
-    timestamp_ms: int | None = None
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The figures read from word-counts and words-joined."""
-
-    top_words: tuple[tuple[str, int], ...] = ()
-    distinct_words: int = 0
-    words_counted: int = 0
-    joined: tuple[JoinedRecord, ...] = ()
-    """The last records, newest first."""
-    joined_total: int = 0
-    complete: bool = True
-    """False if the topic has more words than the reader may keep."""
-    error: str | None = None
-
-
-NO_TABLES = Tables()
 
 
 @dataclass(frozen=True)
@@ -410,20 +384,6 @@ class Snapshot:
             groups=tuple(groups),
             rebalances=tuple(event for event in self.rebalances if not event.group.startswith(INTERNAL_GROUPS)),
         )
-
-
-def longest(rows: Iterable[GroupPartition]) -> TimeLag | None:
-    """Return the longest lag in seconds of some partitions; None if one of them is not known, or if there is none.
-
-    Partitions that were never committed, or no longer exist, do not count.
-    """
-    lags = [row.time_lag for row in rows if not row.gone and (row.committed is not None or row.commit_unknown)]
-    known = [lag for lag in lags if lag is not None]
-    if not known or len(known) < len(lags):
-        return None
-    most = max(known, key=lambda lag: lag.seconds)
-    highest = max(lag.seconds + lag.bound_seconds for lag in known)
-    return TimeLag(most.seconds, most.method, round(max(most.bound_seconds, highest - most.seconds), 3))
 
 
 def one_line(*errors: Reason | None) -> Reason | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from status_api.marks import SETTLED
 from status_api.model import NO_REBALANCES, UNKNOWN, Group, Key, Move, Rebalance, RebalanceTotals
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ MOST = 10_000
 """How many rebalances are kept."""
 KEEP = timedelta(hours=24)
 """For how long they are kept."""
-SETTLED = frozenset({"Stable", "Empty", "Dead"})
-"""The states of a group that does not rebalance."""
 
 
 @dataclass

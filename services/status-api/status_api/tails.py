@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from newsroom.waiting import Deadline
-from status_api.model import Tail
+from status_api.marks import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,12 +12,13 @@ from bisect import bisect_right, insort
 from collections import deque
 from typing import TYPE_CHECKING
 
-from status_api.model import TimeLag
+from status_api.marks import TimeLag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from status_api.model import Key, Partition, Tail
+    from status_api.marks import Tail
+    from status_api.model import Key, Partition
     from status_api.progress import Place
 
 POINTS = 120

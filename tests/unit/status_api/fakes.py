@@ -6,17 +6,16 @@ from flask.testing import FlaskClient
 
 from newsroom.health import Health
 from status_api.app import create_app
+from status_api.figures import JoinedRecord, Tables
+from status_api.marks import Tail
 from status_api.model import (
     Broker,
     Group,
     GroupMember,
     GroupPartition,
-    JoinedRecord,
     Partition,
     RebalanceTotals,
     Snapshot,
-    Tables,
-    Tail,
     TopicState,
 )
 from status_api.rows import by_key, with_offsets

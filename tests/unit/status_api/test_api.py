@@ -318,6 +318,9 @@ def test_metrics_follow_the_known_names_and_omit_what_is_unknown(live_site: Site
     assert value("newsroom_status_group_moves_total", group="avro-consumer") == 4
     assert value("newsroom_status_group_unowned_seconds_total", group="avro-consumer") == 5.5
     assert value("newsroom_status_group_rebalances_total", group="connect-local-file-sink") == 0
+    assert value("newsroom_status_group_status", group="avro-consumer", status="ok") == 1
+    assert value("newsroom_status_group_status", group="avro-consumer", status="stopped") == 0
+    assert value("newsroom_status_group_status", group="forbidden", status="unknown") == 1
     assert value("newsroom_status_up") == 1
     assert value("newsroom_status_controller_id") == 2
     assert value("newsroom_status_snapshot_age_seconds") == 2

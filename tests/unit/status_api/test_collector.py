@@ -15,8 +15,9 @@ from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
 from newsroom.settings import KafkaSettings
 from status_api.collector import Collector
+from status_api.figures import NO_TABLES
 from status_api.groups import GroupsByBroker
-from status_api.model import NO_TABLES, Group, GroupMember
+from status_api.model import Group, GroupMember
 from status_api.tails import TailReader
 from support.cluster import MockCluster
 from support.futures import done

@@ -11,7 +11,8 @@ import pytest
 from jsonschema.validators import Draft202012Validator
 
 from newsroom.settings import KafkaSettings
-from status_api.model import Group, GroupMember, GroupPartition, Move, Partition, Rebalance, Tail, TopicState
+from status_api.marks import STATUSES, Finding, Tail
+from status_api.model import Group, GroupMember, GroupPartition, Move, Partition, Rebalance, TopicState
 from status_api.paging import MOST_ITEMS
 from status_api.records import MOST_RECORDS, RecordReader
 from status_api.requests import PARAMETERS
@@ -55,7 +56,9 @@ def full_site(site: Site) -> Site:
     at = snapshot.collected_at
     member = GroupMember("m", "c", "h", "i", (("news", 0),), (("news", 0), ("news", 1)), 4, at)
     row = GroupPartition("news", 0, 5, 0, 7, "m", "odd", at, tail=Tail(True, 6, 1), stalled_seconds=20.0)
+    row = replace(row, finding=Finding("stopped", "No commit", 20.0, 15.0))
     group = Group("a/b", "Stable", "consumer", "uniform", 1, (member,), (row,), 5, "odd", at)
+    group = replace(group, finding=Finding("falling_behind", "The lag grows", 1.5))
     move = Move("news", 0, None, "m", 1.5)
     events = (
         Rebalance(2, "a/b", at),
@@ -142,6 +145,8 @@ def test_the_limits_in_the_description_are_those_of_the_service(live_site: Site)
     parameters = description(live_site)["components"]["parameters"]
     assert parameters["limit"]["schema"]["maximum"] == MOST_ITEMS
     assert parameters["records"]["schema"]["maximum"] == MOST_RECORDS
+    group = description(live_site)["components"]["schemas"]["Group"]["properties"]
+    assert set(group["status"]["enum"]) == set(STATUSES)
     for name, path in (("topic_sort", "topics"), ("group_sort", "groups")):
         for sort in parameters[name]["schema"]["enum"]:
             assert live_site.client.get(f"{PREFIX}/{path}?sort={sort}").status_code == 200, sort

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from status_api.known import KnownGroups
-from status_api.model import Group, GroupPartition, Partition, Tail, TimeLag, longest
+from status_api.marks import Tail, TimeLag, longest
+from status_api.model import Group, GroupPartition, Partition
 from status_api.rows import with_offsets
 from status_api.timelag import CAUGHT_UP, READINGS, TimeLags
 
