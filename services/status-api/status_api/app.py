@@ -11,6 +11,7 @@ from werkzeug.routing import BaseConverter
 
 from status_api import api, page
 from status_api.events import Feed
+from status_api.exposition import exposition
 from status_api.history import History
 from status_api.metrics import SnapshotMetrics, StoreMetrics
 from status_api.ownership import Ownership
@@ -116,12 +117,7 @@ def _add_metrics(app: Flask, store: SnapshotStore) -> None:
         body: bytes = encode(process)
         if snapshot is not None:
             key = ("metrics", content_type)
-            body = rendered(snapshot, key, lambda: _without_end(encode(SnapshotMetrics(snapshot)))) + body
+            body = rendered(snapshot, key, lambda: exposition(SnapshotMetrics(snapshot).collect(), encode)) + body
         response = Response(body, content_type=content_type)
         response.headers["Cache-Control"] = "no-store"
         return response
-
-
-def _without_end(metrics: bytes) -> bytes:
-    """Drop the line that ends an exposition in OpenMetrics: more follows."""
-    return metrics.removesuffix(b"# EOF\n")

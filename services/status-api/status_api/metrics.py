@@ -162,18 +162,13 @@ def _lag_exporter_partitions(cluster: str, groups: tuple[Group, ...]) -> Iterato
     seconds = GaugeMetricFamily(
         f"{name}_lag_seconds", "Age of the first record of a partition that a group has not read.", labels=labels
     )
-    bound = GaugeMetricFamily(
-        "newsroom_status_group_lag_bound_seconds", "By how much the lag in seconds may be wrong.", labels=labels
-    )
     for group in groups:
         for row in group.partitions:
             values = [cluster, group.id, row.topic, str(row.partition)]
             _add(offset, values, row.committed)
             _add(lag, values, row.lag)
-            if row.time_lag is not None:
-                seconds.add_metric(values, row.time_lag.seconds)
-                bound.add_metric(values, row.time_lag.bound_seconds)
-    yield from (offset, lag, seconds, bound)
+            _add(seconds, values, row.time_lag.seconds if row.time_lag else None)
+    yield from (offset, lag, seconds)
 
 
 def _lag_exporter_groups(cluster: str, groups: tuple[Group, ...]) -> Iterator[Metric]:

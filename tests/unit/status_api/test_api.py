@@ -308,7 +308,6 @@ def test_metrics_follow_the_known_names_and_omit_what_is_unknown(live_site: Site
     assert value("kafka_consumergroup_group_lag", **group, **partition) == 2
     assert value("kafka_consumergroup_group_lag_seconds", **group, **partition) == 2.5
     assert value("kafka_consumergroup_group_lag_seconds", **group, topic="news", partition="1") is None
-    assert value("newsroom_status_group_lag_bound_seconds", **group, **partition) == 0
     assert value("kafka_consumergroup_group_topic_sum_lag", **group, topic="news") == 2
     connector = {"cluster_name": "cluster", "group": "connect-local-file-sink"}
     assert value("kafka_consumergroup_group_max_lag", **connector) == 10
