@@ -73,7 +73,7 @@ def test_a_page_goes_on_where_the_last_one_ended_although_the_list_has_changed(s
         "limit=501",
         "cursor=%21",
         "cursor=bnVsbA",
-        "cursor=WyJsYWciLDEsImEiXQ",
+        "sort=member_count&cursor=WyJsYWciLDEsImEiXQ",
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused(site: Site, query: str) -> None:

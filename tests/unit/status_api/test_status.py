@@ -86,13 +86,12 @@ def test_a_consumer_that_commits_seldom_is_fine() -> None:
 
 def test_a_consumer_that_commits_seldom_is_fine_although_records_come_seldom() -> None:
     trial = Trial()
-    end = committed = 0
-    for now in range(1, 3000):
-        if now % 97 == 5:  # at times just after a commit, at times just before
-            end += 1
-        commit = end if now % 60 == 0 and end > committed else None
-        committed = commit or committed
+    arrivals = [*range(57, 600, 60), 661]  # all just before a commit, and the last one just after
+    for now in range(1, 721):
+        end = sum(arrival <= now for arrival in arrivals)
+        commit = end if now % 60 == 0 and end > trial.committed else None
         assert trial.second(end, commit)[0] == OK, now
+    assert trial.committed == len(arrivals)
 
 
 def test_a_dead_consumer_is_found_after_three_gaps_or_fifteen_seconds() -> None:

@@ -120,7 +120,7 @@ def test_what_is_not_known_is_none() -> None:
 def test_a_topic_made_anew_begins_its_table_anew() -> None:
     lags = TimeLags()
     for end, now in ((100, 10.0), (200, 20.0), (5, 21.0), (9, 22.0)):
-        lags.add({KEY: a_partition(end)}, {("t", 0, 50): Tail(True, 51, 4_000)} if end == 100 else {}, now, now)
+        lags.add({KEY: a_partition(end)}, {("t", 0, 2): Tail(True, 3, 4_000)} if end == 100 else {}, now, now)
     assert lags.of(KEY, 5, a_partition(9)) == TimeLag(1.0, "interpolated", 1.0)
     assert lags.of(KEY, 3, a_partition(9)) is None
 
