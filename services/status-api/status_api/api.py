@@ -12,6 +12,7 @@ from status_api.bodies import (
     MOST_ROWS,
     MOST_WORDS,
     broker_json,
+    connectors_json,
     group_json,
     iso,
     joins_json,
@@ -22,6 +23,8 @@ from status_api.bodies import (
     pipeline_json,
     rebalance_json,
     row_json,
+    schemas_json,
+    services_json,
     topic_json,
     words_json,
 )
@@ -190,6 +193,24 @@ def joins() -> Response:
     """Answer with the latest joined records, newest first."""
     limit = number("limit", MOST_WORDS, MOST_ROWS)
     return _answer(lambda snapshot: joins_json(snapshot.tables, limit), key=(limit,))
+
+
+@blueprint.get("/schemas")
+def schemas() -> Response:
+    """Answer with the subjects of the schema registry."""
+    return _answer(schemas_json)
+
+
+@blueprint.get("/connectors")
+def connectors() -> Response:
+    """Answer with the connectors of Kafka Connect and their tasks."""
+    return _answer(connectors_json)
+
+
+@blueprint.get("/services")
+def services() -> Response:
+    """Answer with the replicas of the services, and what those wait for that are not ready."""
+    return _answer(services_json)
 
 
 @blueprint.get("/openapi.json")

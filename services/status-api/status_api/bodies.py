@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from status_api.history import History
     from status_api.marks import TimeLag
     from status_api.model import Broker, Group, GroupMember, GroupPartition, Partition, Rebalance, Snapshot, TopicState
+    from status_api.surroundings import Told
 
 MOST_WORDS = 20
 """How many of the top words an answer has."""
@@ -158,6 +159,29 @@ def pipeline_json(snapshot: Snapshot) -> dict[str, Any]:
         **words_json(tables, MOST_WORDS),
         **joins_json(tables, MOST_ROWS),
     }
+
+
+def told_json(told: Told[Any]) -> dict[str, Any]:
+    """Return when a neighbour told what it told last, and why it does not tell now."""
+    return {"known_at": iso(told.known_at), "reason": told.reason}
+
+
+def schemas_json(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the subjects of the registry."""
+    told = snapshot.surroundings.schemas
+    return told_json(told) | {"schemas": [asdict(each) for each in told.items]}
+
+
+def connectors_json(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the connectors with their tasks."""
+    told = snapshot.surroundings.connectors
+    return told_json(told) | {"connectors": [asdict(each) for each in told.items]}
+
+
+def services_json(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the replicas of the services."""
+    told = snapshot.surroundings.services
+    return told_json(told) | {"services": [asdict(each) for each in told.items]}
 
 
 def words_json(tables: Tables, limit: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from status_api.figures import NO_TABLES, Tables
 from status_api.marks import FINDINGS, NOT_KNOWN, OK, REBALANCING, SETTLED, STOPPED, Finding, Tail, TimeLag, longest
 from status_api.sums import sum_known, sum_of_commits, sum_of_lags
+from status_api.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -326,6 +327,7 @@ class Snapshot:
     topics: tuple[TopicState, ...] = ()
     groups: tuple[Group, ...] = ()
     tables: Tables = NO_TABLES
+    surroundings: Surroundings = field(default_factory=Surroundings)
     rebalances: tuple[Rebalance, ...] = ()
     """The rebalances that are remembered, newest first."""
     rebalance_totals: Mapping[str, RebalanceTotals] = field(default_factory=dict)

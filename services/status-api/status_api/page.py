@@ -42,6 +42,9 @@ MINUTE, HOUR = 60, 3600
 STATE_CLASSES = {"Stable": "good", "Empty": "idle", "Dead": "idle", ABSENT: "idle", UNKNOWN: "bad"}
 """The CSS class of each state of a group; every other state is busy."""
 
+TASK_CLASSES = {"RUNNING": "good", "PAUSED": "idle", "STOPPED": "idle", "FAILED": "bad"}
+"""The CSS class of each state of a connector or a task; every other state is busy."""
+
 
 @blueprint.get("/")
 def index() -> Response:
@@ -228,6 +231,12 @@ def share(value: int, of: int) -> str:
 def state_class(state: str) -> str:
     """Return the CSS class of a group's state: good, idle, bad or busy."""
     return STATE_CLASSES.get(state, "busy")
+
+
+@blueprint.app_template_filter("task_class")
+def task_class(state: str) -> str:
+    """Return the CSS class of the state of a connector or of one of its tasks."""
+    return TASK_CLASSES.get(state, "busy")
 
 
 @blueprint.app_template_filter("state_text")

@@ -18,6 +18,8 @@ TERMS = {
     "epoch": "A number that grows with each rebalance of a group. Classic groups do not tell theirs: the page counts.",
     "without owner": "For how long the group named no owner of a partition. Nobody reads it in that time.",
     "dead letter": "A record that a consumer cannot read. It is sent to a topic of its own, and the consumer goes on.",
+    "connector": "A part of Kafka Connect that copies between Kafka and another system. Its tasks do the work.",
+    "schema": "The fields of a record and their types. The registry checks each new version against the earlier ones.",
     "stop words": "The most frequent words of English, such as the, of and to, which say little about a text.",
 }
 

@@ -21,6 +21,7 @@ from status_api.model import (
 from status_api.rows import by_key, with_offsets
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
+from status_api.surroundings import Connector, Service, Subject, Surroundings, Task, Told
 from status_api.timelag import TimeLags
 
 
@@ -102,4 +103,14 @@ def a_snapshot(number: int = 1) -> Snapshot:
         groups=tuple(with_offsets(group, partitions, lags) for group in groups),
         rebalance_totals={"avro-consumer": RebalanceTotals(3, 4, 5.5)},
         tables=tables,
+    )
+
+
+def surroundings(at: datetime) -> Surroundings:
+    """A schema with two versions, a connector with a failed task, and a service that is not ready."""
+    tasks = (Task(0, "RUNNING", "w:8083", None), Task(1, "FAILED", "w:8083", "disk full"))
+    return Surroundings(
+        Told((Subject("news-value", (1, 2), 7, "AVRO", "newsroom.Article"),), at),
+        Told((Connector("file-sink", "sink", "RUNNING", "w:8083", None, tasks),), at, "no answer: <b>"),
+        Told((Service("join-service", "127.0.0.1:8130", ready=False, missing=("waiting for Kafka",)),), at),
     )

@@ -17,7 +17,7 @@ from status_api.paging import MOST_ITEMS
 from status_api.records import MOST_RECORDS, RecordReader
 from status_api.requests import PARAMETERS
 from support.cluster import MockCluster
-from unit.status_api.fakes import Site, a_snapshot
+from unit.status_api.fakes import Site, a_snapshot, surroundings
 
 PREFIX = "/api/v1"
 
@@ -66,6 +66,7 @@ def full_site(site: Site) -> Site:
     )
     topics = [replace(topic, configuration={"retention.ms": "1000"}, error="odd") for topic in snapshot.topics]
     everything = replace(snapshot, groups=(*snapshot.groups, group), rebalances=events, topics=tuple(topics))
+    everything = replace(everything, surroundings=surroundings(at))
     for number in range(3):
         later = at + timedelta(seconds=5 * number)
         site.store.succeeded(replace(everything, id=f"boot-{number}", collected_at=later))
@@ -77,6 +78,7 @@ def full_site(site: Site) -> Site:
     [
         *((path, path) for path in ("/cluster", "/brokers", "/topics", "/groups", "/rebalances")),
         *((path, path) for path in ("/words", "/joins", "/pipeline")),
+        *((path, path) for path in ("/schemas", "/connectors", "/services")),
         ("/groups?limit=1&sort=-lag", "/groups"),
         ("/cluster?internal=true", "/cluster"),
         ("/topics/news", "/topics/{name}"),
