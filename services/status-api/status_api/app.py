@@ -14,6 +14,7 @@ from status_api.events import Feed
 from status_api.exposition import exposition
 from status_api.history import History
 from status_api.metrics import SnapshotMetrics, StoreMetrics
+from status_api.neighbours import Registry
 from status_api.ownership import Ownership
 from status_api.problems import install_problems
 from status_api.records import RecordReader, topic_records
@@ -58,7 +59,7 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
     app.register_blueprint(api.blueprint)
     app.register_blueprint(page.blueprint)
     if settings.records:
-        app.extensions["records"] = RecordReader(settings)
+        app.extensions["records"] = RecordReader(settings, Registry(settings) if settings.registry_url else None)
         app.add_url_rule("/api/v1/topics/<name>/records", page.RECORDS_ENDPOINT, topic_records)
     install_problems(app)
     _add_probes(app, store, health)

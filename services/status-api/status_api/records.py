@@ -6,9 +6,7 @@ wait for it.
 
 from __future__ import annotations
 
-import codecs
 import logging
-import struct
 import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -19,30 +17,29 @@ from flask import Response, abort, current_app
 from newsroom.kafka_errors import reason_of
 from newsroom.waiting import Deadline
 from status_api.api import envelope, known_snapshot
+from status_api.decoding import Decoder, schema_id
 from status_api.requests import number
 from status_api.responses import json_response
 
 if TYPE_CHECKING:
     from newsroom.settings import KafkaSettings
     from status_api.model import TopicState
+    from status_api.neighbours import Registry
 
 MOST_RECORDS = 100
 USUAL_RECORDS = 20
-MOST_BYTES = 2000
-"""How many bytes of a key or a value are shown."""
 LOOK_SECONDS = 2.0
 FETCH_BYTES = 65536
 """How much is fetched of a partition at once."""
-SCHEMA_ID = struct.Struct(">bI")
-"""How a value in Confluent's wire format begins: a zero, and the id of its schema."""
 
 
 class RecordReader:
     """Reads the last records of a topic, for one reader at a time. It makes a consumer for each look."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, registry: Registry | None = None) -> None:
         self._settings = settings
         self._busy = threading.Lock()
+        self._decoder = Decoder(registry)
 
     def last(self, topic: TopicState, limit: int) -> tuple[list[dict[str, Any]], bool]:
         """Return the last committed records of all partitions, newest first, and whether all of them were read in time.
@@ -61,12 +58,13 @@ class RecordReader:
         try:
             with closing(Consumer(self._config(), logger=logging.getLogger("librdkafka"))) as consumer:
                 consumer.assign([TopicPartition(topic.name, number, first) for number, (first, _) in ends.items()])
-                records, complete = _read(consumer, {number: end for number, (_, end) in ends.items()})
+                messages, complete = _read(consumer, {number: end for number, (_, end) in ends.items()})
+            messages.sort(key=lambda message: (message.timestamp()[1], message.offset()), reverse=True)
+            self._decoder.begin()
+            records = [record_json(message, self._decoder) for message in messages[:limit]]
         finally:
             self._busy.release()
-        complete = complete and all(part.end is not None for part in topic.partitions)
-        records.sort(key=lambda record: (record["timestamp_ms"] or 0, record["offset"]), reverse=True)
-        return records[:limit], complete
+        return records, complete and all(part.end is not None for part in topic.partitions)
 
     def _config(self) -> dict[str, Any]:
         return self._settings.consumer_config(
@@ -81,9 +79,9 @@ class RecordReader:
         )
 
 
-def _read(consumer: Consumer, waiting: dict[int, int]) -> tuple[list[dict[str, Any]], bool]:
-    """Read each partition up to its end; return the records, and whether that took no longer than it may."""
-    records: list[dict[str, Any]] = []
+def _read(consumer: Consumer, waiting: dict[int, int]) -> tuple[list[Any], bool]:
+    """Read each partition up to its end; return the messages, and whether that took no longer than it may."""
+    messages: list[Any] = []
     deadline = Deadline(LOOK_SECONDS)
     while waiting and deadline.left() > 0:
         message = consumer.poll(deadline.left())
@@ -96,13 +94,13 @@ def _read(consumer: Consumer, waiting: dict[int, int]) -> tuple[list[dict[str, A
             elif not error.retriable():
                 raise KafkaException(error)
         elif partition in waiting:
-            records.append(record_json(message))
+            messages.append(message)
             if message.offset() >= waiting[partition] - 1:
                 del waiting[partition]
-    return records, not waiting
+    return messages, not waiting
 
 
-def record_json(message: Any) -> dict[str, Any]:  # noqa: ANN401 - confluent-kafka is untyped
+def record_json(message: Any, decoder: Decoder) -> dict[str, Any]:  # noqa: ANN401 - confluent-kafka is untyped
     """Return a record with its key and value as text."""
     kind, timestamp = message.timestamp()
     key, value = message.key(), message.value()
@@ -110,26 +108,11 @@ def record_json(message: Any) -> dict[str, Any]:  # noqa: ANN401 - confluent-kaf
         "partition": message.partition(),
         "offset": message.offset(),
         "timestamp_ms": timestamp if kind else None,
-        "key": text_of(key),
-        "value": text_of(value),
+        "key": decoder.text(key),
+        "value": decoder.text(value),
+        "schema_id": schema_id(value),
         "bytes": len(key or b"") + len(value or b""),
     }
-
-
-def text_of(data: bytes | None) -> str | None:
-    """Return what can be shown of a key or a value: its text, or what it is and its first bytes."""
-    if data is None:
-        return None
-    shown = data[:MOST_BYTES]
-    more = f"… ({len(data)} bytes)" if len(data) > MOST_BYTES else ""
-    if len(data) >= SCHEMA_ID.size and data[0] == 0:
-        return f"schema {SCHEMA_ID.unpack_from(data)[1]}: {shown[SCHEMA_ID.size :].hex(' ')}{more}"
-    try:
-        # A character may be cut in two at the end: only a whole text may have an error there.
-        text = codecs.getincrementaldecoder("utf-8")().decode(shown, final=not more)
-    except UnicodeDecodeError:
-        return f"{shown.hex(' ')}{more}"
-    return f"{text}{more}"
 
 
 def topic_records(name: str) -> Response:

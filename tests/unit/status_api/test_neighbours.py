@@ -158,7 +158,7 @@ def test_a_fault_does_not_end_the_turns() -> None:
 )
 def test_an_address_that_is_none_is_refused(settings: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match=r"it is not http|is not NAME="):
-        StatusSettings(**settings)
+        StatusSettings.model_validate(settings)
 
 
 @pytest.mark.parametrize(

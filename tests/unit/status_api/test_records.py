@@ -8,10 +8,13 @@ import pytest
 from newsroom.health import Health
 from newsroom.settings import KafkaSettings
 from status_api.app import create_app
+from status_api.decoding import MOST_BYTES, PREFIX, text_of
 from status_api.model import Partition, TopicState
-from status_api.records import MOST_BYTES, RecordReader, text_of
+from status_api.records import RecordReader
 from status_api.settings import StatusSettings
+from status_api.store import SnapshotStore
 from support.cluster import MockCluster
+from support.web import Web
 from unit.status_api.fakes import Site, a_snapshot
 
 BY_TWO = TopicState("mytopic", tuple(Partition(number, 1, (1,), (1,), low=0, end=3) for number in range(2)))
@@ -30,6 +33,18 @@ def test_the_last_records_of_all_partitions_newest_first() -> None:
         (0, 2, "k0", "v02"),
     ]
     assert records[0]["bytes"] == 5
+
+
+def test_avro_is_decoded_if_a_registry_is_set() -> None:
+    topic = replace(BY_TWO, partitions=BY_TWO.partitions[:1])
+    told = b'{"schema": "{\\"type\\": \\"string\\"}"}'
+    with closing(MockCluster(brokers=1)) as cluster, Web(lambda request: request.reply(200, told)) as web:
+        cluster.send("mytopic", [("k", PREFIX.pack(0, 7) + b"\x04ok")] * 3, partition=0)
+        settings = StatusSettings(bootstrap_servers=cluster.address, registry_url=web.url)
+        app = create_app(SnapshotStore(1.0), Health(), settings)
+        records, _ = app.extensions["records"].last(topic, 1)
+    assert (records[0]["value"], records[0]["schema_id"], records[0]["key"]) == ('"ok"', 7, "k")
+    assert web.paths == ["/schemas/ids/7"]
 
 
 @pytest.mark.parametrize(
