@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import resource
 import sys
+import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newsroom.health import Health
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 GROUPS = 2004
 TOPICS, PARTITIONS = 200, 6
 SNAPSHOTS, WARM = 15, 3
+REQUESTS = 1000
+GZIP = {"Accept-Encoding": "gzip"}
+"""Prometheus asks so."""
 PATHS = ("/api/v1/cluster", "/api/v1/groups", "/api/v1/groups?limit=50&sort=-lag", "/metrics", "/live")
 RETENTIONS = dict.fromkeys((f"t{number}" for number in range(TOPICS)), 604_800.0)
 
@@ -67,42 +72,89 @@ def groups(second: int, number: int) -> list[Group]:
     return result
 
 
-def main() -> None:
-    """Print the time of each step and of each path."""
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else GROUPS
-    times, began = Times(), datetime.now(UTC)
-    known, silent, progress, lags, judge, log = (
-        *(KnownGroups(), SilentMembers(), Progress(), TimeLags(), Judge(), RebalanceLog()),
-    )
-    store = SnapshotStore(1.0)
-    client = create_app(store, Health(), StatusSettings()).test_client()
-    for second in range(SNAPSHOTS):
-        at, state, told = began + timedelta(seconds=second), topics(second), groups(second, number)
+class Service:
+    """What takes snapshots and what answers, without a cluster."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._began = datetime.now(UTC)
+        self._known, self._silent, self._progress = KnownGroups(), SilentMembers(), Progress()
+        self._lags, self._judge, self._log = TimeLags(), Judge(), RebalanceLog()
+        self._store = SnapshotStore(1.0)
+        self.client = create_app(self._store, Health(), StatusSettings()).test_client()
+
+    def snapshot(self, second: int, times: Times) -> None:
+        """Take one snapshot."""
+        at, state, told = self._began + timedelta(seconds=second), topics(second), groups(second, self._number)
         partitions = by_key(state)
-        lags.add(partitions, {}, at.timestamp() - 0.1, at.timestamp())
+        self._lags.add(partitions, {}, at.timestamp() - 0.1, at.timestamp())
         with times.step("rows, with lag in seconds"):
-            rows = [with_offsets(group, partitions, lags) for group in told]
+            rows = [with_offsets(group, partitions, self._lags) for group in told]
         with times.step("known, silent"):
-            seen = silent.update(known.update(rows, {}, None), at)
+            seen = self._silent.update(self._known.update(rows, {}, None), at)
         with times.step("progress"):
-            seen = progress.update(seen, {})
+            seen = self._progress.update(seen, {})
         with times.step("status"):
-            seen = judge.update(seen, RETENTIONS)
+            seen = self._judge.update(seen, RETENTIONS)
         with times.step("rebalances"):
-            events = log.update(seen, at)
+            events = self._log.update(seen, at)
         brokers = (Broker(1, "h", 1),)
         snapshot = Snapshot(f"x-{second}", at, "c", 1, None, brokers, tuple(state), tuple(seen), rebalances=events)
         with times.step("history, lanes, events"):
-            store.succeeded(snapshot)
+            self._store.succeeded(snapshot)
+
+
+def resident() -> float:
+    """The memory of this process, in MB."""
+    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize() / 1e6
+
+
+def steps(number: int) -> None:
+    """Print the time of each step and of each path."""
+    times, service = Times(), Service(number)
+    for second in range(SNAPSHOTS):
+        service.snapshot(second, times)
         for path in PATHS:
             with times.step(path):
-                client.get(path)
-    print(f"{number} groups of {PARTITIONS} partitions")
+                service.client.get(path, headers=GZIP)
     for step, values in times.of.items():
         print(f"{step:36s} {min(values[WARM:]):8.1f} ms")
-    print(
-        f"memory at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB, this program's own included"
-    )
+
+
+def beside(number: int) -> None:
+    """Print how long a small request takes while each second another thread takes a snapshot and scrapes."""
+    before, service, stop = resident(), Service(number), threading.Event()
+    service.snapshot(0, Times())
+
+    def work() -> None:
+        for second in range(1, 1000):
+            ended = time.monotonic() + 1.0
+            service.snapshot(second, Times())
+            service.client.get("/metrics", headers=GZIP)
+            if stop.wait(max(0.0, ended - time.monotonic())):
+                return
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    client, took = service.client.application.test_client(), []
+    for _ in range(REQUESTS):
+        began = time.perf_counter()
+        client.get("/livez")
+        took.append((time.perf_counter() - began) * 1000)
+        time.sleep(0.01)
+    stop.set()
+    thread.join()
+    took.sort()
+    print(f"/livez beside it: p50 {took[len(took) // 2]:.1f}, p99 {took[len(took) * 99 // 100]:.1f}, {took[-1]:.1f} ms")
+    print(f"memory: {before:.0f} MB before the first snapshot, {resident():.0f} MB now")
+
+
+def main() -> None:
+    """Measure."""
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else GROUPS
+    print(f"{number} groups of {PARTITIONS} partitions")
+    beside(number)
+    steps(number)
 
 
 main()

@@ -16,6 +16,7 @@ from status_api.history import History
 from status_api.metrics import SnapshotMetrics, StoreMetrics
 from status_api.neighbours import Registry
 from status_api.ownership import Ownership
+from status_api.packing import EMPTY, gzipped, pack, unpacked
 from status_api.problems import install_problems
 from status_api.records import RecordReader, topic_records
 from status_api.rendering import Renderings
@@ -115,10 +116,18 @@ def _add_metrics(app: Flask, store: SnapshotStore) -> None:
     def metrics() -> Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         snapshot = store.read().snapshot
-        body: bytes = encode(process)
+        packed = EMPTY
         if snapshot is not None:
-            key = ("metrics", content_type)
-            body = rendered(snapshot, key, lambda: exposition(SnapshotMetrics(snapshot).collect(), encode)) + body
-        response = Response(body, content_type=content_type)
+
+            def render() -> bytes:
+                return pack(exposition(SnapshotMetrics(snapshot).collect(), encode))
+
+            packed = rendered(snapshot, ("metrics", content_type), render)
+        if request.accept_encodings.quality("gzip") > 0:
+            response = Response(gzipped(packed, encode(process)), content_type=content_type)
+            response.headers["Content-Encoding"] = "gzip"
+        else:
+            response = Response([unpacked(packed), encode(process)], content_type=content_type)
+        response.headers["Vary"] = "Accept, Accept-Encoding"
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from status_api.model import GroupPartition
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tail:
     """What a reader of committed records finds from an offset on."""
 

@@ -52,7 +52,7 @@ class Broker:
     error: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Partition:
     """A partition. `low` is the oldest offset kept; `end` is the high watermark, the next record's offset."""
 
@@ -124,7 +124,7 @@ class TopicState:
         return sum_known(partition.end for partition in self.partitions)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GroupMember:
     """A member of a group. `assignment` holds the partitions assigned to it."""
 
@@ -141,7 +141,7 @@ class GroupMember:
     """Since when the member's epoch trails the group's, if that is for longer than two heartbeats."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GroupPartition:
     """A group's position in one partition. None means not known or never committed, which is not zero."""
 

@@ -8,8 +8,7 @@ there.
 from __future__ import annotations
 
 import time
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -38,13 +37,13 @@ Place = tuple[str, int, int]
 """A topic, a partition and an offset in it."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Commit:
     offset: int
     moved_at: float
     changed_at: float = 0.0
     """When it was last another offset. `moved_at` is later if no record has waited since."""
-    gaps: deque[float] = field(default_factory=lambda: deque(maxlen=GAPS))
+    gaps: tuple[float, ...] = ()
     """For how long a record had waited before each commit."""
     shortest: float = SPARSE_SECONDS
     """The shortest time between two commits."""
@@ -94,7 +93,7 @@ class Progress:
         key = (group.id, (row.topic, row.partition))
         commit = commits[key] = self._commits.get(key) or _Commit(row.committed, now, now)
         if commit.offset != row.committed:
-            commit.gaps.append(now - commit.moved_at)
+            commit.gaps = (*commit.gaps, now - commit.moved_at)[-GAPS:]
             if len(commit.gaps) > 1:  # the first change has no beginning that is known
                 commit.shortest = min(commit.shortest, now - commit.changed_at)
             commit.offset, commit.moved_at, commit.changed_at = row.committed, now, now

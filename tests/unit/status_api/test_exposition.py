@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from status_api.exposition import exposition
+from status_api.exposition import Rows, exposition
 from unit.status_api.fakes import Site
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -34,12 +34,24 @@ def test_the_text_says_what_the_library_says(accept: str, parse: object) -> None
     assert callable(parse)
     encode, _ = choose_encoder(accept)
     end = b"# EOF\n" if accept else b""
-    ours = exposition(Families().collect(), encode) + end
+    ours = b"".join(exposition(Families().collect(), encode)) + end
     assert list(parse(ours.decode())) == list(parse(encode(Families()).decode()))
     assert ours.count(b"# EOF") == bool(accept)
     assert [line for line in ours.splitlines() if line.startswith(b"#")] == [
         line for line in encode(Families()).splitlines() if line.startswith(b"#")
     ]
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_rows_are_written_as_the_library_writes_samples(accept: str) -> None:
+    values = [('a"b\\c\nd', 3), ("%s", 0.25), ("unknown", None), ("", True)]
+    family = GaugeMetricFamily("lag", "Lag.", labels=["group", "topic"])
+    for group, value in values:
+        if value is not None:
+            family.add_metric([group, "t"], value)
+    rows = Rows("lag", "Lag.", ["group", "topic"], lambda: (([group, "t"], value) for group, value in values))
+    encode, _ = choose_encoder(accept)
+    assert b"".join(exposition([rows], encode)) == b"".join(exposition([family], encode))
 
 
 @pytest.mark.parametrize(("accept", "parse"), [("", parse_text), (OPENMETRICS, parse_openmetrics)])
