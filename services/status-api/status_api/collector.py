@@ -6,6 +6,7 @@ import logging
 import time
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ class Collector:
         self._lows: dict[Key, int] = {}
         self._lows_read_at = -LOWS_SECONDS
         self._boot = f"{time.time_ns() // 1_000_000:x}"
-        self._number = 0
+        self._numbers = count(1)
 
     def collect(self) -> Snapshot:
         """Take a snapshot. Commits are read before end offsets, so that a group never seems ahead of its topic.
@@ -124,35 +125,26 @@ class Collector:
         Raises:
             ClusterUnavailable: no broker answered before the deadline.
         """
-        self._admin.poll(0)  # an admin client hands on its log lines only when it is polled
         # First: while no broker answers, librdkafka's other requests connect again thousands of times a second.
         metadata = self._metadata()
         groups_future = self._groups(sorted(metadata.brokers))
         self._controller.start(metadata.brokers)
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
-        listing, listing_error = answer(groups_future, Deadline(LONGEST_SECONDS + ANSWER_MARGIN_SECONDS))
-        silent: Silence = {broker: text for broker, text in (listing or {}).items() if isinstance(text, str)}
-        silence = one_line(
-            listing_error, *(f"listing the groups of broker {broker}: {text}" for broker, text in silent.items())
-        )
+        listed, silent, silence = _listed(groups_future)
         asked = time.time()
         offset_futures = self._ask_offsets(metadata)
-        self._read_configs(list(metadata.topics))
         topics = self._topics(metadata, offset_futures)
         now = datetime.now(UTC)
         partitions = by_key(topics)
         self._time_lags.add(partitions, self._tails.tails, asked, now.timestamp())
-        listed = (group for groups in (listing or {}).values() if not isinstance(groups, str) for group in groups)
         unlisted = silence or _unled(metadata)
-        rows = (with_offsets(group, partitions, self._time_lags) for group in listed)
-        groups = self._known.update(rows, silent, unlisted)
-        groups = self._progress.update(self._silent_members.update(groups, now), self._tails.tails)
-        self._look(groups)
-        groups = self._judge.update(groups, self._retentions())
+        known = self._known.update(
+            (with_offsets(each, partitions, self._time_lags) for each in listed), silent, unlisted
+        )
+        groups = self._judged(known, now)
         quorum, quorum_error = self._controller.result(deadline)
-        self._number += 1
         return Snapshot(
-            id=f"{self._boot}-{self._number}",
+            id=f"{self._boot}-{next(self._numbers)}",
             collected_at=now,
             rebalances=self._rebalances.update(groups, now),
             rebalance_totals=self._rebalances.totals,
@@ -166,6 +158,12 @@ class Collector:
             error=one_line(quorum_error, silence),
             unlisted=unlisted,
         )
+
+    def _judged(self, groups: list[Group], now: datetime) -> list[Group]:
+        """What the groups do, over time, and what is wrong with each."""
+        groups = self._progress.update(self._silent_members.update(groups, now), self._tails.tails)
+        self._look(groups)
+        return self._judge.update(groups, self._retentions())
 
     def _retentions(self) -> dict[str, float]:
         """For how many seconds topics keep records; those that keep them for ever are left out."""
@@ -187,6 +185,7 @@ class Collector:
             self._looking = in_background(partial(self._tails.turn, wanted))
 
     def _metadata(self) -> Any:  # noqa: ANN401 - confluent-kafka is untyped
+        self._admin.poll(0)  # an admin client hands on its log lines only when it is polled
         errors = []
         for _ in range(METADATA_TRIES):
             try:
@@ -223,6 +222,7 @@ class Collector:
         return [key for key in partitions if (key.topic, key.partition) not in self._lows]
 
     def _topics(self, metadata: Any, futures: OffsetFutures) -> list[TopicState]:  # noqa: ANN401
+        self._read_configs(list(metadata.topics))
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         ends, lows = (
             {(key.topic, key.partition): answer(future, deadline) for key, future in answers.items()}
@@ -284,6 +284,18 @@ class Collector:
             if configs:
                 shown = {name: configs[name].value for name in SHOWN_CONFIGS if name in configs}
                 self._configs[resource.name] = {name: intern(value) for name, value in shown.items() if value}
+
+
+def _listed(future: Future[GroupsByBroker]) -> tuple[list[Group], Silence, Reason | None]:
+    """Wait for the groups; return them, the brokers that did not list theirs, and both causes as one sentence."""
+    listing, error = answer(future, Deadline(LONGEST_SECONDS + ANSWER_MARGIN_SECONDS))
+    silent: Silence = {broker: text for broker, text in (listing or {}).items() if isinstance(text, str)}
+    groups = [group for told in (listing or {}).values() if not isinstance(told, str) for group in told]
+    return (
+        groups,
+        silent,
+        one_line(error, *(f"listing the groups of broker {node}: {text}" for node, text in silent.items())),
+    )
 
 
 def _number(text: str | None) -> int | None:
