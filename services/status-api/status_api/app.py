@@ -11,10 +11,14 @@ from werkzeug.routing import BaseConverter
 
 from status_api import api, page
 from status_api.events import Feed
+from status_api.exposition import exposition
 from status_api.history import History
 from status_api.metrics import SnapshotMetrics, StoreMetrics
+from status_api.neighbours import Registry
 from status_api.ownership import Ownership
+from status_api.packing import EMPTY, gzipped, pack, unpacked
 from status_api.problems import install_problems
+from status_api.records import RecordReader, topic_records
 from status_api.rendering import Renderings
 from status_api.requests import guard_requests
 from status_api.responses import json_response, rendered
@@ -55,6 +59,9 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
     _watch(app, store)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(page.blueprint)
+    if settings.records:
+        app.extensions["records"] = RecordReader(settings, Registry(settings) if settings.registry_url else None)
+        app.add_url_rule("/api/v1/topics/<name>/records", page.RECORDS_ENDPOINT, topic_records)
     install_problems(app)
     _add_probes(app, store, health)
     _add_metrics(app, store)
@@ -109,15 +116,18 @@ def _add_metrics(app: Flask, store: SnapshotStore) -> None:
     def metrics() -> Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         snapshot = store.read().snapshot
-        body: bytes = encode(process)
+        packed = EMPTY
         if snapshot is not None:
-            key = ("metrics", content_type)
-            body = rendered(snapshot, key, lambda: _without_end(encode(SnapshotMetrics(snapshot)))) + body
-        response = Response(body, content_type=content_type)
+
+            def render() -> bytes:
+                return pack(exposition(SnapshotMetrics(snapshot).collect(), encode))
+
+            packed = rendered(snapshot, ("metrics", content_type), render)
+        if request.accept_encodings.quality("gzip") > 0:
+            response = Response(gzipped(packed, encode(process)), content_type=content_type)
+            response.headers["Content-Encoding"] = "gzip"
+        else:
+            response = Response([unpacked(packed), encode(process)], content_type=content_type)
+        response.headers["Vary"] = "Accept, Accept-Encoding"
         response.headers["Cache-Control"] = "no-store"
         return response
-
-
-def _without_end(metrics: bytes) -> bytes:
-    """Drop the line that ends an exposition in OpenMetrics: more follows."""
-    return metrics.removesuffix(b"# EOF\n")

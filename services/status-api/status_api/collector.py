@@ -6,6 +6,8 @@ import logging
 import time
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
@@ -22,6 +24,8 @@ from status_api.model import Broker, Key, Partition, Reason, Snapshot, TopicStat
 from status_api.progress import Progress
 from status_api.rebalances import RebalanceLog
 from status_api.rows import by_key, with_offsets
+from status_api.status import Judge
+from status_api.timelag import TimeLags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,14 +34,21 @@ if TYPE_CHECKING:
     from newsroom.access import Access
     from newsroom.admin.quorum import Quorum
     from newsroom.settings import KafkaSettings
+    from status_api.figures import Tables
     from status_api.groups import GroupsByBroker
-    from status_api.model import Group, Tables
+    from status_api.model import Group
     from status_api.tails import TailReader
 
     OffsetFutures = tuple[dict[TopicPartition, Future[Any]], ...]
 
 CONFIG_SECONDS = 30.0
-"""How often min.insync.replicas is read; it hardly ever changes."""
+"""How often the topics' configuration is read; it hardly ever changes."""
+
+SHOWN_CONFIGS = (
+    *("cleanup.policy", "compression.type", "max.message.bytes", "message.timestamp.type", "min.insync.replicas"),
+    *("retention.bytes", "retention.ms", "segment.bytes"),
+)
+"""What is kept of a topic's configuration, in this order."""
 
 ANSWER_MARGIN_SECONDS = 0.5
 """librdkafka itself ends a request after its timeout; this is how much longer its answer may take to arrive."""
@@ -90,7 +101,7 @@ class Collector:
         self._addresses = addresses
         self._timeout = timeout_seconds
         self._tables = tables
-        self._min_in_sync: dict[str, int] = {}
+        self._configs: dict[str, dict[str, str]] = {}
         self._configs_read_at = -CONFIG_SECONDS
         self._configs_denied: dict[str, Reason] = {}
         self._known = KnownGroups()
@@ -99,12 +110,14 @@ class Collector:
         self._silent_members = SilentMembers()
         self._rebalances = RebalanceLog()
         self._progress = Progress()
+        self._judge = Judge()
+        self._time_lags = TimeLags()
         self._tails = tails
         self._looking: Future[None] | None = None
         self._lows: dict[Key, int] = {}
         self._lows_read_at = -LOWS_SECONDS
         self._boot = f"{time.time_ns() // 1_000_000:x}"
-        self._number = 0
+        self._numbers = count(1)
 
     def collect(self) -> Snapshot:
         """Take a snapshot. Commits are read before end offsets, so that a group never seems ahead of its topic.
@@ -112,33 +125,29 @@ class Collector:
         Raises:
             ClusterUnavailable: no broker answered before the deadline.
         """
-        self._admin.poll(0)  # an admin client hands on its log lines only when it is polled
         # First: while no broker answers, librdkafka's other requests connect again thousands of times a second.
         metadata = self._metadata()
         groups_future = self._groups(sorted(metadata.brokers))
         self._controller.start(metadata.brokers)
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
-        listing, listing_error = answer(groups_future, Deadline(LONGEST_SECONDS + ANSWER_MARGIN_SECONDS))
-        silent: Silence = {broker: text for broker, text in (listing or {}).items() if isinstance(text, str)}
-        silence = one_line(
-            listing_error, *(f"listing the groups of broker {broker}: {text}" for broker, text in silent.items())
-        )
+        listed, silent, silence = _listed(groups_future)
+        asked = time.time()
         offset_futures = self._ask_offsets(metadata)
-        self._read_configs(list(metadata.topics))
         topics = self._topics(metadata, offset_futures)
-        partitions = by_key(topics)
-        listed = (group for groups in (listing or {}).values() if not isinstance(groups, str) for group in groups)
-        unlisted = silence or _unled(metadata)
-        groups = self._known.update((with_offsets(group, partitions) for group in listed), silent, unlisted)
         now = datetime.now(UTC)
-        groups = self._progress.update(self._silent_members.update(groups, now), self._tails.tails)
-        self._look(groups)
+        partitions = by_key(topics)
+        self._time_lags.add(partitions, self._tails.tails, asked, now.timestamp())
+        unlisted = silence or _unled(metadata)
+        known = self._known.update(
+            (with_offsets(each, partitions, self._time_lags) for each in listed), silent, unlisted
+        )
+        groups = self._judged(known, now)
         quorum, quorum_error = self._controller.result(deadline)
-        self._number += 1
         return Snapshot(
-            id=f"{self._boot}-{self._number}",
+            id=f"{self._boot}-{next(self._numbers)}",
             collected_at=now,
             rebalances=self._rebalances.update(groups, now),
+            rebalance_totals=self._rebalances.totals,
             cluster_id=metadata.cluster_id,
             controller_id=quorum.leader_id if quorum else None,
             controller_epoch=quorum.epoch if quorum else None,
@@ -150,16 +159,33 @@ class Collector:
             unlisted=unlisted,
         )
 
+    def _judged(self, groups: list[Group], now: datetime) -> list[Group]:
+        """What the groups do, over time, and what is wrong with each."""
+        groups = self._progress.update(self._silent_members.update(groups, now), self._tails.tails)
+        self._look(groups)
+        return self._judge.update(groups, self._retentions())
+
+    def _retentions(self) -> dict[str, float]:
+        """For how many seconds topics keep records; those that keep them for ever are left out."""
+        return {
+            name: int(config["retention.ms"]) / MILLISECONDS
+            for name, config in self._configs.items()
+            if "delete" in config.get("cleanup.policy", "") and config.get("retention.ms", "-1") != "-1"
+        }
+
     def _look(self, groups: list[Group]) -> None:
         """Look into the log in the background; what is there counts in a later snapshot."""
         if self._looking is not None and not self._looking.done():
             return
         rows = (row for group in groups for row in group.partitions if row.tail is not None)
-        self._tails.keep((row.topic, row.partition, max(row.committed or 0, row.low or 0)) for row in rows)
-        if self._progress.wanted:
-            self._looking = in_background(partial(self._tails.turn, self._progress.wanted))
+        places = {(row.topic, row.partition, max(row.committed or 0, row.low or 0)) for row in rows}
+        wanted = [*self._progress.wanted, *(self._time_lags.wanted - self._progress.wanted)]
+        self._tails.keep(places.union(wanted, self._time_lags.used))
+        if wanted:
+            self._looking = in_background(partial(self._tails.turn, wanted))
 
     def _metadata(self) -> Any:  # noqa: ANN401 - confluent-kafka is untyped
+        self._admin.poll(0)  # an admin client hands on its log lines only when it is polled
         errors = []
         for _ in range(METADATA_TRIES):
             try:
@@ -196,6 +222,7 @@ class Collector:
         return [key for key in partitions if (key.topic, key.partition) not in self._lows]
 
     def _topics(self, metadata: Any, futures: OffsetFutures) -> list[TopicState]:  # noqa: ANN401
+        self._read_configs(list(metadata.topics))
         deadline = Deadline(self._timeout + ANSWER_MARGIN_SECONDS)
         ends, lows = (
             {(key.topic, key.partition): answer(future, deadline) for key, future in answers.items()}
@@ -212,7 +239,8 @@ class Collector:
             TopicState(
                 name=name,
                 partitions=known[name],
-                min_in_sync=self._min_in_sync.get(name),
+                min_in_sync=_number(self._configs.get(name, {}).get("min.insync.replicas")),
+                configuration=self._configs.get(name, {}),
                 error=topic.error.str() if topic.error else self._configs_denied.get(name),
             )
             for name, topic in sorted(topics.items())
@@ -239,7 +267,7 @@ class Collector:
 
     def _read_configs(self, names: list[str]) -> None:
         age = time.monotonic() - self._configs_read_at
-        topics = names if age >= CONFIG_SECONDS else [name for name in names if name not in self._min_in_sync]
+        topics = names if age >= CONFIG_SECONDS else [name for name in names if name not in self._configs]
         if not topics or age < self._timeout:
             return
         self._configs_read_at = time.monotonic()
@@ -253,8 +281,25 @@ class Collector:
                 self._configs_denied[resource.name] = (
                     f"its settings cannot be read ({reason}); the ACL is DESCRIBE_CONFIGS"
                 )
-            if configs and "min.insync.replicas" in configs:
-                self._min_in_sync[resource.name] = int(configs["min.insync.replicas"].value)
+            if configs:
+                shown = {name: configs[name].value for name in SHOWN_CONFIGS if name in configs}
+                self._configs[resource.name] = {name: intern(value) for name, value in shown.items() if value}
+
+
+def _listed(future: Future[GroupsByBroker]) -> tuple[list[Group], Silence, Reason | None]:
+    """Wait for the groups; return them, the brokers that did not list theirs, and both causes as one sentence."""
+    listing, error = answer(future, Deadline(LONGEST_SECONDS + ANSWER_MARGIN_SECONDS))
+    silent: Silence = {broker: text for broker, text in (listing or {}).items() if isinstance(text, str)}
+    groups = [group for told in (listing or {}).values() if not isinstance(told, str) for group in told]
+    return (
+        groups,
+        silent,
+        one_line(error, *(f"listing the groups of broker {node}: {text}" for node, text in silent.items())),
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def _unled(metadata: Any) -> Reason | None:  # noqa: ANN401

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, abort, current_app, request
 
-from status_api.api import blueprint, iso, rebalance_json
+from status_api.api import blueprint
+from status_api.bodies import iso, rebalance_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

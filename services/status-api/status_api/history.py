@@ -57,6 +57,19 @@ class History:
         """Return the records a second that a group commits; None if not known."""
         return self._rate(("committed", group))
 
+    def lag_rate(self, group: str) -> float | None:
+        """Return the records a second by which a group's lag grows, below 0 if it shrinks; None if not known."""
+        return self._rate(("lag", group))
+
+    def catch_up_seconds(self, group: str) -> float | None:
+        """Return after how long a group's lag is 0 if it goes on so; None if it does not shrink, or is not known."""
+        with self._lock:
+            lag = self._newest.get(("lag", group), math.nan)
+        if lag == 0:
+            return 0.0
+        rate = self.lag_rate(group)
+        return None if rate is None or rate >= 0 or math.isnan(lag) else round(lag / -rate, 1)
+
     def produce_rates(self, topic: str) -> list[float | None]:
         """Return a topic's records a second between the samples of the last ten minutes, the oldest first."""
         with self._lock:
@@ -78,7 +91,8 @@ class History:
                 return None
             for back in range(1, len(series) + 1):
                 if self._newest_at - self._times[-back] >= STEP_SECONDS:
-                    return _rate(self._times[-back], series[-back], self._newest_at, newest)
+                    first, last = (self._times[-back], series[-back]), (self._newest_at, newest)
+                    return _change(*first, *last) if key[0] == "lag" else _rate(*first, *last)
             return None
 
 
@@ -96,6 +110,10 @@ def _number(value: int | None) -> float:
 
 def _rate(began: float, first: float, ended: float, last: float) -> float | None:
     """Return the growth a second. It is None if a value is unknown or shrank: the topic was made anew."""
-    if math.isnan(first) or math.isnan(last) or last < first or ended <= began:
+    return None if last < first else _change(began, first, ended, last)
+
+
+def _change(began: float, first: float, ended: float, last: float) -> float | None:
+    if math.isnan(first) or math.isnan(last) or ended <= began:
         return None
     return round((last - first) / (ended - began), 2)

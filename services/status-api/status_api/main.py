@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 THREADS = 8
-"""Requests never wait for Kafka, so few threads serve many clients."""
+"""Requests do not wait for Kafka, but for one at a time that looks at records: few threads serve many clients."""
 GRACE_SECONDS = 3
 """How long a stop waits for running requests; with the threads' five seconds it takes less than ten."""
 BACKLOG = 128

@@ -8,9 +8,13 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from status_api.figures import NO_TABLES, Tables
+from status_api.marks import FINDINGS, NOT_KNOWN, OK, REBALANCING, SETTLED, STOPPED, Finding, Tail, TimeLag, longest
 from status_api.sums import sum_known, sum_of_commits, sum_of_lags
+from status_api.surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 UNKNOWN = "Unknown"
@@ -48,7 +52,7 @@ class Broker:
     error: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Partition:
     """A partition. `low` is the oldest offset kept; `end` is the high watermark, the next record's offset."""
 
@@ -86,6 +90,8 @@ class TopicState:
     partitions: tuple[Partition, ...] = ()
     min_in_sync: int | None = None
     error: str | None = None
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    """The settings that say how long records are kept and how they are written; empty if they are not known."""
 
     @property
     def internal(self) -> bool:
@@ -118,7 +124,7 @@ class TopicState:
         return sum_known(partition.end for partition in self.partitions)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GroupMember:
     """A member of a group. `assignment` holds the partitions assigned to it."""
 
@@ -135,18 +141,7 @@ class GroupMember:
     """Since when the member's epoch trails the group's, if that is for longer than two heartbeats."""
 
 
-@dataclass(frozen=True)
-class Tail:
-    """What a reader of committed records finds from an offset on."""
-
-    waits: bool
-    """Whether there is a record. If not, up to `end` there are only transaction markers, or records not committed."""
-    end: int
-    timestamp_ms: int | None = None
-    """The timestamp of the record."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GroupPartition:
     """A group's position in one partition. None means not known or never committed, which is not zero."""
 
@@ -167,6 +162,10 @@ class GroupPartition:
     """What waits after the commit; known only if the commit has not moved for some seconds."""
     stalled_seconds: float | None = None
     """For how long the commit has not moved although a record waits, if that is for too long."""
+    time_lag: TimeLag | None = None
+    """The lag in seconds; None if it is not known."""
+    finding: Finding | None = None
+    """What is wrong with the group in this partition."""
 
     @property
     def only_markers(self) -> bool:
@@ -202,6 +201,8 @@ class Group:
     error: str | None = None
     unknown_since: datetime | None = None
     """When the values were read, if the coordinator does not tell them now; None if they are of this snapshot."""
+    finding: Finding | None = None
+    """What is wrong with the group as a whole."""
 
     @cached_property
     def lag(self) -> int | None:
@@ -214,20 +215,42 @@ class Group:
         return sum_of_commits(self.partitions)
 
     @cached_property
+    def time_lag(self) -> TimeLag | None:
+        """How long ago the oldest record that the group has not read was produced."""
+        return longest(self.partitions)
+
+    @cached_property
     def lag_known_at(self) -> datetime | None:
         """When the oldest offset in `lag` was read; None if all are of this snapshot."""
         return min((row.known_at for row in self.partitions if row.known_at and row.lag is not None), default=None)
 
     @cached_property
+    def findings(self) -> dict[str, list[GroupPartition]]:
+        """The partitions with which something is wrong, by what it is, the worst first."""
+        wrong = [row for row in self.partitions if row.finding is not None]
+        if not wrong:
+            return {}
+        rows = {status: [row for row in wrong if row.finding and row.finding.status == status] for status in FINDINGS}
+        return {status: wrong for status, wrong in rows.items() if wrong}
+
+    @property
+    def status(self) -> str:
+        """The worst that was found; `ok` if that is nothing, `unknown` if the group could not be looked at."""
+        if self.unknown_since is not None or self.state == UNKNOWN:
+            return NOT_KNOWN
+        worst = next(iter(self.findings), None) or (self.finding and self.finding.status)
+        return worst or (OK if self.state in SETTLED or not self.partitions else REBALANCING)
+
+    @cached_property
     def trouble(self) -> tuple[str, ...]:
-        """What needs a look, in sentences with the figures: partitions on which the group has stopped."""
-        stalled = [row for row in self.partitions if row.stalled_seconds is not None]
-        if not stalled:
-            return ()
-        seconds = max(row.stalled_seconds or 0.0 for row in stalled)
-        places = f"{len(stalled)} partition{'' if len(stalled) == 1 else 's'}, first {stalled[0].topic}"
-        who = "" if self.members else "The group has no member. "
-        return (f"{who}No commit for {seconds:.0f} s although records wait: {places}[{stalled[0].partition}].",)
+        """What needs a look, in sentences with the figures."""
+        sentences = []
+        for status, rows in self.findings.items():
+            worst = max((row.finding for row in rows if row.finding), key=lambda finding: finding.value)
+            places = f"{len(rows)} partition{'' if len(rows) == 1 else 's'}, first {rows[0].topic}[{rows[0].partition}]"
+            who = "The group has no member. " if status == STOPPED and not self.members else ""
+            sentences.append(f"{who}{worst.text}: {places}.")
+        return (*sentences, f"{self.finding.text}.") if self.finding else tuple(sentences)
 
     @property
     def caught_up(self) -> bool:
@@ -276,30 +299,17 @@ class Rebalance:
 
 
 @dataclass(frozen=True)
-class JoinedRecord:
-    """A record of words-joined."""
+class RebalanceTotals:
+    """What the rebalances of a group add up to, since the service knows the group."""
 
-    word: str
-    value: str
-    timestamp_ms: int | None = None
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The figures read from word-counts and words-joined."""
-
-    top_words: tuple[tuple[str, int], ...] = ()
-    distinct_words: int = 0
-    words_counted: int = 0
-    joined: tuple[JoinedRecord, ...] = ()
-    """The last records, newest first."""
-    joined_total: int = 0
-    complete: bool = True
-    """False if the topic has more words than the reader may keep."""
-    error: str | None = None
+    rebalances: int = 0
+    moves: int = 0
+    """Changes of the owner of a partition."""
+    seconds_without_owner: float = 0.0
+    """The sum over its partitions."""
 
 
-NO_TABLES = Tables()
+NO_REBALANCES = RebalanceTotals()
 
 
 @dataclass(frozen=True)
@@ -317,8 +327,11 @@ class Snapshot:
     topics: tuple[TopicState, ...] = ()
     groups: tuple[Group, ...] = ()
     tables: Tables = NO_TABLES
+    surroundings: Surroundings = field(default_factory=Surroundings)
     rebalances: tuple[Rebalance, ...] = ()
     """The rebalances that are remembered, newest first."""
+    rebalance_totals: Mapping[str, RebalanceTotals] = field(default_factory=dict)
+    """Of each group that has rebalanced, by its id."""
     error: str | None = None
     """What is missing in this snapshot, because a part of the cluster did not answer."""
     unlisted: Reason | None = None

@@ -17,6 +17,7 @@ from status_api.terms import STOP_WORDS, TERMS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from status_api.marks import TimeLag
     from status_api.model import Group, Rebalance, Snapshot
     from status_api.ownership import Ownership
     from status_api.store import LatestSnapshot
@@ -35,8 +36,14 @@ RECORDS_ENDPOINT = "api.topic_records"
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 """The units of a sparkline: one sample for each unit of its width."""
 
+MINUTE, HOUR = 60, 3600
+"""In seconds."""
+
 STATE_CLASSES = {"Stable": "good", "Empty": "idle", "Dead": "idle", ABSENT: "idle", UNKNOWN: "bad"}
 """The CSS class of each state of a group; every other state is busy."""
+
+TASK_CLASSES = {"RUNNING": "good", "PAUSED": "idle", "STOPPED": "idle", "FAILED": "bad"}
+"""The CSS class of each state of a connector or a task; every other state is busy."""
 
 
 @blueprint.get("/")
@@ -165,6 +172,17 @@ def rate(value: float | None) -> str:
     return "– /s" if value is None else f"{value:.1f} /s"  # noqa: RUF001 - the dash is meant
 
 
+@blueprint.app_template_filter("duration")
+def duration(lag: TimeLag) -> str:
+    """Format a lag in seconds, as exact as it is short."""
+    seconds = lag.seconds
+    if seconds < MINUTE:
+        return f"{seconds:.1f} s"
+    if seconds < HOUR:
+        return f"{seconds / MINUTE:.1f} min"
+    return f"{seconds / HOUR:.1f} h"
+
+
 @blueprint.app_template_filter("spark")
 def spark(values: Sequence[float | None]) -> str:
     """Return the points of a sparkline, the newest at the right; a value that is not known is left out."""
@@ -213,6 +231,12 @@ def share(value: int, of: int) -> str:
 def state_class(state: str) -> str:
     """Return the CSS class of a group's state: good, idle, bad or busy."""
     return STATE_CLASSES.get(state, "busy")
+
+
+@blueprint.app_template_filter("task_class")
+def task_class(state: str) -> str:
+    """Return the CSS class of the state of a connector or of one of its tasks."""
+    return TASK_CLASSES.get(state, "busy")
 
 
 @blueprint.app_template_filter("state_text")

@@ -8,15 +8,17 @@ there.
 from __future__ import annotations
 
 import time
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
+
+from status_api.marks import SETTLED, STOPPED, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from status_api.model import Group, GroupPartition, Key, Tail
+    from status_api.marks import Tail
+    from status_api.model import Group, GroupPartition, Key
 
 LOOK_SECONDS = 5.0
 """After how long without a commit the log is looked at."""
@@ -24,26 +26,37 @@ STALL_SECONDS = 15.0
 """The shortest time without a commit that is trouble."""
 STALL_GAPS = 3
 """It is trouble after so many times the usual time between two commits of the partition."""
-FRESH_SECONDS = 60.0
-"""The time for a partition of which too few commits were seen to know what is usual."""
+FRESH_SECONDS = 180.0
+"""The time for a partition of which too few commits were seen to know what is usual: three times that of Connect, which
+commits once a minute."""
+SPARSE_SECONDS = 60.0
+"""The longest time between two commits that counts as usual although no record waited in a part of it."""
 GAPS = 5
 FEW_GAPS = 2
-SETTLED = frozenset({"Stable", "Empty"})
 Place = tuple[str, int, int]
 """A topic, a partition and an offset in it."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Commit:
     offset: int
     moved_at: float
-    gaps: deque[float] = field(default_factory=lambda: deque(maxlen=GAPS))
+    changed_at: float = 0.0
+    """When it was last another offset. `moved_at` is later if no record has waited since."""
+    gaps: tuple[float, ...] = ()
+    """For how long a record had waited before each commit."""
+    shortest: float = SPARSE_SECONDS
+    """The shortest time between two commits."""
+
+    @property
+    def usual(self) -> float:
+        """The usual time between two commits. One that commits once a minute may do so just after a record came."""
+        return max(median(self.gaps), self.shortest) if self.gaps else 0.0
 
     @property
     def patience(self) -> float:
-        if len(self.gaps) < FEW_GAPS:
-            return FRESH_SECONDS
-        return max(STALL_SECONDS, STALL_GAPS * median(self.gaps))
+        least = FRESH_SECONDS if len(self.gaps) < FEW_GAPS else STALL_SECONDS
+        return max(least, STALL_GAPS * self.usual)
 
 
 class Progress:
@@ -78,10 +91,12 @@ class Progress:
         if row.committed is None:
             return row
         key = (group.id, (row.topic, row.partition))
-        commit = commits[key] = self._commits.get(key) or _Commit(row.committed, now)
+        commit = commits[key] = self._commits.get(key) or _Commit(row.committed, now, now)
         if commit.offset != row.committed:
-            commit.gaps.append(now - commit.moved_at)
-            commit.offset, commit.moved_at = row.committed, now
+            commit.gaps = (*commit.gaps, now - commit.moved_at)[-GAPS:]
+            if len(commit.gaps) > 1:  # the first change has no beginning that is known
+                commit.shortest = min(commit.shortest, now - commit.changed_at)
+            commit.offset, commit.moved_at, commit.changed_at = row.committed, now, now
         if not row.lag or group.state not in SETTLED:
             commit.moved_at = now  # nothing to do, or nobody who could
             return row
@@ -94,8 +109,12 @@ class Progress:
             self.wanted.add(place)
         if tail is None:
             return row
-        stalled = quiet if tail.waits and quiet >= commit.patience else None
-        return replace(row, tail=tail, stalled_seconds=None if stalled is None else round(stalled, 1))
+        if not tail.waits or quiet < commit.patience:
+            return replace(row, tail=tail)
+        seconds = round(quiet, 1)
+        text = f"No commit for {seconds:.0f} s although records wait"
+        finding = Finding(STOPPED, text, seconds, round(commit.patience, 1))
+        return replace(row, tail=tail, stalled_seconds=seconds, finding=finding)
 
 
 def replace_rows(group: Group, rows: tuple[GroupPartition, ...]) -> Group:

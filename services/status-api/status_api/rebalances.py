@@ -11,17 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from status_api.model import UNKNOWN, Group, Key, Move, Rebalance
+from status_api.marks import SETTLED
+from status_api.model import NO_REBALANCES, UNKNOWN, Group, Key, Move, Rebalance, RebalanceTotals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 MOST = 10_000
 """How many rebalances are kept."""
 KEEP = timedelta(hours=24)
 """For how long they are kept."""
-SETTLED = frozenset({"Stable", "Empty", "Dead"})
-"""The states of a group that does not rebalance."""
 
 
 @dataclass
@@ -50,6 +49,8 @@ class RebalanceLog:
         self._past: deque[Rebalance] = deque(maxlen=MOST)
         self._number = 0
         self._recent: tuple[Rebalance, ...] = ()
+        self.totals: Mapping[str, RebalanceTotals] = {}
+        """The sums of each group's rebalances that have ended. A change makes a new mapping."""
 
     def update(self, groups: Iterable[Group], at: datetime) -> tuple[Rebalance, ...]:
         """Take in the groups of a snapshot, and return the rebalances that are kept, newest first."""
@@ -66,6 +67,8 @@ class RebalanceLog:
                 changed |= self._follow(watch, group, at)
         for group_id in self._groups.keys() - alive:
             del self._groups[group_id]
+        if not self.totals.keys() <= alive:
+            self.totals = {group_id: total for group_id, total in self.totals.items() if group_id in alive}
         while self._past and at - (self._past[0].ended or at) > KEEP:
             self._past.popleft()
             changed = True
@@ -87,11 +90,17 @@ class RebalanceLog:
             watch.open = _Open(Rebalance(self._number, group.id, at), _owners(before))
         _note(watch.open, before, group, seconds)
         if group.state in SETTLED:
-            ended = _ended(watch.open, group, at)
+            ended, unowned = _ended(watch.open, group, at), sum(watch.open.without_owner.values())
             watch.open = None
             if ended.joined or ended.left or ended.moves or ended.epoch is not None or seconds_of(ended):
                 self._past.append(ended)
+                self._count(ended, unowned)
         return True
+
+    def _count(self, ended: Rebalance, unowned: float) -> None:
+        total = self.totals.get(ended.group, NO_REBALANCES)
+        moves, seconds = total.moves + len(ended.moves), total.seconds_without_owner + unowned
+        self.totals = {**self.totals, ended.group: RebalanceTotals(total.rebalances + 1, moves, round(seconds, 3))}
 
 
 def seconds_of(rebalance: Rebalance) -> float | None:

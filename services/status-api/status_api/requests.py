@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 METHODS = ["GET", "HEAD"]
 TRUE_OR_FALSE = {"true": True, "false": False}
-PARAMETERS: dict[str, frozenset[str]] = dict.fromkeys(
-    ("api.cluster", "api.topics", "api.groups", "api.group", "api.pipeline"), frozenset({"internal"})
-) | dict.fromkeys(("api.rebalances", "api.group_rebalances"), frozenset({"internal", "limit", "before"}))
+LIST = frozenset({"internal", "limit", "cursor", "sort", "q"})
+PARAMETERS: dict[str, frozenset[str]] = (
+    dict.fromkeys(("api.cluster", "api.group", "api.group_lag", "api.pipeline"), frozenset({"internal"}))
+    | dict.fromkeys(("api.rebalances", "api.group_rebalances"), frozenset({"internal", "limit", "before"}))
+    | dict.fromkeys(("api.words", "api.joins", "api.topic_records"), frozenset({"limit"}))
+    | {"api.topics": LIST, "api.groups": LIST | {"state"}}
+)
 """The query parameters of each endpoint of the API; the others have none."""
 
 

@@ -10,13 +10,15 @@ from status_api.model import Group, GroupPartition, Key, Partition, TopicState, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from status_api.timelag import TimeLags
+
 
 def by_key(topics: Iterable[TopicState]) -> dict[Key, Partition]:
     """Index all partitions of the topics, once for each snapshot, so that a group's row is one look-up."""
     return {(topic.name, partition.number): partition for topic in topics for partition in topic.partitions}
 
 
-def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
+def with_offsets(group: Group, partitions: dict[Key, Partition], time_lags: TimeLags | None = None) -> Group:
     """Return a group with a row for every committed and every assigned partition, and with the partition's offsets.
 
     The group that is passed has a row for each of its commits, and for each that the coordinator refused to tell.
@@ -37,6 +39,7 @@ def with_offsets(group: Group, partitions: dict[Key, Partition]) -> Group:
             error=partition.error if partition else "the topic or partition no longer exists",
             known_at=partition.known_at if partition else None,
             gone=partition is None,
+            time_lag=time_lags.of((topic, number), committed.get((topic, number)), partition) if time_lags else None,
         )
         if (topic, number) in refusals:
             row = replace(row, error=one_line(refusals[topic, number], row.error), commit_unknown=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from newsroom.settings import ServiceSettings
+from status_api.surroundings import check_url, parse_services
 
 
 class StatusSettings(ServiceSettings):
@@ -40,6 +41,20 @@ class StatusSettings(ServiceSettings):
         le=4.0,
         description="seconds that the cluster may take to answer one step of a snapshot",
     )
+    records: bool = Field(
+        default=True, description="let the page and the API show the last records of a topic; false turns that off"
+    )
+    registry_url: str = Field(
+        default="", description="schema registry whose subjects are shown, as URL[,URL…]; empty shows none"
+    )
+    connect_url: str = Field(
+        default="", description="REST API of Kafka Connect whose connectors are shown, as a URL; empty shows none"
+    )
+    services: str = Field(
+        default="",
+        description="services whose readiness is shown, as NAME=http://HOST:PORT[,…]; FIRST-LAST are the ports of "
+        "several replicas, of which the first must answer; empty shows none",
+    )
     max_words: int = Field(
         default=200_000, ge=100, description="words kept in memory; the API reports that further words are not counted"
     )
@@ -49,3 +64,14 @@ class StatusSettings(ServiceSettings):
     connector_group: str = Field(
         default="connect-local-file-sink", description="the FileStream sink's group, whose committed offsets are shown"
     )
+
+    @field_validator("registry_url", "connect_url")
+    @classmethod
+    def _known_urls(cls, value: str) -> str:
+        return ",".join(check_url(each.strip()) for each in value.split(","))
+
+    @field_validator("services")
+    @classmethod
+    def _known_services(cls, value: str) -> str:
+        parse_services(value)
+        return value

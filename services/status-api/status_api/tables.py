@@ -12,7 +12,8 @@ from newsroom.access import Right
 from newsroom.kafka_errors import reason_of
 from newsroom.logs import get_logger
 from newsroom.topics import WORD_COUNTS, WORDS_JOINED
-from status_api.model import NO_TABLES, Tables, one_line
+from status_api.figures import NO_TABLES, Tables
+from status_api.model import one_line
 from status_api.wordtable import JoinedLog, WordTable, view
 
 if TYPE_CHECKING:

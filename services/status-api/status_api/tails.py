@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import random
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from newsroom.waiting import Deadline
-from status_api.model import Tail
+from status_api.marks import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,8 +46,10 @@ class TailReader:
         self.tails: dict[Place, Tail] = {}
 
     def turn(self, wanted: Iterable[Place]) -> None:
-        """Look at the places that are wanted, some at a time, and forget the others that were not asked for lately."""
-        places = {(topic, partition): (topic, partition, offset) for topic, partition, offset in wanted}
+        """Look at some of the places that are wanted, one in each partition: by chance, so that all get a turn."""
+        shuffled = list(wanted)
+        random.shuffle(shuffled)
+        places = {(topic, partition): (topic, partition, offset) for topic, partition, offset in shuffled}
         chosen = list(places.values())[:MOST_AT_ONCE]
         if not chosen:
             return

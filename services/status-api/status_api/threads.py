@@ -1,4 +1,4 @@
-"""The two threads of gunicorn's worker that read the cluster: one takes snapshots, one follows the tables."""
+"""The threads of gunicorn's worker: one takes snapshots, one follows the tables, and one asks each neighbour."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
@@ -17,6 +18,7 @@ from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
 from newsroom.waiting import Deadline
 from status_api.collector import Collector, admin_client
+from status_api.neighbours import POLL_SECONDS, Neighbours
 from status_api.tables import TableReader, table_consumer
 from status_api.tails import TailReader
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from newsroom.health import Health
     from status_api.model import Snapshot
+    from status_api.neighbours import Neighbour
     from status_api.settings import StatusSettings
     from status_api.store import LatestSnapshot, SnapshotStore
 
@@ -68,11 +71,14 @@ class ReaderThreads:
         self._threads: list[threading.Thread] = []
         self._inquirers = ExitStack()
         self._tails = TailReader(settings)
+        self._neighbours = Neighbours(settings)
 
     def start(self) -> None:
-        """Start both threads, each as soon as it can be."""
+        """Start all threads, each as soon as it can be."""
         reader = TableReader(table_consumer(self._settings), self._settings.max_words, self._access)
         self._start_thread("tables", self._tables, reader)
+        for neighbour in self._neighbours.all:
+            self._start_thread("neighbour", self._ask, neighbour)
         self._start_thread("snapshots", self._snapshots, self._collector(reader))
 
     def _start_thread(self, name: str, target: Callable[..., None], argument: object) -> None:
@@ -101,7 +107,7 @@ class ReaderThreads:
         )
 
     def stop(self) -> None:
-        """Ask both threads to end and wait for them, at most `STOP_SECONDS`."""
+        """Ask the threads to end and wait for them, at most `STOP_SECONDS`."""
         self._stop.set()
         deadline = Deadline(STOP_SECONDS)
         for thread in self._threads:
@@ -163,7 +169,13 @@ class ReaderThreads:
         if names != self._names:
             self._access.check_names(names)
             self._names = names
-        return snapshot
+        return replace(snapshot, surroundings=self._neighbours.told())
+
+    def _ask(self, neighbour: Neighbour[object]) -> None:
+        while not self._stop.is_set():
+            interval = Deadline(POLL_SECONDS)
+            neighbour.turn()
+            self._stop.wait(interval.left())
 
     def _tables(self, reader: TableReader) -> None:
         try:

@@ -7,7 +7,7 @@ import json
 from collections import deque
 from itertools import chain
 
-from status_api.model import JoinedRecord, Tables
+from status_api.figures import JoinedRecord, Tables
 
 TOP_WORDS = 150
 """How many words are kept in a snapshot: enough that some are left without stop words."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newsroom_stack.catalogue import MAX_REPLICAS, service_kind
+from newsroom_stack.catalogue import MAX_REPLICAS, SERVICES, service_kind
 from newsroom_stack.environment import services_environment
 from newsroom_stack.errors import StackError
 from newsroom_stack.jvm import launch as jvm
@@ -106,6 +106,7 @@ class Plan:
                 "NEWSROOM_HTTP_PORT": str(port),
                 "NEWSROOM_STATE_DIR": str(self.layout.state(name)),
             }
+            | (self._watched() if name == "status-api" else {})
         )
         launch = jvm.Launch(name, (self._command(name),), environment, REPOSITORY)
         probe = Probe("http", f"http://{LOOPBACK}:{port}/readyz")
@@ -119,6 +120,16 @@ class Plan:
         if os.environ.get("NEWSROOM_CONSUMER_DELIVERY") == "exactly-once":
             return rate
         return rate | {"NEWSROOM_CONSUMER_SINK": str(self.layout.consumed)}
+
+    def _watched(self) -> dict[str, str]:
+        """What the status API shows beside the brokers: Connect, and each possible replica of the services."""
+        first_ports = {kind.name: self.ports.service(kind.first_port, 1) for kind in SERVICES if kind.scalable}
+        return {
+            "NEWSROOM_STATUS_CONNECT_URL": f"http://{LOOPBACK}:{self.ports.connect}",
+            "NEWSROOM_STATUS_SERVICES": ",".join(
+                f"{name}=http://{LOOPBACK}:{port}-{port + MAX_REPLICAS - 1}" for name, port in first_ports.items()
+            ),
+        }
 
     def _node(self, node: int) -> jvm.Node:
         return jvm.Node(node, self.ports.brokers[node - 1], self.ports.controllers, self.layout.broker(node))

@@ -12,6 +12,7 @@ from newsroom_stack.jvm.artifacts import Artifacts
 from newsroom_stack.ports import Ports
 from newsroom_stack.processes.plan import Plan
 from newsroom_stack.settings import StackSettings
+from status_api.surroundings import parse_services
 from support.services import SERVICES
 
 
@@ -80,3 +81,12 @@ def test_up_says_what_it_takes_from_the_shell_and_what_not() -> None:
             "NEWSROOM_CONSUMER_BOOTSTRAP_SERVERS, NEWSROOM_SECURITY_PROTOCOL, NEWSROOM_STATUS_HTTP_PORT"
         ),
     ]
+
+
+def test_the_status_api_is_told_of_connect_and_of_every_possible_replica(tmp_path: Path) -> None:
+    plan = Plan(StackSettings(home=tmp_path, port_offset=200), cast("Artifacts", None))
+    environment = plan.service("status-api", 1).launch.env
+    assert environment["NEWSROOM_STATUS_CONNECT_URL"] == "http://127.0.0.1:8283"
+    assert "join-service=http://127.0.0.1:8330-8339" in environment["NEWSROOM_STATUS_SERVICES"].split(",")
+    assert len(parse_services(environment["NEWSROOM_STATUS_SERVICES"])) == 4
+    assert "NEWSROOM_STATUS_SERVICES" not in plan.service("join-service", 1).launch.env

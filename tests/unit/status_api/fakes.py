@@ -6,20 +6,23 @@ from flask.testing import FlaskClient
 
 from newsroom.health import Health
 from status_api.app import create_app
+from status_api.figures import JoinedRecord, Tables
+from status_api.marks import Tail
 from status_api.model import (
     Broker,
     Group,
     GroupMember,
     GroupPartition,
-    JoinedRecord,
     Partition,
+    RebalanceTotals,
     Snapshot,
-    Tables,
     TopicState,
 )
 from status_api.rows import by_key, with_offsets
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
+from status_api.surroundings import Connector, Service, Subject, Surroundings, Task, Told
+from status_api.timelag import TimeLags
 
 
 @dataclass
@@ -72,6 +75,9 @@ def a_snapshot(number: int = 1) -> Snapshot:
         )
     }
     partitions = by_key(topics.values())
+    collected_at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    now, lags = collected_at.timestamp(), TimeLags()
+    lags.add(partitions, {("news", 0, 5): Tail(True, 6, round(now * 1000) - 2500)}, now, now)
     member = GroupMember("m-1", "avro-consumer-0", "127.0.0.1", "avro-0", (("news", 0), ("news", 1)))
     committed = {("news", 0): 5, ("news", 2): 7, ("__consumer_offsets", 0): 1}
     groups = (
@@ -88,12 +94,23 @@ def a_snapshot(number: int = 1) -> Snapshot:
     )
     return Snapshot(
         id=f"boot-{number}",
-        collected_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        collected_at=collected_at,
         cluster_id="cluster",
         controller_id=2,
         controller_epoch=5,
         brokers=tuple(Broker(i, "localhost", 29092 + i) for i in (1, 2, 3)),
         topics=tuple(topics.values()),
-        groups=tuple(with_offsets(group, partitions) for group in groups),
+        groups=tuple(with_offsets(group, partitions, lags) for group in groups),
+        rebalance_totals={"avro-consumer": RebalanceTotals(3, 4, 5.5)},
         tables=tables,
+    )
+
+
+def surroundings(at: datetime) -> Surroundings:
+    """A schema with two versions, a connector with a failed task, and a service that is not ready."""
+    tasks = (Task(0, "RUNNING", "w:8083", None), Task(1, "FAILED", "w:8083", "disk full"))
+    return Surroundings(
+        Told((Subject("news-value", (1, 2), 7, "AVRO", "newsroom.Article"),), at),
+        Told((Connector("file-sink", "sink", "RUNNING", "w:8083", None, tasks),), at, "no answer: <b>"),
+        Told((Service("join-service", "127.0.0.1:8130", ready=False, missing=("waiting for Kafka",)),), at),
     )

@@ -15,7 +15,10 @@ from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
 from unit.status_api.fakes import Site, a_snapshot
 
-PATHS = ["cluster", "brokers", "topics", "topics/news", "groups", "groups/avro-consumer", "pipeline"]
+PATHS = [
+    *("cluster", "brokers", "topics", "topics/news", "groups", "groups/avro-consumer", "groups/avro-consumer/lag"),
+    *("pipeline", "words", "joins"),
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -95,6 +98,38 @@ def test_topics_without_and_with_internal_ones(live_site: Site) -> None:
         return {topic["name"] for topic in live_site.json(f"/api/v1/topics{query}")["topics"]}
 
     assert names("?internal=true") - names("") == {"__consumer_offsets"}
+
+
+def test_the_configuration_of_a_topic(site: Site) -> None:
+    snapshot = a_snapshot()
+    topics = [replace(topic, configuration={"retention.ms": "1000"}) for topic in snapshot.topics]
+    site.store.succeeded(replace(snapshot, topics=tuple(topics)))
+    assert site.json("/api/v1/topics/news")["configuration"] == {"retention.ms": "1000"}
+
+
+def test_the_lag_of_a_group_in_records_and_in_seconds(live_site: Site) -> None:
+    body = live_site.json("/api/v1/groups/avro-consumer/lag")
+    exact, caught_up = (
+        {"seconds": 2.5, "method": "record", "bound_seconds": 0.0},
+        {"seconds": 0.0, "method": "caught_up", "bound_seconds": 0.0},
+    )
+    assert (body["id"], body["lag"], body["time_lag"]) == ("avro-consumer", 2, exact)
+    assert [(row["partition"], row["lag"], row["time_lag"]) for row in body["partitions"]] == [
+        (0, 2, exact),
+        (1, None, None),
+        (2, 0, caught_up),
+    ]
+    (member,) = live_site.json("/api/v1/groups/avro-consumer")["members"]
+    assert (member["lag"], member["time_lag"]) == (2, exact)
+    assert live_site.client.get("/api/v1/groups/none/lag").status_code == 404
+
+
+def test_the_words_and_the_joined_records(live_site: Site) -> None:
+    words = live_site.json("/api/v1/words?limit=1")
+    assert (words["top_words"], words["distinct_words"]) == ([{"word": "kafka", "count": 21}], 2)
+    joins = live_site.json("/api/v1/joins")
+    assert (joins["joined_total"], joins["last_joined"][0]["word"]) == (1, "value10")
+    assert live_site.client.get("/api/v1/words?limit=501").status_code == 400
 
 
 def test_pipeline(live_site: Site) -> None:
@@ -265,6 +300,26 @@ def test_metrics_follow_the_known_names_and_omit_what_is_unknown(live_site: Site
     assert value("kafka_consumergroup_lag_sum", **group) == 2
     assert value("kafka_consumergroup_members", consumergroup="avro-consumer") == 1
     assert value("kafka_consumergroup_members", consumergroup="forbidden") is None
+    group = {"cluster_name": "cluster", "group": "avro-consumer"}
+    partition = {"topic": "news", "partition": "0"}
+    assert value("kafka_partition_latest_offset", cluster_name="cluster", **partition) == 7
+    assert value("kafka_partition_earliest_offset", cluster_name="cluster", **partition) == 0
+    assert value("kafka_consumergroup_group_offset", **group, **partition) == 5
+    assert value("kafka_consumergroup_group_lag", **group, **partition) == 2
+    assert value("kafka_consumergroup_group_lag_seconds", **group, **partition) == 2.5
+    assert value("kafka_consumergroup_group_lag_seconds", **group, topic="news", partition="1") is None
+    assert value("kafka_consumergroup_group_topic_sum_lag", **group, topic="news") == 2
+    connector = {"cluster_name": "cluster", "group": "connect-local-file-sink"}
+    assert value("kafka_consumergroup_group_max_lag", **connector) == 10
+    assert value("kafka_consumergroup_group_sum_lag", **connector) == 10
+    assert value("kafka_consumergroup_group_max_lag_seconds", **connector) is None
+    assert value("newsroom_status_group_rebalances_total", group="avro-consumer") == 3
+    assert value("newsroom_status_group_moves_total", group="avro-consumer") == 4
+    assert value("newsroom_status_group_unowned_seconds_total", group="avro-consumer") == 5.5
+    assert value("newsroom_status_group_rebalances_total", group="connect-local-file-sink") == 0
+    assert value("newsroom_status_group_status", group="avro-consumer", status="ok") == 1
+    assert value("newsroom_status_group_status", group="avro-consumer", status="stopped") == 0
+    assert value("newsroom_status_group_status", group="forbidden", status="unknown") == 1
     assert value("newsroom_status_up") == 1
     assert value("newsroom_status_controller_id") == 2
     assert value("newsroom_status_snapshot_age_seconds") == 2

@@ -1,6 +1,6 @@
 """The collector with librdkafka's mock cluster, which has no groups, and with a fake AdminClient, which has."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from datetime import timedelta
@@ -15,8 +15,11 @@ from newsroom.admin.quorum import Quorum
 from newsroom.errors import ClusterUnavailable
 from newsroom.settings import KafkaSettings
 from status_api.collector import Collector
+from status_api.figures import NO_TABLES
 from status_api.groups import GroupsByBroker
-from status_api.model import NO_TABLES, Group, GroupMember
+from status_api.marks import Tail
+from status_api.model import Group, GroupMember
+from status_api.progress import Place
 from status_api.tails import TailReader
 from support.cluster import MockCluster
 from support.futures import done
@@ -134,9 +137,34 @@ def test_a_snapshot_of_groups_topics_and_brokers() -> None:
     topic = snapshot.topic("t")
     assert topic is not None
     assert (topic.min_in_sync, topic.under_replicated, topic.produced) == (2, 3, None)
+    assert topic.configuration == {"min.insync.replicas": "2"}
     assert topic.partitions[2].error == "the partition has no leader"
     assert (snapshot.controller_id, snapshot.controller_epoch, snapshot.brokers[0].rack) == (3, 12, "r")
     assert snapshot.error is None
+
+
+def test_a_record_before_which_nothing_is_known_is_looked_at_once_and_tells_the_lag_in_seconds() -> None:
+    source = collector(FakeAdmin())
+    asked: list[set[Place]] = []
+
+    def turn(wanted: Iterable[Place]) -> None:
+        asked.append(set(wanted))
+        source._tails.tails = {("t", 0, 4): Tail(True, 5, 1_000)}
+
+    source._tails.turn = turn  # type: ignore[method-assign]
+    first = source.collect().group("good")
+    assert source._looking is not None
+    source._looking.result(10)
+    second, third = source.collect().group("good"), source.collect().group("good")
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert first.partitions[0].time_lag is None
+    for group in (second, third):
+        lag = group.partitions[0].time_lag
+        assert lag is not None
+        assert (lag.method, lag.seconds > 1e9) == ("record", True)
+    assert asked == [{("t", 0, 4)}]
 
 
 def test_a_failing_group_carries_its_error_alone() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from status_api.history import SAMPLES, STEP_SECONDS, History
-from status_api.model import Snapshot
+from status_api.model import Group, GroupPartition, Snapshot
 from unit.status_api.fakes import a_snapshot, a_topic
 
 
@@ -59,3 +59,18 @@ def test_a_topic_that_comes_later_has_its_own_samples() -> None:
     for second in (5, 10, 15):
         history.add(at(second, second * 2))
     assert history.produce_rates("news") == [2.0, 2.0]
+
+
+def test_how_long_a_group_takes_to_catch_up() -> None:
+    history = History()
+    for second, committed in ((0, 0), (5, 10), (10, 40)):
+        group = Group("g", partitions=(GroupPartition("news", 0, committed, 0, 100),))
+        history.add(replace(at(second, 100), groups=(group,)))
+    assert (history.commit_rate("g"), history.lag_rate("g"), history.catch_up_seconds("g")) == (6.0, -6.0, 10.0)
+    for second, end in ((15, 300), (20, 400)):
+        group = Group("g", partitions=(GroupPartition("news", 0, 40, 0, end),))
+        history.add(replace(at(second, end), groups=(group,)))
+    assert (history.lag_rate("g"), history.catch_up_seconds("g")) == (20.0, None), "it falls behind"
+    history.add(replace(at(25, 400), groups=(Group("g", partitions=(GroupPartition("news", 0, 400, 0, 400),)),)))
+    assert history.catch_up_seconds("g") == 0.0
+    assert history.catch_up_seconds("other") is None

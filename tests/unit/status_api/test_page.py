@@ -7,8 +7,9 @@ from html import unescape
 
 import pytest
 
+from status_api.marks import Finding, TimeLag
 from status_api.model import Rebalance
-from status_api.page import SPARK_WIDTH, spark, trend, who
+from status_api.page import SPARK_WIDTH, duration, spark, trend, who
 from status_api.terms import STOP_WORDS, TERMS
 from unit.status_api.fakes import Site, a_snapshot
 
@@ -109,3 +110,21 @@ def test_hostile_names_are_shown_harmlessly(site: Site, name: str) -> None:
         answer = site.client.get(path)
         assert answer.status_code == 200
         assert answer.content_type == "application/json" or "<script>alert" not in answer.text
+
+
+def test_the_lag_in_seconds_and_what_is_wrong_are_on_the_page(site: Site) -> None:
+    snapshot = a_snapshot()
+    wrong = Finding("stopped", "No commit for 20 s although records wait", 20.0, 15.0)
+    consumer, *others = snapshot.groups
+    rows = [replace(row, finding=wrong) if row.topic == "news" and row.lag else row for row in consumer.partitions]
+    groups = (replace(consumer, partitions=tuple(rows)), *others)
+    site.store.succeeded(replace(snapshot, groups=groups))
+    page = site.client.get("/").text
+    assert '<td class="n behind" title="No commit for 20 s although records wait">2<br>' in page
+    assert '<small title="record, within 0.0 s">2.5 s</small>' in page
+    assert "No commit for 20 s although records wait: 1 partition" in page
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (59.9, "59.9 s"), (90.0, "1.5 min"), (7200.0, "2.0 h")])
+def test_a_lag_in_seconds_is_short(seconds: float, text: str) -> None:
+    assert duration(TimeLag(seconds, "record", 0.0)) == text

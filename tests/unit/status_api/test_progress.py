@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from status_api.model import Group, GroupMember, GroupPartition, Tail
+from status_api.marks import Tail
+from status_api.model import Group, GroupMember, GroupPartition
 from status_api.progress import FRESH_SECONDS, LOOK_SECONDS, STALL_SECONDS, Progress
 from unit.status_api.fakes import Clock
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from status_api.known import SILENT_SECONDS, SilentMembers
-from status_api.model import UNKNOWN, Group, GroupMember, Move
+from status_api.model import UNKNOWN, Group, GroupMember, Move, RebalanceTotals
 from status_api.rebalances import KEEP, MOST, RebalanceLog, seconds_of
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -56,6 +56,21 @@ def test_an_epoch_of_the_new_protocol_that_changes_is_a_rebalance() -> None:
     log.update([a_group({"a": [0]}, epoch=4)], at(0))
     (event,) = log.update([a_group({"a": [0]}, epoch=6)], at(1))
     assert (event.epoch, event.moves) == (6, ())
+
+
+def test_the_sums_of_a_group_go_on_until_it_is_gone() -> None:
+    log = RebalanceLog()
+    log.update([a_group({"a": [0, 1]})], at(0))
+    log.update([a_group({"a": [], "b": []}, "PreparingRebalance")], at(2))
+    assert log.totals == {}, "a rebalance counts when it ends"
+    log.update([a_group({"a": [0], "b": [1]})], at(3))
+    first = log.totals
+    assert first == {"g": RebalanceTotals(1, 1, 4.0)}
+    log.update([a_group({"a": [0, 1]})], at(4))
+    assert log.totals == {"g": RebalanceTotals(2, 2, 4.0)}
+    assert first == {"g": RebalanceTotals(1, 1, 4.0)}, "a snapshot's own sums do not change"
+    log.update([], at(5))
+    assert log.totals == {}
 
 
 def test_what_is_not_known_for_a_while_is_no_rebalance() -> None:

@@ -17,6 +17,8 @@ from status_api.model import Snapshot
 from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
 from status_api.threads import ReaderThreads
+from support.waiting import wait_for
+from support.web import Web
 from unit.status_api.fakes import a_snapshot
 
 ERRORS = [RecursionError("too deep"), KeyError("unexpected"), KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))]
@@ -153,3 +155,19 @@ def test_a_cause_that_stays_ends_the_start_and_is_shown_later(
 
 def fail() -> Snapshot:
     raise ERRORS[2]
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_snapshot_has_what_the_neighbours_told() -> None:
+    store = WatchedStore()
+
+    def ready() -> bool:
+        snapshot = store.read().snapshot
+        return snapshot is not None and any(service.ready for service in snapshot.surroundings.services.items)
+
+    with Web(lambda request: request.reply(200, b"{}")) as web:
+        reader_threads = ReaderThreads(StatusSettings(refresh=0.2, services=f"a={web.url}"), store, Health())
+        reader_threads.start()
+        wait_for("a service that is ready", ready, SECONDS)
+        reader_threads.stop()
+    assert web.paths[0] == "/readyz"

@@ -18,6 +18,7 @@ from newsroom_stack.jvm.launch import CLUSTER_ID, HEAP, Node, node_properties
 from newsroom_stack.layout import REPOSITORY
 from newsroom_stack.ports import Ports
 from newsroom_stack.settings import StackSettings
+from status_api.surroundings import parse_services
 
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 BROKERS = ("kafka-1", "kafka-2", "kafka-3")
@@ -253,3 +254,11 @@ def test_without_docker_the_sentence_says_what_to_do(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match="docker is not installed: install Docker"):
         Compose(StackSettings()).run("ps", seconds=1)
+
+
+def test_the_status_api_is_told_of_every_other_service() -> None:
+    environment = COMPOSE["services"]["status-api"]["environment"]
+    addresses = parse_services(environment["NEWSROOM_STATUS_SERVICES"])
+    assert {address.name for address in addresses} == {kind.name for kind in SERVICES if kind.scalable}
+    assert all((address.host, address.ports) == (address.name, range(8000, 8001)) for address in addresses)
+    assert environment["NEWSROOM_STATUS_CONNECT_URL"] == "http://connect:8083"
