@@ -1,0 +1,77 @@
+"""Which fault is set into a stack: kept in the stack's home, so that another shell can heal it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Self
+
+from newsroom_stack.errors import StackError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "fault.json"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A fault that is being set or is set, and what is needed to undo it."""
+
+    fault: str
+    notes: dict[str, str] = field(default_factory=dict)
+    """What the fault changed, each note written before its change."""
+    hints: int = 0
+    """How many hints the learner has had."""
+
+    @classmethod
+    def read(cls, home: Path) -> Self | None:
+        """The fault of a stack; None if none is set.
+
+        Raises:
+            StackError: the file cannot be read.
+        """
+        path = home / FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(str(content["fault"]), dict(content["notes"]), int(content["hints"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StackError(f"{path} cannot be read ({error}): delete it, and start the stack anew") from error
+
+    @classmethod
+    def begin(cls, home: Path, fault: str) -> Self:
+        """Remember a fault before anything of it is done.
+
+        Raises:
+            StackError: another one is set, or the file cannot be written.
+        """
+        home.mkdir(parents=True, exist_ok=True)
+        try:
+            # The mode refuses a second fault that another shell sets at the same time.
+            with (home / FILE).open("x", encoding="utf-8") as file:
+                memory = cls(fault)
+                json.dump(asdict(memory), file)
+        except FileExistsError as error:
+            raise StackError("a fault is set already: repair it, or run 'newsroom lab heal'") from error
+        return memory
+
+    def note(self, home: Path, name: str, value: str) -> Self:
+        """Remember how to undo a change, before it is made."""
+        return self._keep(home, replace(self, notes={**self.notes, name: value}))
+
+    def hinted(self, home: Path) -> Self:
+        """Remember that the learner had one more hint."""
+        return self._keep(home, replace(self, hints=self.hints + 1))
+
+    def _keep(self, home: Path, memory: Self) -> Self:
+        draft = home / f"{FILE}.new"
+        draft.write_text(json.dumps(asdict(memory)), encoding="utf-8")
+        draft.replace(home / FILE)
+        return memory
+
+    @staticmethod
+    def forget(home: Path) -> None:
+        """Forget the fault; nothing happens if none is set."""
+        (home / FILE).unlink(missing_ok=True)
