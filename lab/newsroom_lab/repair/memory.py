@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
@@ -47,31 +48,62 @@ class Memory:
         Raises:
             StackError: another one is set, or the file cannot be written.
         """
-        home.mkdir(parents=True, exist_ok=True)
+        memory = cls(fault)
         try:
-            # The mode refuses a second fault that another shell sets at the same time.
-            with (home / FILE).open("x", encoding="utf-8") as file:
-                memory = cls(fault)
-                json.dump(asdict(memory), file)
+            home.mkdir(parents=True, exist_ok=True)
+            # A link refuses a second fault that another shell sets at the same time, and the file is whole at once.
+            os.link(memory._draft(home), home / FILE)
         except FileExistsError as error:
             raise StackError("a fault is set already: repair it, or run 'newsroom lab heal'") from error
+        except OSError as error:
+            raise _unwritten(home, error) from error
         return memory
 
     def note(self, home: Path, name: str, value: str) -> Self:
-        """Remember how to undo a change, before it is made."""
+        """Remember how to undo a change, before it is made.
+
+        Raises:
+            StackError: the file cannot be written.
+        """
         return self._keep(home, replace(self, notes={**self.notes, name: value}))
 
     def hinted(self, home: Path) -> Self:
-        """Remember that the learner had one more hint."""
+        """Remember that the learner had one more hint.
+
+        Raises:
+            StackError: the file cannot be written.
+        """
         return self._keep(home, replace(self, hints=self.hints + 1))
 
+    def _draft(self, home: Path) -> Path:
+        # A name of its own, so that two shells do not write one draft.
+        draft = home / f"{FILE}.{os.getpid()}"
+        # It may still be a link to the file, which must not be written in place.
+        draft.unlink(missing_ok=True)
+        draft.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        return draft
+
     def _keep(self, home: Path, memory: Self) -> Self:
-        draft = home / f"{FILE}.new"
-        draft.write_text(json.dumps(asdict(memory)), encoding="utf-8")
-        draft.replace(home / FILE)
+        try:
+            memory._draft(home).replace(home / FILE)
+        except OSError as error:
+            raise _unwritten(home, error) from error
         return memory
 
     @staticmethod
     def forget(home: Path) -> None:
-        """Forget the fault; nothing happens if none is set."""
-        (home / FILE).unlink(missing_ok=True)
+        """Forget the fault; nothing happens if none is set.
+
+        Raises:
+            StackError: the file cannot be deleted.
+        """
+        try:
+            (home / FILE).unlink(missing_ok=True)
+            for draft in home.glob(f"{FILE}.*"):
+                draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritten(home, error) from error
+
+
+def _unwritten(home: Path, error: OSError) -> StackError:
+    return StackError(f"{home / FILE} cannot be written ({error.strerror}): free some space, and run it again")
