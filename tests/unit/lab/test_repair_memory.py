@@ -33,3 +33,35 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(StackError, match=FILE):
         Memory.read(tmp_path)
+
+
+def test_the_file_is_whole_at_once_and_no_draft_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.link", crash)
+    with pytest.raises(StackError, match=r"fault.json cannot be written \(No space left on device\)"):
+        Memory.begin(tmp_path, "paused")
+    assert Memory.read(tmp_path) is None
+    monkeypatch.undo()
+    Memory.begin(tmp_path, "paused").note(tmp_path, "topic a", "")
+    Memory.forget(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_note_never_writes_the_file_in_place(tmp_path: Path) -> None:
+    memory = Memory.begin(tmp_path, "paused")
+    before = (tmp_path / FILE).open(encoding="utf-8")
+    memory.note(tmp_path, "topic a", "")
+    with before:
+        assert "topic a" not in before.read()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    memory = Memory.begin(tmp_path / "home", "paused")
+    (tmp_path / "home" / FILE).unlink()
+    for draft in (tmp_path / "home").iterdir():
+        draft.unlink()
+    (tmp_path / "home").rmdir()
+    with pytest.raises(StackError, match="cannot be written"):
+        memory.note(tmp_path / "home", "topic a", "")
