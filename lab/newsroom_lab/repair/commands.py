@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from newsroom_lab.repair.fault import fault_of, faults, places
-from newsroom_lab.repair.memory import Memory
+from newsroom_lab.repair.memory import Memory, home_of
 from newsroom_stack.cli.opening import open_stack
 from newsroom_stack.cli.render import console
 from newsroom_stack.errors import StackError
@@ -47,7 +47,7 @@ def _break(options: argparse.Namespace) -> int:
         return 0
     fault = fault_of(options.name)
     stack = _running()
-    memory = Memory.begin(stack.settings.home, fault.name)
+    memory = Memory.begin(home_of(stack.settings), fault.name)
     from newsroom_lab.repair.site import Site, spoken
 
     with console().status("breaking something"):
@@ -66,7 +66,7 @@ def _check(_: argparse.Namespace) -> int:
     from newsroom_lab.repair.whole import look
 
     stack = _running()
-    memory = Memory.read(stack.settings.home)
+    memory = Memory.read(home_of(stack.settings))
     fault = None if memory is None else fault_of(memory.fault)
     with console().status("sending something"):
         site = Site(stack, memory or Memory(""))
@@ -89,7 +89,7 @@ def _hint(_: argparse.Namespace) -> int:
     memory = _set(stack)
     fault = fault_of(memory.fault)
     number = min(memory.hints, len(fault.hints) - 1)
-    memory.hinted(stack.settings.home)
+    memory.hinted(home_of(stack.settings))
     _say(f"{number + 1} of {len(fault.hints)}: ", _text(fault.hints[number], stack))
     if number + 1 == len(fault.hints):
         console().print("docs/lab-repair.md has the solution")
@@ -98,7 +98,7 @@ def _hint(_: argparse.Namespace) -> int:
 
 def _heal(_: argparse.Namespace) -> int:
     stack = open_stack()
-    memory = Memory.read(stack.settings.home)
+    memory = Memory.read(home_of(stack.settings))
     if memory is None:
         console().print("no fault is set: there is nothing to heal")
         return 0
@@ -108,7 +108,7 @@ def _heal(_: argparse.Namespace) -> int:
         done = Site(stack, memory).heal(local=not stack.running())
     if not stack.running():
         raise StackError("no stack runs: its programs were ended; 'newsroom up --detach', then heal again")
-    Memory.forget(stack.settings.home)
+    Memory.forget(home_of(stack.settings))
     for line in done:
         console().print(f"  {line}", markup=False, highlight=False)
     console().print(f"{memory.fault} is taken back")
@@ -123,7 +123,7 @@ def _running() -> Stack:
 
 
 def _set(stack: Stack) -> Memory:
-    memory = Memory.read(stack.settings.home)
+    memory = Memory.read(home_of(stack.settings))
     if memory is None:
         raise StackError("no fault is set: 'newsroom lab break' lists them")
     return memory

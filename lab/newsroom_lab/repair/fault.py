@@ -10,6 +10,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from newsroom_lab.repair.memory import home_of
 from newsroom_stack.errors import StackError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def fault_of(name: str) -> Fault:
 def places(stack: Stack) -> Mapping[str, str]:
     """What the texts of a fault name: the folder of the stack and the addresses of its servers."""
     return {
-        "home": str(stack.settings.home),
+        "home": str(home_of(stack.settings)),
         "connect": f"http://localhost:{stack.ports.connect}",
         "registry": stack.ports.registry_url,
     }

@@ -12,7 +12,14 @@ from newsroom_stack.errors import StackError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from newsroom_stack.settings import StackSettings
+
 FILE = "fault.json"
+
+
+def home_of(settings: StackSettings) -> Path:
+    """The folder that remembers a stack's fault. The containers have one of their own: both stacks may run."""
+    return settings.home / "containers" if settings.docker else settings.home
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from newsroom.kafka_errors import reason_of
 from newsroom_lab import programs
+from newsroom_lab.repair.memory import home_of
 from newsroom_lab.repair.undo import LOCAL, SECONDS, undo
 from newsroom_lab.sending import send, visible
 from newsroom_stack.errors import StackError
@@ -45,7 +46,7 @@ class Site:
     def __init__(self, stack: Stack, memory: Memory) -> None:
         self.stack = stack
         self.ports = stack.ports
-        self.home = stack.settings.home
+        self.home = home_of(stack.settings)
         self.folder = self.home / "repair"
         """Where the settings of its programs are, and their logs."""
         self.observer = Observer(stack.ports.bootstrap)

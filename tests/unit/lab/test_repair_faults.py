@@ -18,7 +18,17 @@ PAGE = Path(__file__).parents[3] / "docs" / "lab-repair.md"
 PORTS = Ports(0)
 PLACES = {"home": ".newsroom", "connect": f"http://localhost:{PORTS.connect}", "registry": PORTS.registry_url}
 
-CAUSES = ("pause", "converter", "insync", "transaction", "max.poll", "key", "retention", "reset", "partitioner")
+CAUSES: tuple[str, ...] = (
+    "pause",
+    "converter",
+    "insync",
+    "transaction",
+    "max.poll",
+    "key",
+    "retention",
+    "reset",
+    "partitioner",
+)
 CAUSES += ("compatib", "static", "instance.id", "max.message")
 
 

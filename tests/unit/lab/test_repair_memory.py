@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from newsroom_lab.repair.memory import FILE, Memory
+from newsroom_lab.repair.memory import FILE, Memory, home_of
 from newsroom_stack.errors import StackError
+from newsroom_stack.settings import StackSettings
 
 
 def test_another_shell_finds_the_fault_its_notes_and_its_hints(tmp_path: Path) -> None:
@@ -65,3 +66,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "home").rmdir()
     with pytest.raises(StackError, match="cannot be written"):
         memory.note(tmp_path / "home", "topic a", "")
+
+
+def test_processes_and_containers_have_a_fault_each(tmp_path: Path) -> None:
+    homes = [home_of(StackSettings(home=tmp_path, docker=docker)) for docker in (False, True)]
+    for home in homes:
+        Memory.begin(home, "paused")
+    assert len({home / FILE for home in homes}) == 2
