@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from newsroom_stack.pipeline.observe import Record
 
 REPLICAS = 3
+LOOK_SECONDS = 0.2
 CONFLICT = 409
 """The Connect worker is rebalancing: ask again."""
 
@@ -166,7 +167,9 @@ class Site:
             consumer.assign([TopicPartition(topic, 0)])
 
             def at_end() -> bool:
-                values.extend(message.value() or b"" for message in consumer.consume(100, 1.0) if not message.error())
+                values.extend(
+                    message.value() or b"" for message in consumer.consume(100, LOOK_SECONDS) if not message.error()
+                )
                 place = consumer.position([TopicPartition(topic, 0)])[0].offset
                 return place >= end or (place < 0 and self.observer.committed(group, topic).get(0, 0) >= end)
 
