@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.
 UNIT := $(BIN)/pytest -n 4 --dist worksteal tests/unit
 
-.PHONY: help install demo lab up down logs ps test test-unit coverage test-integration test-faults test-delivery lab-write test-e2e bench lint format lock clean \
+.PHONY: help install demo lab up down logs ps test test-unit coverage test-integration test-faults test-delivery lab-write lab-repair test-e2e bench lint format lock clean \
 	docker-build docker-up docker-down docker-logs
 
 help: ## Show this list
@@ -78,6 +78,9 @@ test-delivery: $(INSTALLED) ## Exactly once in a database: 200,000 records, 20 k
 
 lab-write: $(INSTALLED) ## Try right and wrong programs on all tasks of the lab (half an hour); make test tries five
 	@$(BIN)/pytest tests/integration/test_lab_write.py --whole
+
+lab-repair: $(INSTALLED) ## Break, repair and heal each fault of the lab (minutes); make test tries three
+	@$(BIN)/pytest tests/integration/test_lab_repair.py --whole
 
 test-e2e: $(INSTALLED) ## End-to-end tests of the containers, through the compose network
 	@$(BIN)/pytest tests/e2e

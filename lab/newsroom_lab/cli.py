@@ -1,4 +1,4 @@
-"""The command line of the lab: `newsroom lab list|show|run|quiz|explain|docs`, and the commands of its room `write`."""
+"""The command line of the lab: `newsroom lab list|show|run|quiz|explain|docs`, and those of `repair` and `write`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from newsroom_lab.explaining import explain, list_words
 from newsroom_lab.progress import Progress
 from newsroom_lab.questions import QUESTIONS
 from newsroom_lab.record import Verdict
+from newsroom_lab.repair import commands as repair
 from newsroom_lab.runner import run_experiment
 from newsroom_lab.view import VERDICT_COLOUR, View
 from newsroom_lab.write import commands as write
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     writer.set_defaults(run=_docs)
 
     write.register(commands, _stack)
+    repair.register(commands)
     return parser
 
 

@@ -17,6 +17,7 @@ _EXPLAINED = {
     "rebalance": "rebalance",
     "dead letter": "dead letter",
     "connector": "connector",
+    "schema": "schema",
 }
 """The page's terms that `newsroom explain` knows, by the word there."""
 
@@ -25,7 +26,6 @@ TERMS = {term: WORDS[word].short for term, word in _EXPLAINED.items()} | {
     "min in sync": "min.insync.replicas: with fewer replicas in sync, the partition refuses writes with acks=all.",
     "epoch": "A number that grows with each rebalance of a group. Classic groups do not tell theirs: the page counts.",
     "without owner": "For how long the group named no owner of a partition. Nobody reads it in that time.",
-    "schema": "The fields of a record and their types. The registry checks each new version against the earlier ones.",
     "stop words": "The most frequent words of English, such as the, of and to, which say little about a text.",
 }
 

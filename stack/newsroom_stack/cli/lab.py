@@ -21,7 +21,7 @@ LAB = Path(sys.executable).parent / "newsroom-lab"
 def _words(*, parsed_args: argparse.Namespace, **_: object) -> Sequence[str]:
     """The lab's commands, and then its experiments."""
     if not parsed_args.arguments:
-        return ("list", "show", "run", "quiz", "docs", "new", "try", "watch")
+        return ("list", "show", "run", "quiz", "docs", "new", "try", "watch", "break", "check", "hint", "heal")
     done = subprocess.run([LAB, "list", "--names"], capture_output=True, text=True, timeout=10, check=False)
     return done.stdout.split()
 
@@ -32,12 +32,12 @@ def _words(*, parsed_args: argparse.Namespace, **_: object) -> Sequence[str]:
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="COMMAND",
-        help="list, show, run, quiz, docs; new, try, watch; and options",
+        help="list, show, run, quiz, docs; new, try, watch; break, check, hint, heal; and options",
         completer=_words,
     ),
 )
 def lab(*, arguments: Sequence[str]) -> None:
-    """Experiments that answer the questions of a Kafka course, and tasks to write: newsroom lab list."""
+    """Experiments for the questions of a Kafka course, tasks to write, and faults to repair: newsroom lab list."""
     _run(arguments or ["--help"])
 
 

@@ -1,0 +1,1 @@
+"""The room where a learner repairs what was broken on purpose."""

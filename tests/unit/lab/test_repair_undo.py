@@ -1,0 +1,118 @@
+"""What a fault has made is taken away from its notes alone, the last first."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from newsroom_lab.cli import main
+from newsroom_lab.repair import site as place
+from newsroom_lab.repair.fault import fault_of
+from newsroom_lab.repair.memory import Memory
+from newsroom_lab.repair.site import Site
+from newsroom_lab.repair.undo import LOCAL, UNDO
+from newsroom_stack.cli.opening import open_stack
+from newsroom_stack.errors import StackError
+from newsroom_stack.processes.runfile import mark_of, same_process
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NEWSROOM_HOME", str(tmp_path))
+    monkeypatch.delenv("NEWSROOM_DOCKER", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def sleeper() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process.pid
+    process.kill()
+    process.wait(10)
+
+
+def site_with(home: Path, **notes: str) -> Site:
+    memory = Memory.begin(home, "quiet-file")
+    for name, value in notes.items():
+        memory = memory.note(home, name.replace("_", " "), value)
+    return Site(open_stack(), memory)
+
+
+def test_the_last_note_is_undone_first_and_the_others_after_a_problem(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undone = []
+
+    def undo(_: Site, note: str, value: str) -> str:
+        undone.append((note, value))
+        if note == "group b":
+            raise StackError("it has members")
+        return ""
+
+    monkeypatch.setattr(place, "undo", undo)
+    with pytest.raises(StackError, match=r"group b: it has members: run 'newsroom lab heal' again"):
+        site_with(home, topic_a="", group_b="", program_1="mark").heal()
+    assert undone == [("program 1", "mark"), ("group b", ""), ("topic a", "")]
+
+
+def test_a_program_is_ended_and_another_one_with_its_pid_is_not(home: Path, sleeper: int) -> None:
+    mark = mark_of(sleeper)
+    strange = site_with(home, **{f"program_{sleeper}": "another mark"})
+    assert strange.heal() == []
+    assert same_process(sleeper, mark)
+    Memory.forget(home)
+    ours = site_with(home, **{f"program_{sleeper}": mark})
+    assert ours.heal() == [f"ended the program with pid {sleeper}"]
+    assert not same_process(sleeper, mark)
+    assert ours.heal() == []
+
+
+def test_an_unknown_kind_is_named(home: Path) -> None:
+    with pytest.raises(StackError, match="noted 'dragon x'"):
+        site_with(home, dragon_x="").heal()
+
+
+def test_without_a_stack_heal_ends_the_programs_and_keeps_the_fault(
+    home: Path, sleeper: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = mark_of(sleeper)
+    site_with(home, topic_a="", **{f"program_{sleeper}": mark})
+    assert main(["heal"]) == 1
+    assert "no stack runs: its programs were ended" in capsys.readouterr().err
+    assert not same_process(sleeper, mark)
+    assert Memory.read(home) is not None
+
+
+def test_the_hints_come_one_after_the_other(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Memory.begin(home, "quiet-file")
+    said = []
+    for _ in range(4):
+        assert main(["hint"]) == 0
+        said.append(" ".join(capsys.readouterr().out.split()))
+    assert [text[:6] for text in said] == ["1 of 3", "2 of 3", "3 of 3", "3 of 3"]
+    assert fault_of("quiet-file").hints[2] in said[2]
+    assert "docs/lab-repair.md" in said[2]
+    assert "docs/lab-repair.md" not in said[1]
+
+
+def test_a_fault_that_fails_in_the_middle_can_be_healed(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def half(site: Site) -> None:
+        site.note("topic", "repair-orders")
+        raise TimeoutError("the broker does not answer")
+
+    fault = fault_of("quiet-file")
+    monkeypatch.setattr(type(open_stack()), "running", lambda _: True)
+    broken: Any = {**fault.__dict__, "set": half}
+    monkeypatch.setattr("newsroom_lab.repair.commands.fault_of", lambda _: type(fault)(**broken))
+    assert main(["break", "1"]) == 1
+    assert "the fault is half made: 'newsroom lab heal'" in " ".join(capsys.readouterr().err.split())
+    assert Memory.read(home) == Memory("quiet-file", {"topic repair-orders": ""})
+
+
+def test_what_needs_no_cluster_is_a_part_of_all() -> None:
+    assert set(UNDO) > LOCAL
