@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -12,13 +12,15 @@ from pydantic import ValidationError
 
 from newsroom.access import Access
 from newsroom.errors import NotYet
-from newsroom.kafka_errors import reason_of
+from newsroom.kafka_errors import is_unreachable, kafka_error, reason_of
 from newsroom.settings import KafkaSettings
 from newsroom_stack.errors import StackError
 from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+T = TypeVar("T")
 
 CLIENT = "newsroom"
 
@@ -122,14 +124,37 @@ class Cluster:
             return {}
         isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         question = {TopicPartition(*place): spec for place, spec in specs.items()}
-        with self.spoken("the offsets could not be read"):
+
+        def request() -> dict[Place, Any]:
             answers = self.admin.list_offsets(question, isolation_level=isolation, request_timeout=ADMIN_SECONDS)
-            ends = {(part.topic, part.partition): answer.result(ADMIN_SECONDS) for part, answer in answers.items()}
+            return {(part.topic, part.partition): answer.result(ADMIN_SECONDS) for part, answer in answers.items()}
+
+        ends = self.repeated("the offsets could not be read", request)
         # If a leader vanishes during the request, librdkafka returns -1001 and no error.
         silent = [f"{topic} partition {number}" for (topic, number), end in ends.items() if end.offset < -1]
         if silent:
             raise StackError(f"the leader of {', '.join(sorted(silent))} did not answer: try again")
         return {place: end.offset for place, end in ends.items()}
+
+    def repeated(self, what: str, request: Callable[[], T]) -> T:
+        """The answer to a request that may be made twice: it is made again while a leader or coordinator changes.
+
+        Raises:
+            StackError: the cluster did not do it, within `ADMIN_SECONDS` from the first request.
+            LastingFailure: a right is missing, or the login or certificate is wrong.
+        """
+
+        def attempt() -> T:
+            with self.spoken(what):
+                try:
+                    return request()
+                except KafkaException as error:
+                    if is_unreachable(kafka_error(error)):
+                        raise NotYet(reason_of(error)) from error
+                    raise
+
+        late = f"{what} at {self.address}"
+        return wait_until(attempt, ADMIN_SECONDS, lambda missing: StackError(f"{late}: {missing}"), pause=PAUSE_SECONDS)
 
     @contextmanager
     def spoken(self, what: str) -> Iterator[None]:

@@ -127,9 +127,12 @@ class Groups(Inquirer[Any]):
         """The members of a classic group or a KIP-848 group."""
         if group.type not in (CLASSIC, CONSUMER):
             return []
-        with self.cluster.spoken(f"group {group.name} could not be described"):
+
+        def request() -> Any:  # noqa: ANN401 - confluent-kafka is untyped
             answer = self.cluster.admin.describe_consumer_groups([group.name], request_timeout=ADMIN_SECONDS)
-            described = answer[group.name].result(ADMIN_SECONDS)
+            return answer[group.name].result(ADMIN_SECONDS)
+
+        described = self.cluster.repeated(f"group {group.name} could not be described", request)
         return sorted(
             (
                 Member(

@@ -248,6 +248,9 @@ def purge(cluster: Cluster, ends: Mapping[Place, int]) -> None:
         StackError: the cluster refuses.
     """
     parts = [TopicPartition(*place, offset) for place, offset in ends.items()]
-    with cluster.spoken("records could not be deleted"):
+
+    def request() -> None:
         for future in cluster.admin.delete_records(parts, request_timeout=ADMIN_SECONDS).values():
             future.result(ADMIN_SECONDS)
+
+    cluster.repeated("records could not be deleted", request)
