@@ -1,17 +1,19 @@
 """The verbs of the integration and end-to-end tests, through public doors only: run, wait, write, read."""
 
+import fcntl
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import httpx
 from confluent_kafka import Producer
@@ -38,6 +40,9 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 OFFSETS = range(1000, 15000, 700)
 """Where a test stack may move its ports, beside a stack that the developer runs."""
 
+_LOCKS: dict[int, TextIO] = {}
+"""The offsets of this process; the kernel unlocks them when it ends."""
+
 
 def every_port(offset: int) -> list[int]:
     """The ports of a stack with one replica of each service."""
@@ -47,11 +52,24 @@ def every_port(offset: int) -> list[int]:
 
 
 def free_offset() -> int:
-    """An offset at which every port of a stack is free."""
+    """An offset at which every port of a stack is free, which no other process of tests gets while this one lives."""
     for offset in OFFSETS:
-        if all(port_is_free(port) for port in every_port(offset)):
+        if _locked(offset) and all(port_is_free(port) for port in every_port(offset)):
             return offset
     raise AssertionError(f"no free ports at any of the offsets {list(OFFSETS)}")
+
+
+def _locked(offset: int) -> bool:
+    """Whether this process holds the offset's lock: two runs that begin together both see its ports free."""
+    if offset not in _LOCKS:
+        lock = (Path(tempfile.gettempdir()) / f"newsroom-tests-{os.getuid()}-{offset}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            return False
+        _LOCKS[offset] = lock
+    return True
 
 
 @dataclass(frozen=True)
