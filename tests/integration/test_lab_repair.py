@@ -77,7 +77,7 @@ def test_a_fault_is_repaired_by_its_solution_and_not_by_doing_nothing(shell: She
     broken = shell.lab("break", fault.name)
     assert broken.code == 0, broken.output
     second = shell.lab("break", fault.name)
-    assert (second.code, "a fault is set already" in second.output) == (1, True), second.output
+    assert (second.code, f"{fault.name} is set already" in second.output) == (1, True), second.output
     unrepaired = shell.lab("check")
     assert (unrepaired.code, "FAIL" in unrepaired.output) == (1, True), unrepaired.output
 
