@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -77,6 +78,31 @@ def test_a_program_is_ended_and_another_one_with_its_pid_is_not(home: Path, slee
     assert ours.heal() == [f"ended the program with pid {sleeper}"]
     assert not same_process(sleeper, mark)
     assert ours.heal() == []
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_a_part_that_is_late_is_waited_for_and_one_that_does_not_start_says_why(
+    home: Path, monkeypatch: pytest.MonkeyPatch, *, later: bool
+) -> None:
+    looks: list[bool] = []
+
+    def ps(_: object) -> list[Any]:
+        looks.append(later and len(looks) > 1)
+        return [SimpleNamespace(name="kafka-3", ready=looks[-1])]
+
+    def restart(*_: object) -> None:
+        raise StackError("kafka-3 ended with exit code 1: Address already in use")
+
+    kind = type(open_stack())
+    monkeypatch.setattr(kind, "ps", ps)
+    monkeypatch.setattr(kind, "restart", restart)
+    monkeypatch.setattr("newsroom_lab.repair.undo.RESTART_SECONDS", 1.0)
+    site = site_with(home, **{"part_kafka-3": ""})
+    if later:
+        assert site.heal() == ["started kafka-3"]
+    else:
+        with pytest.raises(StackError, match=r"part kafka-3: kafka-3 does not start .*Address already in use"):
+            site.heal()
 
 
 def test_an_unknown_kind_is_named(home: Path) -> None:
