@@ -40,7 +40,7 @@ class Shell:
         self._env = environment(pipeline.stack, {"PATH": path})
 
     def run(self, line: str) -> Finished:
-        """Run a line in a shell."""
+        """Run a line in a shell; a failed test shows all of them."""
         done = subprocess.run(
             ["bash", "-c", line],
             stdin=subprocess.DEVNULL,
@@ -51,6 +51,7 @@ class Shell:
             check=False,
             env=self._env,
         )
+        print(f"$ {line}\n{done.stdout}")  # noqa: T201 - pytest shows it
         return Finished(done.returncode, done.stdout)
 
     def lab(self, *words: str) -> Finished:
