@@ -102,7 +102,8 @@ def _hint(_: argparse.Namespace) -> int:
     fault = _fault(memory)
     number = min(memory.hints, len(fault.hints) - 1)
     memory.hinted(home_of(stack.settings))
-    _say(f"{fault.name}, hint {number + 1} of {len(fault.hints)}: ", _text(fault.hints[number], stack))
+    console().print(f"{fault.name}, hint {number + 1} of {len(fault.hints)}:")
+    _say("  ", _text(fault.hints[number], stack))
     if number + 1 == len(fault.hints):
         console().print("docs/lab-repair.md has the solution")
     return 0
