@@ -12,7 +12,7 @@ INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.
 UNIT := $(BIN)/pytest -n 4 --dist worksteal tests/unit
 
-.PHONY: help install demo lab up down logs ps test test-unit coverage test-integration test-faults test-delivery lab-write lab-repair test-e2e bench lint format lock clean \
+.PHONY: help install demo lab up down logs ps test test-unit coverage test-integration test-faults test-delivery lab-see lab-write lab-repair test-e2e bench lint format lock clean \
 	docker-build docker-up docker-down docker-logs
 
 help: ## Show this list
@@ -75,6 +75,9 @@ test-faults: $(INSTALLED) ## Each broker's role lost under load, five seeds (hal
 
 test-delivery: $(INSTALLED) ## Exactly once in a database: 200,000 records, 20 kills (minutes); make test tries fewer
 	@$(BIN)/pytest tests/integration/test_kills.py --whole
+
+lab-see: $(INSTALLED) ## Run all experiments of the lab and their wrong answers (half an hour); make test runs the quick ones
+	@$(BIN)/pytest tests/integration/test_lab.py --whole
 
 lab-write: $(INSTALLED) ## Try right and wrong programs on all tasks of the lab (half an hour); make test tries five
 	@$(BIN)/pytest tests/integration/test_lab_write.py --whole

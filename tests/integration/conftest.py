@@ -16,7 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--whole",
         action="store_true",
-        help="20 kills in 200,000 records, every program and every fault of the lab",
+        help="20 kills in 200,000 records, every experiment, program and fault of the lab",
     )
 
 

@@ -40,7 +40,7 @@ class Shell:
         self._env = environment(pipeline.stack, {"PATH": path})
 
     def run(self, line: str) -> Finished:
-        """Run a line in a shell."""
+        """Run a line in a shell; a failed test shows all of them."""
         done = subprocess.run(
             ["bash", "-c", line],
             stdin=subprocess.DEVNULL,
@@ -51,6 +51,7 @@ class Shell:
             check=False,
             env=self._env,
         )
+        print(f"$ {line}\n{done.stdout}")  # noqa: T201 - pytest shows it
         return Finished(done.returncode, done.stdout)
 
     def lab(self, *words: str) -> Finished:
@@ -77,7 +78,7 @@ def test_a_fault_is_repaired_by_its_solution_and_not_by_doing_nothing(shell: She
     broken = shell.lab("break", fault.name)
     assert broken.code == 0, broken.output
     second = shell.lab("break", fault.name)
-    assert (second.code, "a fault is set already" in second.output) == (1, True), second.output
+    assert (second.code, f"{fault.name} is set already" in second.output) == (1, True), second.output
     unrepaired = shell.lab("check")
     assert (unrepaired.code, "FAIL" in unrepaired.output) == (1, True), unrepaired.output
 

@@ -14,6 +14,7 @@ from newsroom_stack.errors import StackError
 if TYPE_CHECKING:
     import argparse
 
+    from newsroom_lab.repair.fault import Fault
     from newsroom_stack.interface import Stack
 
 # ruff: noqa: PLC0415 - a list of symptoms needs no Kafka client
@@ -41,23 +42,32 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _break(options: argparse.Namespace) -> int:
     if options.name is None:
-        for fault in faults().values():
-            _say(f"{fault.number:>3}  {fault.name:<17} ", _text(fault.symptom, open_stack()))
-        console().print("\n'newsroom lab break NAME' sets one into the running stack")
-        return 0
+        return _list()
     fault = fault_of(options.name)
     stack = _running()
     memory = Memory.begin(home_of(stack.settings), fault.name)
     from newsroom_lab.repair.site import Site, spoken
 
+    site = Site(stack, memory)
     with console().status("breaking something"):
         try:
-            spoken(lambda: fault.set(Site(stack, memory)))
+            spoken(lambda: fault.set(site))
         except StackError as error:
-            raise StackError(f"{error}; the fault is half made: 'newsroom lab heal' takes it back") from error
+            raise StackError(f"{error}; {fault.name} is set in part only: 'newsroom lab heal' takes it back") from error
+        site.set_whole()
     _say("", _text(fault.symptom, stack))
     console().print()
     _say("", NEXT)
+    return 0
+
+
+def _list() -> int:
+    stack = open_stack()
+    for fault in faults().values():
+        _say(f"{fault.number:>3}  {fault.name:<17} ", _text(fault.symptom, stack))
+    memory = Memory.read(home_of(stack.settings))
+    now = "'newsroom lab break NAME' sets one into the running stack" if memory is None else f"{memory.fault} is set"
+    console().print(f"\n{now}")
     return 0
 
 
@@ -67,7 +77,7 @@ def _check(_: argparse.Namespace) -> int:
 
     stack = _running()
     memory = Memory.read(home_of(stack.settings))
-    fault = None if memory is None else fault_of(memory.fault)
+    fault = None if memory is None else _fault(memory)
     with console().status("sending something"):
         site = Site(stack, memory or Memory(""))
         seen = spoken(lambda: (look if fault is None else fault.check)(site))
@@ -75,7 +85,7 @@ def _check(_: argparse.Namespace) -> int:
         console().print("no fault is set; this is the pipeline of the stack:")
     _say("  ", seen.what)
     if not seen.works:
-        console().print("[red]FAIL[/]" if fault is None else "[red]FAIL[/] it is not repaired")
+        console().print("[red]FAIL[/]" if fault is None else f"[red]FAIL[/] {fault.name} is not repaired")
         return 1
     console().print("[green]PASS[/]" if fault is None else f"[green]PASS[/] {fault.name} is repaired")
     if fault is not None:
@@ -86,11 +96,14 @@ def _check(_: argparse.Namespace) -> int:
 
 def _hint(_: argparse.Namespace) -> int:
     stack = open_stack()
-    memory = _set(stack)
-    fault = fault_of(memory.fault)
+    memory = Memory.read(home_of(stack.settings))
+    if memory is None:
+        raise StackError("no fault is set: 'newsroom lab break' lists them")
+    fault = _fault(memory)
     number = min(memory.hints, len(fault.hints) - 1)
     memory.hinted(home_of(stack.settings))
-    _say(f"{number + 1} of {len(fault.hints)}: ", _text(fault.hints[number], stack))
+    console().print(f"{fault.name}, hint {number + 1} of {len(fault.hints)}:")
+    _say("  ", _text(fault.hints[number], stack))
     if number + 1 == len(fault.hints):
         console().print("docs/lab-repair.md has the solution")
     return 0
@@ -105,6 +118,7 @@ def _heal(_: argparse.Namespace) -> int:
     from newsroom_lab.repair.site import Site
 
     with console().status("taking it back"):
+        memory = memory.marked(home_of(stack.settings), whole=False)
         done = Site(stack, memory).heal(local=not stack.running())
     if not stack.running():
         raise StackError("no stack runs: its programs were ended; 'newsroom up --detach', then heal again")
@@ -122,11 +136,15 @@ def _running() -> Stack:
     return stack
 
 
-def _set(stack: Stack) -> Memory:
-    memory = Memory.read(home_of(stack.settings))
-    if memory is None:
-        raise StackError("no fault is set: 'newsroom lab break' lists them")
-    return memory
+def _fault(memory: Memory) -> Fault:
+    """The fault that is set.
+
+    Raises:
+        StackError: a part of it is missing, because 'break' or 'heal' did not come to its end.
+    """
+    if not memory.whole:
+        raise StackError(f"{memory.fault} is set in part only: 'newsroom lab heal' takes it back, then set it again")
+    return fault_of(memory.fault)
 
 
 def _text(text: str, stack: Stack) -> str:

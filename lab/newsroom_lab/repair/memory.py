@@ -31,6 +31,8 @@ class Memory:
     """What the fault changed, each note written before its change."""
     hints: int = 0
     """How many hints the learner has had."""
+    whole: bool = False
+    """Whether all of the fault is set, and nothing of it was taken back: nobody can judge a part of one."""
 
     @classmethod
     def read(cls, home: Path) -> Self | None:
@@ -42,7 +44,7 @@ class Memory:
         path = home / FILE
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(str(content["fault"]), dict(content["notes"]), int(content["hints"]))
+            return cls(str(content["fault"]), dict(content["notes"]), int(content["hints"]), bool(content["whole"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -61,7 +63,10 @@ class Memory:
             # A link refuses a second fault that another shell sets at the same time, and the file is whole at once.
             os.link(memory._draft(home), home / FILE)
         except FileExistsError as error:
-            raise StackError("a fault is set already: repair it, or run 'newsroom lab heal'") from error
+            other = cls.read(home)
+            raise StackError(
+                f"{'a fault' if other is None else other.fault} is set already: repair it, or run 'newsroom lab heal'"
+            ) from error
         except OSError as error:
             raise _unwritten(home, error) from error
         return memory
@@ -81,6 +86,14 @@ class Memory:
             StackError: the file cannot be written.
         """
         return self._keep(home, replace(self, hints=self.hints + 1))
+
+    def marked(self, home: Path, *, whole: bool) -> Self:
+        """Remember that everything of the fault is set, or that some of it may be taken back.
+
+        Raises:
+            StackError: the file cannot be written.
+        """
+        return self._keep(home, replace(self, whole=whole))
 
     def _draft(self, home: Path) -> Path:
         # A name of its own, so that two shells do not write one draft.

@@ -60,6 +60,10 @@ class Site:
         """Remember what is about to be made; `undo` knows each kind."""
         self._memory = self._memory.note(self.home, f"{kind} {name}", value)
 
+    def set_whole(self) -> None:
+        """Remember that the fault is set."""
+        self._memory = self._memory.marked(self.home, whole=True)
+
     def topic(self, name: str, partitions: int = 1, **config: object) -> str:
         """Create a topic. `retention_ms` is the setting `retention.ms`.
 
@@ -283,7 +287,7 @@ class Site:
 
 
 def spoken(action: Callable[[], Any]) -> Any:  # noqa: ANN401 - the action's own answer
-    """Do something, and turn the Kafka client's error into a sentence.
+    """Do something, and turn an error of a client, or of an answer that lacks something, into a sentence.
 
     Raises:
         StackError: it failed.
@@ -294,3 +298,5 @@ def spoken(action: Callable[[], Any]) -> Any:  # noqa: ANN401 - the action's own
         raise StackError(f"the cluster does not do it: {reason_of(error)}") from error
     except (TimeoutError, OSError, httpx.HTTPError) as error:
         raise StackError(str(error) or "no answer in time") from error
+    except (LookupError, ValueError, TypeError) as error:
+        raise StackError(f"an answer is not as expected ({type(error).__name__}: {error})") from error

@@ -112,9 +112,10 @@ def _part(site: Site, name: str, _: str) -> str:
         return ""
     try:
         site.stack.restart(name)
-    except StackError:
-        # On a busy machine it is ready later than the stack waits.
-        site.until(f"{name} is ready", ready, RESTART_SECONDS)
+    except StackError as error:
+        # On a busy machine it is ready later than the stack waits, or at the start that follows a death.
+        if not site.sees(f"{name} is ready", ready, RESTART_SECONDS):
+            raise StackError(f"{name} does not start ({error})") from error
     return f"started {name}"
 
 

@@ -17,9 +17,10 @@ def test_a_sending_counts_its_requests_and_a_reader_gets_every_value(cluster: Mo
     values = [f"value {number}" for number in range(10)]
     wait = {"linger.ms": 2000, "sticky.partitioning.linger.ms": 5000}
     together = send(cluster.address, "t", ((None, value) for value in values), 0, wait)
-    assert (together.sent, together.acknowledged, together.errors, together.requests) == (10, 10, (), 1)
+    assert (together.sent, together.acknowledged, together.errors) == (10, 10, ())
     one_by_one = send(cluster.address, "t", (("k", value) for value in values), 0.01, {"linger.ms": 0})
-    assert one_by_one.requests >= 5
+    # It is one request, and on a busy machine sometimes two.
+    assert together.requests < 5 <= one_by_one.requests
     read = visible(cluster.address, "t", range(PARTITIONS), "read_uncommitted")
     assert sorted(read) == sorted(value.encode() for value in values * 2)
 

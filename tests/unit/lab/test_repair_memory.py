@@ -15,9 +15,17 @@ def test_another_shell_finds_the_fault_its_notes_and_its_hints(tmp_path: Path) -
     assert Memory.read(home) == Memory("paused", {"connector": "sink"}, 2)
 
 
+def test_a_fault_is_whole_only_when_it_is_said_so(tmp_path: Path) -> None:
+    whole = Memory.begin(tmp_path, "paused").note(tmp_path, "connector", "sink").marked(tmp_path, whole=True)
+    assert Memory.read(tmp_path) == whole == Memory("paused", {"connector": "sink"}, 0, whole=True)
+    assert whole.hinted(tmp_path).whole
+    whole.marked(tmp_path, whole=False)
+    assert Memory.read(tmp_path) == Memory("paused", {"connector": "sink"})
+
+
 def test_a_second_fault_is_refused_and_the_first_is_kept(tmp_path: Path) -> None:
     Memory.begin(tmp_path, "paused")
-    with pytest.raises(StackError, match="a fault is set already"):
+    with pytest.raises(StackError, match="paused is set already"):
         Memory.begin(tmp_path, "skewed")
     assert Memory.read(tmp_path) == Memory("paused")
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,6 +59,15 @@ def test_the_last_note_is_undone_first_and_the_others_after_a_problem(
     assert undone == [("program 1", "mark"), ("group b", ""), ("topic a", "")]
 
 
+@pytest.mark.parametrize("error", [KeyError("connector"), ValueError("no JSON"), TypeError("a list")])
+def test_an_answer_that_lacks_something_is_an_error_for_the_reader(error: Exception) -> None:
+    def ask() -> None:
+        raise error
+
+    with pytest.raises(StackError, match=r"an answer is not as expected \(\w+: ."):
+        place.spoken(ask)
+
+
 def test_a_program_is_ended_and_another_one_with_its_pid_is_not(home: Path, sleeper: int) -> None:
     mark = mark_of(sleeper)
     strange = site_with(home, **{f"program_{sleeper}": "another mark"})
@@ -68,6 +78,31 @@ def test_a_program_is_ended_and_another_one_with_its_pid_is_not(home: Path, slee
     assert ours.heal() == [f"ended the program with pid {sleeper}"]
     assert not same_process(sleeper, mark)
     assert ours.heal() == []
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_a_part_that_is_late_is_waited_for_and_one_that_does_not_start_says_why(
+    home: Path, monkeypatch: pytest.MonkeyPatch, *, later: bool
+) -> None:
+    looks: list[bool] = []
+
+    def ps(_: object) -> list[Any]:
+        looks.append(later and len(looks) > 1)
+        return [SimpleNamespace(name="kafka-3", ready=looks[-1])]
+
+    def restart(*_: object) -> None:
+        raise StackError("kafka-3 ended with exit code 1: Address already in use")
+
+    kind = type(open_stack())
+    monkeypatch.setattr(kind, "ps", ps)
+    monkeypatch.setattr(kind, "restart", restart)
+    monkeypatch.setattr("newsroom_lab.repair.undo.RESTART_SECONDS", 1.0)
+    site = site_with(home, **{"part_kafka-3": ""})
+    if later:
+        assert site.heal() == ["started kafka-3"]
+    else:
+        with pytest.raises(StackError, match=r"part kafka-3: kafka-3 does not start .*Address already in use"):
+            site.heal()
 
 
 def test_an_unknown_kind_is_named(home: Path) -> None:
@@ -87,15 +122,42 @@ def test_without_a_stack_heal_ends_the_programs_and_keeps_the_fault(
 
 
 def test_the_hints_come_one_after_the_other(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Memory.begin(home, "quiet-file")
+    Memory.begin(home, "quiet-file").marked(home, whole=True)
     said = []
     for _ in range(4):
         assert main(["hint"]) == 0
         said.append(" ".join(capsys.readouterr().out.split()))
-    assert [text[:6] for text in said] == ["1 of 3", "2 of 3", "3 of 3", "3 of 3"]
+    heads = [text.partition(":")[0] for text in said]
+    assert heads == [f"quiet-file, hint {number} of 3" for number in (1, 2, 3, 3)]
     assert fault_of("quiet-file").hints[2] in said[2]
     assert "docs/lab-repair.md" in said[2]
     assert "docs/lab-repair.md" not in said[1]
+
+
+@pytest.mark.parametrize("command", ["check", "hint"])
+def test_a_fault_that_is_set_in_part_is_not_judged(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.setattr(type(open_stack()), "running", lambda _: True)
+    Memory.begin(home, "quiet-file")
+    assert main([command]) == 1
+    output = capsys.readouterr()
+    assert "quiet-file is set in part only: 'newsroom lab heal' takes it back" in " ".join(output.err.split())
+    assert "PASS" not in output.out
+
+
+def test_a_fault_that_heal_has_begun_to_take_back_is_not_judged(home: Path, sleeper: int) -> None:
+    Memory.begin(home, "quiet-file").note(home, f"program {sleeper}", "another mark").marked(home, whole=True)
+    assert main(["heal"]) == 1  # no stack runs
+    memory = Memory.read(home)
+    assert memory is not None
+    assert not memory.whole
+
+
+def test_the_list_names_the_fault_that_is_set(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Memory.begin(home, "hot-partition")
+    assert main(["break"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "hot-partition is set"
 
 
 def test_a_fault_that_fails_in_the_middle_can_be_healed(
@@ -110,7 +172,7 @@ def test_a_fault_that_fails_in_the_middle_can_be_healed(
     broken: Any = {**fault.__dict__, "set": half}
     monkeypatch.setattr("newsroom_lab.repair.commands.fault_of", lambda _: type(fault)(**broken))
     assert main(["break", "1"]) == 1
-    assert "the fault is half made: 'newsroom lab heal'" in " ".join(capsys.readouterr().err.split())
+    assert "quiet-file is set in part only: 'newsroom lab heal'" in " ".join(capsys.readouterr().err.split())
     assert Memory.read(home) == Memory("quiet-file", {"topic repair-orders": ""})
 
 

@@ -37,7 +37,7 @@ FAULT = Fault(
     set=break_,
     check=check,
     hints=(
-        "Read the producer's error: it comes from the broker, and at once.",
+        "Read the producer's error, which 'newsroom lab check' shows: it comes from the broker, and at once.",
         (
             f"A topic has a largest size for a batch: 'newsroom kafka configs --describe --entity-type topics "
             f"--entity-name {TOPIC}'."

@@ -44,10 +44,13 @@ FAULT = Fault(
     set=break_,
     check=check,
     hints=(
-        "read_committed readers stop at the last stable offset, which is where the oldest open transaction began.",
         (
-            f"'newsroom kafka transactions describe-producers --topic {TOPIC} --partition 0' shows who has one open "
-            "(CurrentTransactionStartOffset)."
+            "Ask the partition who writes to it: 'newsroom kafka transactions describe-producers --topic "
+            f"{TOPIC} --partition 0'."
+        ),
+        (
+            "CurrentTransactionStartOffset says where a producer's open transaction began. read_committed readers stop "
+            "there until it ends: at the last stable offset."
         ),
         (
             "Its producer is gone and its timeout is a quarter of an hour. 'newsroom kafka transactions abort' ends a "
