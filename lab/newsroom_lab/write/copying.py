@@ -60,6 +60,6 @@ def audit(evidence: Evidence, *, lost: int = 0, repeated: int = 0) -> list[Findi
         nothing_foreign(evidence.input, evidence.output),
         order_kept(evidence.input, evidence.output),
         all_committed(evidence.lag),
-        members_survive(evidence.deaths, len(evidence.round.acts)),
+        members_survive(evidence.deaths, evidence.round.rebalances),
         stops_in_time(evidence.stop_seconds),
     ]

@@ -28,7 +28,8 @@ number that a member keeps when it starts again; make the transactional.id of it
     topics=("INPUT", "OUTPUT"),
     promises=HINTS
     | {
-        "nothing is lost": "send_offsets_to_transaction() before commit_transaction(), and no other commit.",
+        "nothing is lost": "send_offsets_to_transaction() before commit_transaction(), and no other commit. Keep the "
+        "transactional.id after a kill: otherwise the open transaction hides what follows for a minute.",
         "nothing is repeated": "Offsets and copies in one transaction; after an abort seek() to the last commit.",
     },
     rounds=(
