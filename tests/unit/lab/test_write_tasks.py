@@ -10,7 +10,7 @@ import pytest
 from kafka.partitioner.default import murmur2
 
 from newsroom_lab.cli import main
-from newsroom_lab.write.commands import LANGUAGES, skeleton, variables
+from newsroom_lab.write.commands import LANGUAGES, MEANINGS, description, gaps, skeleton, variables
 from newsroom_lab.write.headlines import OPTIONAL, REQUIRED, SCHEMA, decode
 from newsroom_lab.write.task import Act, Task, UnknownTask, task_of, tasks
 from newsroom_lab.write.tasks.keyed_producer import HOMES
@@ -38,16 +38,35 @@ def test_a_task_is_whole(task: Task) -> None:
 def test_the_page_explains_a_task_and_its_variables(task: Task) -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert f"`{task.name}`" in page
-    names = [line.strip().partition(":")[0] for line in variables(task).splitlines()]
-    assert len(names) >= 6
-    assert [name for name in names if f"`{name}`" not in page] == []
+    assert len(variables(task)) >= 6
+    assert [name for name in variables(task) if f"`{name}`" not in page] == []
+
+
+def test_the_page_says_of_a_variable_what_a_task_says() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [name for name, meaning in MEANINGS.items() if f"| `{name}` | {meaning} |" not in page] == []
+
+
+@EVERY
+def test_the_text_of_a_task_has_its_rounds_and_promises(task: Task) -> None:
+    text = description(task)
+    for part in (*(chosen.name for chosen in task.rounds), *task.promises, *variables(task).values()):
+        assert part in text
 
 
 @EVERY
 def test_a_skeleton_is_a_program_with_gaps(task: Task) -> None:
     program = skeleton(task, "python")
-    assert "TODO" in program
+    assert gaps(program)
     ast.parse(program)
+
+
+def test_a_gap_that_is_filled_is_no_longer_named() -> None:
+    program = skeleton(task_of("string-producer"), "shell")
+    first, *others = gaps(program)
+    lines = program.splitlines()
+    lines[first - 1] = "echo filled"
+    assert gaps("\n".join(lines)) == others
 
 
 def test_three_tasks_have_skeletons_for_java_and_the_shell() -> None:
