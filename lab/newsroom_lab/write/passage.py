@@ -31,15 +31,15 @@ PORTIONS = 30
 PORTION_SECONDS = 0.15
 """The pause between two portions: all of them take five seconds, so that what happens meets a program at work."""
 
-FIRST_EFFECT_SECONDS = 30.0
-"""A JVM and a group need some seconds until the first record."""
+FIRST_EFFECT_SECONDS = 60.0
+"""On a busy machine a JVM that compiles the program first needs half a minute until the first record."""
 
 READY_SECONDS = 15.0
 ENDS_SECONDS = 120.0
 QUIET_SECONDS = 55.0
 """Without a session of its own, a client's member that was killed keeps its partitions for 45 seconds."""
 
-STILL_SECONDS = 20.0
+STILL_SECONDS = 30.0
 """Enough where no partition is held by a member that is gone."""
 
 DEATHS = 5
@@ -181,7 +181,8 @@ class Passage:
             self._wait_without_registry(repairs)
         self._wait_for_first_effect()
         self._feed_all()
-        self._note(f"{'some' if self._portions else 'all'} of {len(pairs)} records are sent")
+        sent = "some of" if self._portions else "all"
+        self._note(f"{sent} {len(pairs)} records are sent; the lab waits for the rest of the work")
         self._settle()
         return self._crew.stop()
 
@@ -280,6 +281,7 @@ class Passage:
         return written, sum(self._lab.committed(self._group, self._names["INPUT"]).values())
 
     def _wait_for_first_effect(self) -> None:
+        self._note(f"the lab waits for the first effect, {FIRST_EFFECT_SECONDS:g} s at most")
         self._lab.sees("the first effect", lambda: any(self._progress()) or self._hopeless(), FIRST_EFFECT_SECONDS)
         self._note("first effect" if any(self._progress()) else "no effect yet")
 
