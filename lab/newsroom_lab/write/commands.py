@@ -191,13 +191,14 @@ def _acts(chosen: Round) -> str:
 def _show(judged: Judged) -> None:
     if judged.trouble:
         console().print(f"  [yellow]could not be run to its end:[/] {escape(judged.trouble)}", highlight=False)
-    figures = " · ".join(
-        f"[{'green' if finding.kept else 'red'}]{escape(finding.figures)}[/]" for finding in judged.findings
-    )
-    console().print(f"  {'[green]✓[/]' if judged.passed else '[red]✗[/]'} {figures}", highlight=False)
-    if not judged.passed:
-        for line in judged.lines[-LAST_LINES:]:
-            console().print(f"    its last lines: {line}", markup=False, highlight=False)
+    else:
+        figures = " · ".join(
+            f"[{'green' if finding.kept else 'red'}]{escape(finding.figures)}[/]" for finding in judged.findings
+        )
+        console().print(f"  {'[green]✓[/]' if judged.passed else '[red]✗[/]'} {figures}", highlight=False)
+    if not judged.passed and judged.lines:
+        last = [f"      {line}" for line in judged.lines[-LAST_LINES:]]
+        console().print("\n".join(["    the program's last lines:", *last]), markup=False, highlight=False)
 
 
 def _watch(options: argparse.Namespace, opening: Opening) -> int:
@@ -211,8 +212,9 @@ def _watch(options: argparse.Namespace, opening: Opening) -> int:
             now = file.stat().st_mtime_ns if file.is_file() else saved
             if now != saved:
                 saved = now
+                if left := gaps(file.read_text(encoding="utf-8", errors="replace")):
+                    lines = ", ".join(map(str, left))
+                    console().print(f"{file} has gaps: lines {lines}", markup=False, highlight=False)
                 judge(task, _command(options), stack, seed=1, quick=True)
-                left = ", ".join(map(str, gaps(file.read_text(encoding="utf-8", errors="replace"))))
-                note = f"; gaps are left in lines {left}" if left else ""
-                console().print(f"watching {file}{note}; Ctrl-C ends it", markup=False, highlight=False)
+                console().print(f"watching {file}; Ctrl-C ends it", markup=False, highlight=False)
             time.sleep(LOOK_SECONDS)

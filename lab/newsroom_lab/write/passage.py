@@ -181,8 +181,8 @@ class Passage:
             self._wait_without_registry(repairs)
         self._wait_for_first_effect()
         self._feed_all()
-        sent = "some of" if self._portions else "all"
-        self._note(f"{sent} {len(pairs)} records are sent; the lab waits for the rest of the work")
+        if not self._hopeless():
+            self._note(f"all {len(pairs)} records are sent; the lab waits for the rest of the work")
         self._settle()
         return self._crew.stop()
 
@@ -283,7 +283,8 @@ class Passage:
     def _wait_for_first_effect(self) -> None:
         self._note(f"the lab waits for the first effect, {FIRST_EFFECT_SECONDS:g} s at most")
         self._lab.sees("the first effect", lambda: any(self._progress()) or self._hopeless(), FIRST_EFFECT_SECONDS)
-        self._note("first effect" if any(self._progress()) else "no effect yet")
+        if not self._hopeless():
+            self._note("first effect" if any(self._progress()) else "no effect yet")
 
     def _settle(self) -> None:
         """Wait until the work is done, or nothing moves any more."""
@@ -304,7 +305,7 @@ class Passage:
 
     def _how_it_settled(self) -> str:
         if self._hopeless():
-            return f"the program has ended {len(self._crew.deaths)} times by itself, and that is enough"
+            return f"the program has ended {len(self._crew.deaths)} times by itself: the round is over"
         return "the work is done" if self._done() else f"nothing moves any more, lag {self._lag()}"
 
     def _done(self) -> bool:

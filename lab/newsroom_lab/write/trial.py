@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException
 from newsroom.kafka_errors import reason_of
 from newsroom_lab.lab import Lab
 from newsroom_lab.record import Outcome
+from newsroom_lab.write.audit import MEMBERS_SURVIVE
 from newsroom_lab.write.passage import Passage
 from newsroom_stack.errors import StackError
 
@@ -75,10 +76,10 @@ class Trial:
 
 
 def breaches(judged: Sequence[Judged]) -> Mapping[str, Finding]:
-    """The first finding for each promise that was broken."""
+    """The first finding for each promise that was broken. What ended a member comes first."""
     broken: dict[str, Finding] = {}
-    for each in judged:
-        for finding in each.findings:
+    for verdict in judged:
+        for finding in sorted(verdict.findings, key=lambda finding: finding.promise != MEMBERS_SURVIVE):
             if not finding.kept:
                 broken.setdefault(finding.promise, finding)
     return broken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from newsroom_lab.write.audit import MEMBERS_SURVIVE
 from newsroom_lab.write.copying import COPY, HINTS, audit, feed
 from newsroom_lab.write.task import Act, Round, Task
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def judge(evidence: Evidence) -> list[Finding]:
     """Nothing is lost and nothing repeated. A replica that was fenced may end: its supervisor starts it again."""
     fenced = Act.FREEZE in evidence.round.acts or Act.BROKER in evidence.round.acts
-    return [each for each in audit(evidence) if not (fenced and each.promise == "members survive")]
+    return [each for each in audit(evidence) if not (fenced and each.promise == MEMBERS_SURVIVE)]
 
 
 TASK = Task(
