@@ -15,7 +15,7 @@ from newsroom_lab.explaining import shown_by
 from newsroom_lab.questions import QUESTIONS
 from newsroom_lab.record import Verdict
 from newsroom_lab.rows import ROWS
-from newsroom_lab.view import number
+from newsroom_lab.view import LANE_COLOURS, number
 from newsroom_stack.errors import StackError
 from newsroom_stack.layout import REPOSITORY
 
@@ -30,9 +30,6 @@ KEPT = frozenset({"step", "command", "bars", "table", "lanes", "claim"})
 """The events of a run that the pages show; what programs wrote is left out."""
 
 LONGEST_LINE = 200
-
-COLOURS = ("#4c8dd6", "#e0913a", "#2f9e8f", "#9b6dd6", "#c94f7c", "#8a8f3c")
-"""Of owners in a picture; readers who do not see red and green alike tell them apart."""
 
 
 def merge(results: Mapping[str, Any], runs: list[dict[str, Any]], today: dt.date) -> dict[str, Any]:
@@ -159,7 +156,7 @@ def _environment() -> Environment:
     environment.filters |= {"number": number, "cell": _cell, "prose": _prose, "command": _command, "anchor": anchor}
     environment.globals |= {
         "rows": ROWS,
-        "colours": COLOURS,
+        "colours": LANE_COLOURS,
         "page_of": page_of,
         "picture_of": picture_of,
         "shown_by": shown_by,

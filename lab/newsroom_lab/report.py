@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from newsroom_lab.experiment import Choice, Section, experiments
 from newsroom_lab.record import Verdict
-from newsroom_lab.view import number
+from newsroom_lab.view import LANE_COLOURS, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def page(outcomes: Sequence[Outcome]) -> str:
     }
     totals = {verdict: sum(each.verdict is verdict for each in outcomes) for verdict in Verdict}
     template = environment.get_template("report.html.j2")
-    return template.render(sections=sections, totals=totals, is_choice=_is_choice)
+    return template.render(sections=sections, totals=totals, colours=LANE_COLOURS, is_choice=_is_choice)
 
 
 def _is_choice(predict: object) -> bool:

@@ -25,7 +25,9 @@ BAR_WIDTH = 40
 LANE_WIDTH = 60
 BLOCKS = " ▏▎▍▌▋▊▉█"
 NOBODY = "░"
-COLOURS = ("green", "cyan", "magenta", "yellow", "blue", "red")
+LANE_COLOURS = ("#4c8dd6", "#e0913a", "#2f9e8f", "#9b6dd6", "#c94f7c", "#8a8f3c")
+"""Of owners in a picture; readers who do not see red and green alike tell them apart."""
+
 VERDICT_COLOUR = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.BROKEN: "yellow"}
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
-
-from confluent_kafka import Consumer
 
 from newsroom.errors import DecodeError
 from newsroom_lab.experiment import Choice, Experiment, Section
+from newsroom_lab.streaming import read_to_end
 
 if TYPE_CHECKING:
     from newsroom_lab.lab import Lab
 
 HALF = 10
 STARTS = 3
-IDLE_POLLS = 50
 
 
 def steps(lab: Lab, *, careful: bool = True) -> None:
@@ -59,29 +58,15 @@ def _read(lab: Lab, topic: str, group: str) -> tuple[int, str]:
     from newsroom.schemas.avro import AvroDecoder
 
     decoder = AvroDecoder(SchemaRegistryClient({"url": lab.ports.registry_url}), topic=topic)
-    consumer = Consumer(
-        {
-            "bootstrap.servers": lab.ports.bootstrap,
-            "group.id": group,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-        }
-    )
-    consumer.subscribe([topic])
-    read = idle = 0
-    try:
-        while idle < IDLE_POLLS:
-            message = consumer.poll(0.2)
-            if message is None or message.error():
-                idle += 1
-                continue
-            decoder.decode(message.value())
-            consumer.commit(message, asynchronous=False)
+    read = 0
+    # A member that ends at an error leaves its group at once.
+    with closing(read_to_end(lab, group, topic)) as records:
+        for message in records:
+            try:
+                decoder.decode(message.value())
+            except DecodeError as error:
+                return read, str(error)
             read += 1
-    except DecodeError as error:
-        return read, str(error)
-    finally:
-        consumer.close()
     return read, ""
 
 

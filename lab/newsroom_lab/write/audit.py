@@ -17,6 +17,8 @@ STOP_SECONDS = 10.0
 
 LONGEST_TEXT = 60
 
+MEMBERS_SURVIVE = "members survive"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -143,7 +145,7 @@ def all_committed(lag: int) -> Finding:
 def members_survive(deaths: Sequence[str], rebalances: int) -> Finding:
     """No member ended by itself."""
     name = "rebalance survived" if rebalances else "stayed alive"
-    return Finding("members survive", not deaths, f"ended {len(deaths)}" if deaths else name, "".join(deaths[:1]))
+    return Finding(MEMBERS_SURVIVE, not deaths, f"ended {len(deaths)}" if deaths else name, "".join(deaths[:1]))
 
 
 def stops_in_time(seconds: float) -> Finding:

@@ -27,6 +27,25 @@ if TYPE_CHECKING:
     Opening = Callable[[], AbstractContextManager[Stack]]
 
 LANGUAGES = {"python": "py", "java": "java", "shell": "sh"}
+GAP = "TODO"
+"""What marks a gap in a skeleton."""
+
+MEANINGS = {
+    "LAB_BOOTSTRAP": "brokers, as host:port,host:port",
+    "LAB_REGISTRY": "the registry's URL (Confluent's API)",
+    "LAB_INPUT": "the topic to read; it is written while your program works",
+    "LAB_OUTPUT": "the topic to write",
+    "LAB_TABLE": "a compacted topic to read as a table",
+    "LAB_DEAD_LETTERS": "the topic for poison records",
+    "LAB_INTERNAL": "a topic for your program's own use",
+    "LAB_GROUP": "the consumer group",
+    "LAB_SESSION_MS": "the session timeout to set, in milliseconds; a frozen member is frozen for longer",
+    "LAB_MEMBER": "the member's number; a member that was killed starts again with the same one",
+    "LAB_STATE": "the member's own folder; it is still there after a kill",
+    "LAB_SHARED": "a folder for all members",
+}
+"""What the variables say that more than one task has."""
+
 LAST_LINES = 5
 LOOK_SECONDS = 0.3
 
@@ -66,19 +85,27 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def description(task: Task) -> str:
-    """The text of a task with the variables that its program gets."""
-    return f"{task.title}\n\n{task.text}\n\nVariables:\n{variables(task)}\n\nPromises:\n" + "\n".join(
-        f"  - {promise}" for promise in task.promises
-    )
+    """The text of a task with the variables that its program gets, and its rounds."""
+    given = [f"  {name:<16}  {meaning}" for name, meaning in variables(task).items()]
+    rounds = [f"  - {chosen.name}" + (f" ({', '.join(chosen.acts)})" if chosen.acts else "") for chosen in task.rounds]
+    promises = [f"  - {promise}" for promise in task.promises]
+    parts = (("Environment variables", given), ("Rounds", rounds), ("Promises", promises))
+    return "\n\n".join([task.title, task.text, *("\n".join([f"{name}:", *lines]) for name, lines in parts)])
 
 
-def variables(task: Task) -> str:
-    """A line for each variable of a task, as docs/lab-write.md explains it."""
-    common = ["LAB_BOOTSTRAP", "LAB_REGISTRY", "LAB_MEMBER", "LAB_STATE", "LAB_SHARED"]
-    if not task.ends:
-        common += ["LAB_GROUP", "LAB_SESSION_MS"]
-    lines = [f"  {name}" for name in (*common, *(f"LAB_{name}" for name in task.topics))]
-    return "\n".join([*lines, *(f"  {name}: {meaning}" for name, meaning in task.variables.items())])
+def variables(task: Task) -> dict[str, str]:
+    """The variables that a task's program gets, and what they say."""
+    group = () if task.ends else ("LAB_GROUP", "LAB_SESSION_MS")
+    topics = (f"LAB_{name}" for name in task.topics)
+    names = ("LAB_BOOTSTRAP", *topics, *group, "LAB_REGISTRY", "LAB_MEMBER", "LAB_STATE", "LAB_SHARED")
+    return {name: MEANINGS[name] for name in names} | dict(task.variables)
+
+
+def gaps(program: str) -> list[int]:
+    """The lines of a program that still have a gap."""
+    lines = program.splitlines()
+    # With the colon: the first line of a skeleton only says what marks a gap.
+    return [number for number, line in enumerate(lines, 1) if f"{GAP}:" in line]
 
 
 def skeleton(task: Task, language: str) -> str:
@@ -111,8 +138,13 @@ def _new(options: argparse.Namespace) -> int:
         raise StackError(f"{error.filename} cannot be written: {error.strerror}") from error
     console().print(description(task), markup=False, highlight=False)
     command = {"python": f"python {file}", "java": f"java {file}", "shell": f"sh {file}"}
-    console().print(f"\n{file} has gaps, marked with TODO. When they are filled:", markup=False, highlight=False)
-    console().print(f"  newsroom lab try {task.name} -- {command[options.language]}", markup=False, highlight=False)
+    line = command[options.language]
+    for text in (
+        f"\n{file} has gaps, marked with {GAP}. Try it at each save, and all rounds when the gaps are filled:",
+        f"  newsroom lab watch {task.name} {file} -- {line}",
+        f"  newsroom lab try {task.name} -- {line}",
+    ):
+        console().print(text, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
@@ -139,12 +171,16 @@ def judge(task: Task, command: tuple[str, ...], stack: Stack, seed: int, *, quic
         console().print(f"[bold]▸ {chosen.name}[/]{_acts(chosen)}", highlight=False)
         judged.append(trial.run(number, chosen))
         _show(judged[-1])
-    for promise, finding in breaches(judged).items():
-        console().print(f"[red]broken:[/] {promise}: {escape(finding.proof)}", highlight=False)
+    broken = breaches(judged)
+    for promise, finding in broken.items():
+        console().print(f"[red]broken:[/] {promise}: {escape(finding.proof)}", highlight=False, soft_wrap=True)
         for line in textwrap.wrap(f"hint: {task.promises.get(promise, '')}", 110):
             console().print(f"  {line}", markup=False, highlight=False)
     passed = all(each.passed for each in judged)
-    console().print(f"[{'green' if passed else 'red'}]{'PASS' if passed else 'FAIL'}[/] {task.name}", highlight=False)
+    longer = len(task.rounds) - len(judged)
+    left = f" in the quick rounds; 'newsroom lab try' runs {longer} more" if longer else ""
+    colour, verdict = ("green", "PASS") if passed else ("red", "FAIL") if broken else ("yellow", "NOT JUDGED")
+    console().print(f"[{colour}]{verdict}[/] {task.name}{left if passed else ''}", highlight=False)
     return passed
 
 
@@ -155,13 +191,14 @@ def _acts(chosen: Round) -> str:
 def _show(judged: Judged) -> None:
     if judged.trouble:
         console().print(f"  [yellow]could not be run to its end:[/] {escape(judged.trouble)}", highlight=False)
-    figures = " · ".join(
-        f"[{'green' if finding.kept else 'red'}]{escape(finding.figures)}[/]" for finding in judged.findings
-    )
-    console().print(f"  {'[green]✓[/]' if judged.passed else '[red]✗[/]'} {figures}", highlight=False)
-    if not judged.passed:
-        for line in judged.lines[-LAST_LINES:]:
-            console().print(f"    its last lines: {line}", markup=False, highlight=False)
+    else:
+        figures = " · ".join(
+            f"[{'green' if finding.kept else 'red'}]{escape(finding.figures)}[/]" for finding in judged.findings
+        )
+        console().print(f"  {'[green]✓[/]' if judged.passed else '[red]✗[/]'} {figures}", highlight=False)
+    if not judged.passed and judged.lines:
+        last = [f"      {line}" for line in judged.lines[-LAST_LINES:]]
+        console().print("\n".join(["    the program's last lines:", *last]), markup=False, highlight=False)
 
 
 def _watch(options: argparse.Namespace, opening: Opening) -> int:
@@ -175,6 +212,9 @@ def _watch(options: argparse.Namespace, opening: Opening) -> int:
             now = file.stat().st_mtime_ns if file.is_file() else saved
             if now != saved:
                 saved = now
+                if left := gaps(file.read_text(encoding="utf-8", errors="replace")):
+                    lines = ", ".join(map(str, left))
+                    console().print(f"{file} has gaps: lines {lines}", markup=False, highlight=False)
                 judge(task, _command(options), stack, seed=1, quick=True)
                 console().print(f"watching {file}; Ctrl-C ends it", markup=False, highlight=False)
             time.sleep(LOOK_SECONDS)

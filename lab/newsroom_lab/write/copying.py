@@ -37,7 +37,8 @@ HINTS = {
     "nothing is changed": "Copy the bytes of key and value; decode nothing.",
     "order is kept": "Give the copy the record's key, and let one producer with enable.idempotence send the copies.",
     "progress is committed": "Commit the offset after the last record of each batch: message.offset() + 1.",
-    "members survive": "A rebalance is no error: go on after _PARTITION_EOF, UNKNOWN_MEMBER_ID and ILLEGAL_GENERATION.",
+    "members survive": "Its last lines say why it ended. A rebalance is not an error: go on after "
+    "UNKNOWN_MEMBER_ID and ILLEGAL_GENERATION.",
     "it stops when told": "Handle SIGTERM: set a flag that the loop looks at, with a poll() of at most a second.",
 }
 
@@ -60,6 +61,6 @@ def audit(evidence: Evidence, *, lost: int = 0, repeated: int = 0) -> list[Findi
         nothing_foreign(evidence.input, evidence.output),
         order_kept(evidence.input, evidence.output),
         all_committed(evidence.lag),
-        members_survive(evidence.deaths, len(evidence.round.acts)),
+        members_survive(evidence.deaths, evidence.round.rebalances),
         stops_in_time(evidence.stop_seconds),
     ]

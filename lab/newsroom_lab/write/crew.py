@@ -71,7 +71,9 @@ class Crew:
             # The learner's own folder: the command may name a file of it.
             self._members[number] = Member(self._command, variables, Path.cwd())
         except OSError as error:
-            raise ProgramFailed(f"'{self._command[0]}' cannot be started: {error.strerror}") from error
+            raise ProgramFailed(
+                f"'{self._command[0]}' cannot be started: {error.strerror} (from {Path.cwd()}, with the lab's PATH)"
+            ) from error
         self._note(f"member {number} starts")
 
     def kill(self, number: int) -> None:

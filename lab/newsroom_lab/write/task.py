@@ -38,7 +38,7 @@ class Act(StrEnum):
     JOIN = "one member more"
     LEAVE = "stop a member"
     BROKER = "a broker dies and comes back"
-    REGISTRY = "the registry does not answer for a while"
+    REGISTRY = "the registry is down when the program starts"
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Round:
     """Whether `newsroom lab watch` runs it."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What is special in this round, for the task's own use."""
+
+    @property
+    def rebalances(self) -> int:
+        """How often the group's members change."""
+        return sum(act in (Act.KILL, Act.FREEZE, Act.JOIN, Act.LEAVE) for act in self.acts)
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,8 @@ class Task:
     """Whether the program is ready for the input; it is waited for some seconds."""
     settled: Callable[[Setting], bool] | None = None
     """Whether the work is done; None: the group has committed the whole input."""
+    settle_seconds: float = 150.0
+    """How long the work may take after the last record of the input."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Further variables of its own, and what they say."""
     compacted: tuple[str, ...] = ()

@@ -1,27 +1,18 @@
-"""Runs a learner's program through the rounds of a task on the real cluster, and audits what each round left."""
+"""Tries a learner's program: runs it through the rounds of a task, and audits what each round left."""
 
 from __future__ import annotations
 
-import os
 import random
-import sys
-import time
-from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
 from newsroom.kafka_errors import reason_of
-from newsroom.topics import MIN_INSYNC_REPLICAS
-from newsroom_lab import programs
 from newsroom_lab.lab import Lab
 from newsroom_lab.record import Outcome
-from newsroom_lab.write.crew import Crew
-from newsroom_lab.write.feeding import Feeder
-from newsroom_lab.write.headlines import schemas_of
-from newsroom_lab.write.task import SESSION_MS, Act, Evidence, Setting
+from newsroom_lab.write.audit import MEMBERS_SURVIVE
+from newsroom_lab.write.passage import Passage
 from newsroom_stack.errors import StackError
 
 if TYPE_CHECKING:
@@ -30,34 +21,6 @@ if TYPE_CHECKING:
     from newsroom_lab.write.audit import Finding
     from newsroom_lab.write.task import Round, Task
     from newsroom_stack.interface import Stack
-    from newsroom_stack.pipeline.observe import Record
-
-PARTITIONS = 3
-PORTIONS = 30
-"""The input comes in so many portions, with what happens to the program between them."""
-
-PORTION_SECONDS = 0.15
-"""The pause between two portions: all of them take five seconds, so that what happens meets a program at work."""
-
-FIRST_EFFECT_SECONDS = 60.0
-"""A JVM and a group need some seconds until the first record."""
-
-READY_SECONDS = 15.0
-ENDS_SECONDS = 120.0
-QUIET_SECONDS = 55.0
-"""Without a session of its own, a client's member that was killed keeps its partitions for 45 seconds."""
-
-SETTLE_SECONDS = 150.0
-CALM_SECONDS = 2.0
-"""Nothing changes for so long after the last commit: the effects are there, too."""
-
-FROZEN_SECONDS = SESSION_MS / 1000 + 3
-AWAY_SECONDS = 5.0
-"""For how long the registry does not answer: longer than a client waits for one request."""
-
-AIMS = 8
-AIM_SECONDS = 0.3
-"""So often, and at most this long after each portion, the lab looks for a member in the middle of its work."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +59,8 @@ class Trial:
 
     def run(self, number: int, chosen: Round) -> Judged:
         """Run one round and audit it. It cleans up what it made."""
-        passage = _Passage(self, chosen, random.Random(f"{self.seed}-{number}"))  # noqa: S311 - not a secret
+        chance = random.Random(f"{self.seed}-{number}")  # noqa: S311 - not a secret
+        passage = Passage(self.task, chosen, self.command, chance, self.show)
         try:
             with Lab(self.stack, Outcome(f"try-{self.task.name}"), lambda _: None) as lab:
                 evidence = passage.go(lab)
@@ -111,245 +75,11 @@ class Trial:
         return Judged(chosen, findings, passage.timeline, "", passage.lines)
 
 
-class _Passage:
-    """One round as it goes."""
-
-    def __init__(self, trial: Trial, chosen: Round, chance: random.Random) -> None:
-        self._trial = trial
-        self._task = trial.task
-        self._round = chosen
-        self._chance = chance
-        self._start = time.monotonic()
-        self._later: list[tuple[int, Callable[[], object]]] = []
-        self.timeline: list[tuple[float, str]] = []
-        self.lines: Sequence[str] = ()
-
-    def _note(self, what: str) -> None:
-        seconds = time.monotonic() - self._start
-        self.timeline.append((seconds, what))
-        self._trial.show(f"{seconds:6.1f} s  {what}")
-
-    def go(self, lab: Lab) -> Evidence:
-        """Run the round and return what it left."""
-        self._lab = lab
-        folder = lab.folder()
-        variables = self._variables()
-        self._setting = Setting(lab, variables, folder, self._round)
-        self._task.prepare(self._setting)
-        self._names = {name: variables[f"LAB_{name}"] for name in self._task.topics}
-        self._group = variables["LAB_GROUP"]
-        shared = folder / "shared"
-        shared.mkdir()
-        variables["LAB_SHARED"] = str(shared)
-        environment = {**programs.environment(lab.stack, {}), **variables}
-        if "java" in self._trial.command[0]:
-            environment["CLASSPATH"] = self._classpath()
-        # So `python` is the one that has the libraries, and our own commands are found.
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-        self._crew = crew = Crew(self._trial.command, environment, folder, self._note)
-        lab.finally_do(crew.abandon)
-        try:
-            codes, seconds = ([], self._serve()) if self._task.feed else (self._end(), 0.0)
-        finally:
-            self.lines = crew.lines()
-        return self._evidence(codes, seconds)
-
-    def _classpath(self) -> str:
-        """Kafka's own jars, which have the clients."""
-        from newsroom_stack.jvm.artifacts import ensure_artifacts  # noqa: PLC0415 - for Java alone
-        from newsroom_stack.jvm.progress import LineProgress  # noqa: PLC0415
-
-        artifacts = ensure_artifacts(self._trial.stack.settings.cache, LineProgress())
-        return os.pathsep.join(map(str, artifacts.kafka_classpath))
-
-    def _variables(self) -> dict[str, str]:
-        lab, ports, group = self._lab, self._lab.ports, self._lab.group()
-        lab.finally_do(lambda: lab.forget(group))
-        variables = {
-            "LAB_BOOTSTRAP": ports.bootstrap,
-            "LAB_REGISTRY": ports.registry_url,
-            "LAB_GROUP": group,
-            "LAB_SESSION_MS": str(SESSION_MS),
-        }
-        for name in self._task.topics:
-            policy = "compact" if name in self._task.compacted else "delete"
-            variables[f"LAB_{name}"] = lab.topic(
-                name.lower().replace("_", "-"),
-                partitions=PARTITIONS,
-                min_insync_replicas=MIN_INSYNC_REPLICAS,
-                cleanup_policy=policy,
-            )
-        return variables
-
-    # A program that ends by itself
-
-    def _end(self) -> list[int | None]:
-        repairs = [self._disturb(act) for act in self._round.acts]
-        for number in range(1, self._round.members + 1):
-            self._crew.start(number)
-        if Act.REGISTRY in self._round.acts:
-            time.sleep(AWAY_SECONDS)
-            for repair in repairs:
-                repair()
-        codes = self._crew.finish(ENDS_SECONDS)
-        for repair in repairs:
-            repair()
-        return codes
-
-    # A program that serves until it is stopped
-
-    def _serve(self) -> float:
-        assert self._task.feed is not None
-        pairs = self._task.feed(self._chance, self._setting)
-        for number in range(1, self._round.members + 1):
-            self._crew.start(number)
-        self._feeder = Feeder(self._lab.ports.bootstrap, self._names["INPUT"])
-        size = max(1, len(pairs) // PORTIONS)
-        self._portions = deque(pairs[start : start + size] for start in range(0, len(pairs), size))
-        if (ready := self._task.ready) is not None:
-            self._lab.sees("the program is ready", lambda: ready(self._setting), READY_SECONDS)
-        self._feed()
-        self._wait_for_first_effect()
-        self._feed_all()
-        self._note(f"all {len(pairs)} records are sent")
-        self._settle()
-        return self._crew.stop()
-
-    def _feed(self) -> None:
-        if self._portions:
-            self._feeder.send(self._portions.popleft())
-
-    def _feed_all(self) -> None:
-        """Send the input in portions, with what happens to the program between them."""
-        all_portions = len(self._portions)
-        left = sorted(self._chance.randrange(PORTIONS // 6, 5 * PORTIONS // 6) for _ in self._round.acts)
-        acts = deque(zip(left, self._round.acts, strict=True))
-        while self._portions:
-            self._feed()
-            time.sleep(PORTION_SECONDS)
-            self._crew.look()
-            place = all_portions - len(self._portions)
-            if acts and acts[0][0] <= place:
-                self._act(acts.popleft()[1], place)
-            self._do_later(place)
-        for _, act in acts:
-            self._act(act, PORTIONS)
-        self._do_later(10 * PORTIONS)
-
-    def _do_later(self, place: int) -> None:
-        for due, action in [each for each in self._later if each[0] <= place]:
-            self._later.remove((due, action))
-            action()
-
-    def _act(self, act: Act, place: int) -> None:
-        numbers = self._crew.numbers
-        victim = self._chance.choice(numbers)
-        match act:
-            case Act.KILL:
-                self._aim(victim)
-                self._crew.kill(victim)
-                self._crew.start(victim)
-            case Act.FREEZE:
-                self._crew.freeze(victim)
-                time.sleep(FROZEN_SECONDS)
-                self._crew.thaw(victim)
-            case Act.JOIN:
-                self._crew.start(max(numbers) + 1)
-            case Act.LEAVE:
-                self._crew.leave(victim)
-            case Act.BROKER | Act.REGISTRY:
-                self._later.append((place + PORTIONS // 6, self._disturb(act)))
-
-    def _aim(self, victim: int) -> None:
-        """Freeze a member in the middle of its work: what it wrote and what it committed do not agree.
-
-        A kill that meets an idle program shows nothing. The difference is that to the last look, for what was repeated
-        earlier stays in the topic.
-        """
-        before = None
-        output = self._names.get("OUTPUT") or self._names["DEAD_LETTERS"]
-        for _ in range(AIMS):
-            self._feed()
-            time.sleep(self._chance.uniform(0, AIM_SECONDS))
-            self._crew.hold(victim)
-            # Records and not offsets: transactions have markers among these.
-            ahead = len(self._lab.read(output)) - self._progress()[1]
-            if before is not None and ahead != before:
-                return
-            before = ahead
-            self._crew.release(victim)
-
-    def _disturb(self, act: Act) -> Callable[[], object]:
-        """Take a part of the stack away; what brings it back, once."""
-        stack, away = self._lab.stack, [True]
-        name = "registry" if act is Act.REGISTRY else f"kafka-{self._chance.randrange(1, 4)}"
-
-        def bring_back() -> None:
-            if away.pop() if away else False:
-                (stack.resume if act is Act.REGISTRY else stack.restart)(name)
-                self._note(f"{name} is back")
-
-        self._lab.finally_do(bring_back)
-        (stack.pause if act is Act.REGISTRY else stack.kill)(name)
-        self._note(f"{name} is {'frozen' if act is Act.REGISTRY else 'killed'}")
-        return bring_back
-
-    # What the topics say
-
-    def _progress(self) -> tuple[int, int]:
-        """Records that the program wrote, and offsets that its group committed."""
-        written = sum(self._lab.total(topic) for name, topic in self._names.items() if name not in ("INPUT", "TABLE"))
-        return written, sum(self._lab.committed(self._group, self._names["INPUT"]).values())
-
-    def _wait_for_first_effect(self) -> None:
-        self._lab.sees("the program's first effect", lambda: any(self._progress()), FIRST_EFFECT_SECONDS)
-        self._note("first effect" if any(self._progress()) else "no effect yet")
-
-    def _settle(self) -> None:
-        """Wait until the work is done, or nothing moves any more."""
-        end = time.monotonic() + SETTLE_SECONDS
-        changed, last = time.monotonic(), self._progress()
-        while time.monotonic() < end:
-            time.sleep(0.5)
-            self._crew.look()
-            progress = self._progress()
-            if progress != last:
-                changed, last = time.monotonic(), progress
-            still = time.monotonic() - changed
-            # A task that says itself when it is settled may have a program that never stops to write.
-            calm = still >= CALM_SECONDS or self._task.settled is not None
-            if still >= QUIET_SECONDS or (calm and self._done()):
-                break
-        self._note("the work is done" if self._done() else "nothing moves any more")
-
-    def _done(self) -> bool:
-        if self._task.settled is not None:
-            return self._task.settled(self._setting)
-        return self._lag() == 0
-
-    def _lag(self) -> int:
-        return self._lab.lag(self._group, self._names["INPUT"]) if "INPUT" in self._names else 0
-
-    def _evidence(self, codes: Sequence[int | None], stop_seconds: float) -> Evidence:
-        records: dict[str, list[Record]] = {name: self._lab.read(topic) for name, topic in self._names.items()}
-        return Evidence(
-            round=self._round,
-            records=records,
-            lag=self._lag(),
-            deaths=self._crew.deaths,
-            stop_seconds=stop_seconds,
-            codes=codes,
-            lines=self.lines,
-            schemas=schemas_of(self._lab, self._names["OUTPUT"]) if "LAB_SCHEMA" in self._setting.variables else {},
-            committed=self._lab.committed(self._group, self._names["INPUT"]) if "INPUT" in self._names else {},
-        )
-
-
 def breaches(judged: Sequence[Judged]) -> Mapping[str, Finding]:
-    """The first finding for each promise that was broken."""
+    """The first finding for each promise that was broken. What ended a member comes first."""
     broken: dict[str, Finding] = {}
-    for each in judged:
-        for finding in each.findings:
+    for verdict in judged:
+        for finding in sorted(verdict.findings, key=lambda finding: finding.promise != MEMBERS_SURVIVE):
             if not finding.kept:
                 broken.setdefault(finding.promise, finding)
     return broken

@@ -11,7 +11,7 @@ from newsroom_lab.experiment import Choice, Experiment, Number, Section, experim
 from newsroom_lab.progress import Progress
 from newsroom_lab.record import Bars, Claim, Event, Lanes, Outcome, Said, Shown, Step, Table, Verdict
 from newsroom_lab.report import page
-from newsroom_lab.view import View, bar, bar_lines, lane_lines, number
+from newsroom_lab.view import LANE_COLOURS, View, bar, bar_lines, lane_lines, number
 
 LANES = Lanes("owners", 10.0, {"0": ((0.0, 5.0, "a"), (7.5, 10.0, "b")), "1": ()})
 EVENTS: list[Event] = [
@@ -86,9 +86,18 @@ def test_a_run_passes_if_it_claims_something_and_all_of_it_holds(
 def test_the_page_has_everything_and_shows_foreign_text_as_text() -> None:
     html = page([Outcome("no-key", events=list(EVENTS), answer=1, sentence="1 of <5>", seconds=2.0)])
     assert "1 passed, 0 failed" in html
-    for text in ("1 of &lt;5&gt;", "10 &lt;b&gt;", "zstd", "hsl(", experiment_of("no-key").why.split("\n")[0]):
+    why = experiment_of("no-key").why.split("\n")[0]
+    for text in ("1 of &lt;5&gt;", "10 &lt;b&gt;", "zstd", '<a href="#no-key"', why):
         assert text in html
     assert "http" not in html.replace("http-equiv", "")
+
+
+def test_the_page_names_each_owner_beside_the_colour_of_its_lanes() -> None:
+    html = page([Outcome("no-key", events=[LANES, EVENTS[-1]])])
+    for owner, colour in zip(("a", "b"), LANE_COLOURS, strict=False):
+        assert f'<i style="background: {colour}"></i>{owner}</span>' in html
+        assert html.count(f'title="{owner}"') == html.count(f"background: {colour}") - 1 == 1
+    assert '<i class="nobody"></i>nobody' in html
 
 
 def experiment(predict: Choice | Number) -> Experiment:

@@ -17,6 +17,8 @@ from newsroom_lab.write.audit import (
     stops_in_time,
     values_by_key,
 )
+from newsroom_lab.write.task import Round
+from newsroom_lab.write.trial import Judged, breaches
 from newsroom_stack.pipeline.observe import Record
 
 
@@ -128,3 +130,9 @@ def test_what_a_program_did_besides() -> None:
 )
 def test_how_a_program_ends(codes: list[int | None], refused: bool, kept: bool) -> None:
     assert ended_well(codes, refused=refused).kept is kept
+
+
+def test_what_ended_a_member_is_named_before_what_followed_from_it() -> None:
+    rest = [nothing_lost(SENT, []), all_committed(3)]
+    judged = Judged(Round("calm"), [*rest, members_survive(["member 1 ended by itself"], 0)], [])
+    assert list(breaches([judged])) == ["members survive", "nothing is lost", "progress is committed"]

@@ -86,5 +86,5 @@ def test_a_program_that_does_not_end_has_no_exit_code(members: Members) -> None:
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     crew = Crew(("no-such-program",), dict(os.environ), tmp_path, lambda _: None)
-    with pytest.raises(ProgramFailed, match="'no-such-program' cannot be started: No such file or directory"):
+    with pytest.raises(ProgramFailed, match=r"'no-such-program' cannot be started: No such file or directory \(from "):
         crew.start(1)

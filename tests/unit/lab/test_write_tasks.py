@@ -2,6 +2,7 @@
 
 import ast
 import io
+import subprocess
 from importlib import resources
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from kafka.partitioner.default import murmur2
 
 from newsroom_lab.cli import main
-from newsroom_lab.write.commands import LANGUAGES, skeleton, variables
+from newsroom_lab.write.commands import LANGUAGES, MEANINGS, description, gaps, skeleton, variables
 from newsroom_lab.write.headlines import OPTIONAL, REQUIRED, SCHEMA, decode
 from newsroom_lab.write.task import Act, Task, UnknownTask, task_of, tasks
 from newsroom_lab.write.tasks.keyed_producer import HOMES
@@ -38,23 +39,54 @@ def test_a_task_is_whole(task: Task) -> None:
 def test_the_page_explains_a_task_and_its_variables(task: Task) -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert f"`{task.name}`" in page
-    names = [line.strip().partition(":")[0] for line in variables(task).splitlines()]
-    assert len(names) >= 6
-    assert [name for name in names if f"`{name}`" not in page] == []
+    assert len(variables(task)) >= 6
+    assert [name for name in variables(task) if f"`{name}`" not in page] == []
+
+
+def test_the_page_says_of_a_variable_what_a_task_says() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert [name for name, meaning in MEANINGS.items() if f"| `{name}` | {meaning} |" not in page] == []
+
+
+@EVERY
+def test_the_text_of_a_task_has_its_rounds_and_promises(task: Task) -> None:
+    text = description(task)
+    for part in (*(chosen.name for chosen in task.rounds), *task.promises, *variables(task).values()):
+        assert part in text
 
 
 @EVERY
 def test_a_skeleton_is_a_program_with_gaps(task: Task) -> None:
     program = skeleton(task, "python")
-    assert "TODO" in program
+    assert gaps(program)
     ast.parse(program)
 
 
-def test_three_tasks_have_skeletons_for_java_and_the_shell() -> None:
+def test_a_gap_that_is_filled_is_no_longer_named() -> None:
+    program = skeleton(task_of("string-producer"), "shell")
+    first, *others = gaps(program)
+    lines = program.splitlines()
+    lines[first - 1] = "echo filled"
+    assert gaps("\n".join(lines)) == others
+
+
+@pytest.mark.parametrize(
+    ("language", "third"),
+    # kcat commits what it has read, whether or not its copy is sent: with it a consumer keeps no order.
+    [("java", "consumer"), ("shell", "avro-producer")],
+)
+def test_three_tasks_have_skeletons_for_java_and_the_shell(language: str, third: str) -> None:
     folder = resources.files("newsroom_lab.write") / "skeletons"
-    for language in ("java", "shell"):
-        offered = [task for task in tasks() if (folder / f"{task}.{LANGUAGES[language]}").is_file()]
-        assert offered == ["string-producer", "keyed-producer", "consumer"]
+    offered = [task for task in tasks() if (folder / f"{task}.{LANGUAGES[language]}").is_file()]
+    assert offered == ["string-producer", "keyed-producer", third]
+    for task in offered:
+        assert gaps(skeleton(task_of(task), language))
+
+
+@pytest.mark.parametrize("task", ["string-producer", "keyed-producer", "avro-producer"])
+def test_the_shell_can_read_a_skeleton_of_its_own(task: str) -> None:
+    program = skeleton(task_of(task), "shell")
+    assert subprocess.run(["sh", "-n"], input=program, text=True, check=False, capture_output=True).stderr == ""
 
 
 def test_a_skeleton_that_is_not_there_is_refused_with_those_that_are() -> None:

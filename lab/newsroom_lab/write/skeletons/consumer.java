@@ -38,8 +38,8 @@ public class Main {
                 for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(500))) {
                     // TODO: send a copy of the record to LAB_OUTPUT.
                 }
-                // TODO: when may you commit? Afterwards: consumer.commitSync(). A rebalance may have taken the
-                // partitions away (CommitFailedException): that must not end the program.
+                // TODO: when may you commit? Afterwards: consumer.commitSync(). A rebalance may have taken the partitions
+                // away (CommitFailedException, RebalanceInProgressException): that must not end the program.
             }
         } catch (WakeupException stop) {
             // SIGTERM

@@ -4,4 +4,4 @@
 set -e
 tab=$(printf '\t')
 jq -r '[.key, .value] | @tsv' "$LAB_SOURCE" > "$LAB_STATE/records"
-# TODO: kcat -P -b ... -t ... -K "$tab" ; which -X partitioner puts a key where Java's clients put it?
+# TODO: kcat -P -b ... -t ... -K "$tab" < "$LAB_STATE/records" ; which -X partitioner puts a key where Java's clients put it?

@@ -6,5 +6,5 @@ while [ $i -le 20 ]; do
   # TODO: write two lines, key$i:value$i and key$i:filter$i
   i=$((i + 1))
 done > "$LAB_STATE/records"
-# TODO: send them: kcat -P -b ... -t ... -K: ; which -X settings keep a retry from writing twice, and lose nothing?
+# TODO: send them: kcat -P -b ... -t ... -K: < "$LAB_STATE/records" ; which -X setting keeps a retry from writing twice?
 # TODO: when they are delivered, write the task's line for each.

@@ -61,16 +61,16 @@ TASK = Task(
     text="""Send each line of LAB_SOURCE, a JSON object with "title" and "media", to the topic LAB_OUTPUT as Avro of the
 schema in the file LAB_SCHEMA. Register the schema at LAB_REGISTRY (Confluent's API) under the subject of the topic's
 values (the topic's name and -value), and write the wire format: a zero byte, the schema's id in four bytes, the record.
-End with exit code 0 when every record is delivered. The registry may not answer for the first seconds: wait for it.""",
+End with exit code 0 when every record is delivered. The registry may be down when you start: wait a minute for it.""",
     topics=("OUTPUT",),
     promises={
         "values are Avro with a schema id": "Use AvroSerializer, or write a zero byte and the id (big-endian) first.",
         "nothing is lost": "Call flush() before the program ends.",
         "nothing is repeated": "If you begin again after an error, do not send again what is delivered.",
         "the subject has one version": "Register the schema once, under the topic's name and -value.",
-        "it ends as it should": "Repeat the request to the registry until it answers, for half a minute at least.",
+        "it ends as it should": "Repeat the request to the registry until it answers, for a minute at least.",
     },
-    rounds=(Round("calm", quick=True), Round("the registry is away", (Act.REGISTRY,))),
+    rounds=(Round("calm", quick=True), Round("the registry is down", (Act.REGISTRY,))),
     audit=audit,
     prepare=prepare,
     variables={"LAB_SOURCE": "the file to send, one JSON object a line", "LAB_SCHEMA": "the file with the Avro schema"},

@@ -63,7 +63,7 @@ def audit(evidence: Evidence) -> list[Finding]:
             f"no header with the offset: {place(silent[0])}" if silent else "",
         ),
         all_committed(evidence.lag),
-        members_survive(evidence.deaths, len(evidence.round.acts)),
+        members_survive(evidence.deaths, evidence.round.rebalances),
         stops_in_time(evidence.stop_seconds),
     ]
 
@@ -72,21 +72,26 @@ TASK = Task(
     level=8,
     title="a dead-letter consumer",
     text="""Read the Avro records of LAB_INPUT (the schema is in the registry, the subject is the topic's name and
--value) as a member of the group LAB_GROUP. Some records are poison: they are not Avro. Send each of these as it is, key
-and value unchanged, to LAB_DEAD_LETTERS, with headers that say where it came from; one of them is its offset in decimal
-digits. Commit and go on. What you do with the others is your choice. Set session.timeout.ms to LAB_SESSION_MS, and
-auto.offset.reset to earliest. After SIGTERM finish, commit and end within 10 seconds.""",
+-value) as a member of the group LAB_GROUP. Some records are poison: they are not Avro. Send each of these as it is,
+key and value unchanged, to LAB_DEAD_LETTERS, with headers that say where it came from; one of them is its offset in
+decimal digits. Commit and go on. What you do with the others is your choice. The registry may be down when you start:
+a record that you cannot check yet is not poison, so wait a minute for the registry. Set session.timeout.ms to
+LAB_SESSION_MS, and auto.offset.reset to earliest. After SIGTERM finish, commit and end within 10 seconds.""",
     topics=("INPUT", "DEAD_LETTERS"),
     promises={
         "nothing is lost": "Catch the error of each record alone, send the record on, and flush() before you commit.",
         "nothing is repeated": HINTS["nothing is repeated"],
-        "only poison is a dead letter": "A registry that does not answer makes no record poison: repeat the request.",
+        "only poison is a dead letter": "Without the registry you cannot know what is poison: wait, and ask it again.",
         "letters say their origin": "headers=[('origin.offset', str(message.offset()))], and so on.",
         "progress is committed": "Commit past the poison record, too, or it comes back for ever.",
         "members survive": "No record may end the program: catch what the deserializer raises.",
         "it stops when told": HINTS["it stops when told"],
     },
-    rounds=(Round("poison", quick=True), Round("poison and kills", (Act.KILL, Act.KILL))),
+    rounds=(
+        Round("poison", quick=True),
+        Round("poison and kills", (Act.KILL, Act.KILL)),
+        Round("the registry is down", (Act.REGISTRY,)),
+    ),
     audit=audit,
     feed=feed,
 )

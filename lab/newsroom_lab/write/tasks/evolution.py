@@ -29,7 +29,7 @@ def prepare(setting: Setting) -> None:
 def audit(evidence: Evidence) -> list[Finding]:
     """New records have the new schema, and readers of the old one read them; or nothing was written at all."""
     refused = REFUSED in evidence.round.options
-    old = next(iter(evidence.schemas.values()))
+    old = next(iter(evidence.schemas.values()), "")
     new = [(record, decode(record.value, evidence.schemas)) for record in evidence.output]
     written = [record for record, fields in new if fields is None or "test" in fields]
     titles = {fields["title"] for _, fields in new if fields is not None and fields.get("test") == "new"}

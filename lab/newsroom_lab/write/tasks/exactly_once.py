@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from newsroom_lab.write.audit import MEMBERS_SURVIVE
 from newsroom_lab.write.copying import COPY, HINTS, audit, feed
 from newsroom_lab.write.task import Act, Round, Task
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def judge(evidence: Evidence) -> list[Finding]:
     """Nothing is lost and nothing repeated. A replica that was fenced may end: its supervisor starts it again."""
     fenced = Act.FREEZE in evidence.round.acts or Act.BROKER in evidence.round.acts
-    return [each for each in audit(evidence) if not (fenced and each.promise == "members survive")]
+    return [each for each in audit(evidence) if not (fenced and each.promise == MEMBERS_SURVIVE)]
 
 
 TASK = Task(
@@ -28,7 +29,8 @@ number that a member keeps when it starts again; make the transactional.id of it
     topics=("INPUT", "OUTPUT"),
     promises=HINTS
     | {
-        "nothing is lost": "send_offsets_to_transaction() before commit_transaction(), and no other commit.",
+        "nothing is lost": "send_offsets_to_transaction() before commit_transaction(), and no other commit. Keep the "
+        "transactional.id after a kill: otherwise the open transaction hides what follows for a minute.",
         "nothing is repeated": "Offsets and copies in one transaction; after an abort seek() to the last commit.",
     },
     rounds=(

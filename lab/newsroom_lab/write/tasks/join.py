@@ -73,7 +73,7 @@ def audit(evidence: Evidence) -> list[Finding]:
         ),
         Finding("results are right", not wrong, count("wrong", len(wrong), 0), place(wrong[0]) if wrong else ""),
         all_committed(evidence.lag),
-        members_survive(evidence.deaths, len(evidence.round.acts)),
+        members_survive(evidence.deaths, evidence.round.rebalances),
         stops_in_time(evidence.stop_seconds),
     ]
 
@@ -82,7 +82,7 @@ def _result(key: bytes | None, value: bytes | None) -> tuple[bytes | None, int, 
     try:
         fields = json.loads(value or b"")
         return key, int(fields["count"]), str(fields["label"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

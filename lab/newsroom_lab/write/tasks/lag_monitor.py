@@ -77,7 +77,7 @@ def audit(evidence: Evidence) -> list[Finding]:
             "group untouched" if evidence.committed == COMMITTED else "group changed",
             f"committed offsets {dict(evidence.committed)}, and the group itself committed {COMMITTED}",
         ),
-        members_survive(evidence.deaths, len(evidence.round.acts)),
+        members_survive(evidence.deaths, evidence.round.rebalances),
         stops_in_time(evidence.stop_seconds),
     ]
 
@@ -103,4 +103,5 @@ the group and commit nothing: it is not yours. A broker may die: go on. After SI
     feed=feed,
     prepare=prepare,
     settled=settled,
+    settle_seconds=40,
 )

@@ -11,10 +11,12 @@ from newsroom_lab.write.copying import HINTS
 from newsroom_lab.write.task import Act, Round, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from newsroom_lab.write.audit import Finding
     from newsroom_lab.write.task import Evidence, Pair, Setting
+    from newsroom_stack.pipeline.observe import Record
 
 RECORDS = 1200
 WORDS = ("kafka", "topic", "Partition", "offset", "group", "member", "leader", "Broker", "commit", "batch", "record")
@@ -26,15 +28,26 @@ def feed(chance: Random, _: Setting) -> list[Pair]:
     return [(f"key{number % 21}", text) for number, text in enumerate(texts)]
 
 
+def settled(setting: Setting) -> bool:
+    """Whether every text is committed and counted. The counts may come later than the commit: from LAB_INTERNAL."""
+    lab, texts = setting.lab, setting.variables["LAB_INPUT"]
+    if lab.lag(setting.variables["LAB_GROUP"], texts):
+        return False
+    return _counted(lab.read(texts), lab.read(setting.variables["LAB_OUTPUT"])).kept
+
+
+def _counted(texts: Sequence[Record], counts: Sequence[Record]) -> Finding:
+    words = (word for text in texts for word in re.findall(r"\w+", (text.value or b"").decode().lower()))
+    expected = {word.encode(): str(number).encode() for word, number in Counter(words).items()}
+    return values_by_key("every count is right", expected, counts)
+
+
 def audit(evidence: Evidence) -> list[Finding]:
     """The last value of each word is how often it is in the input."""
-    texts = ((record.value or b"").decode() for record in evidence.input)
-    counts = Counter(word for text in texts for word in re.findall(r"\w+", text.lower()))
-    expected = {word.encode(): str(number).encode() for word, number in counts.items()}
     return [
-        values_by_key("every count is right", expected, evidence.output),
+        _counted(evidence.input, evidence.output),
         all_committed(evidence.lag),
-        members_survive(evidence.deaths, len(evidence.round.acts)),
+        members_survive(evidence.deaths, evidence.round.rebalances),
         stops_in_time(evidence.stop_seconds),
     ]
 
@@ -62,5 +75,6 @@ member is killed. After SIGTERM finish, commit and end within 10 seconds.""",
     ),
     audit=audit,
     feed=feed,
+    settled=settled,
     compacted=("OUTPUT",),
 )
