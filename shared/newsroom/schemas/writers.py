@@ -191,29 +191,39 @@ class Writers:
         return Writer(parsed, _type_name(parsed))
 
     def _parsed(self, schema: Schema) -> Any:  # noqa: ANN401 - fastavro's parsed schema
-        types = [self._referenced(reference) for reference in schema.references or ()]
-        # The name in a reference may be any text. A schema uses the full name of the type.
-        named = {fastavro.schema.fullname(kind): kind for kind in types}
+        root, types = json.loads(schema.schema_str or ""), self._types(schema.references or ())
 
-        def parse(text: str) -> Any:  # noqa: ANN401
-            return parse_schema_with_repo(text, named) if named else fastavro.parse_schema(json.loads(text))
+        def parse(change: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+            if not types:
+                return fastavro.parse_schema(change(root))
+            named = {name: change(kind) for name, kind in types.items()}
+            return parse_schema_with_repo(json.dumps(change(root)), named)  # puts each type where its name first stands
 
         try:
-            return parse(schema.schema_str)
+            return parse(lambda kind: kind)
         except SchemaParseException:
-            return parse(json.dumps(_without_decimals(json.loads(schema.schema_str))))
+            return parse(_without_decimals)
 
-    def _referenced(self, reference: SchemaReference) -> Any:  # noqa: ANN401 - fastavro's parsed schema
+    def _types(self, references: Iterable[SchemaReference]) -> dict[str, Any]:
+        """The types that a schema refers to, and those that they refer to, by full name; each stands there once."""
+        types: dict[str, Any] = {}
+        for reference in references:
+            schema = self._referenced(reference)
+            kind = json.loads(schema.schema_str or "")
+            # The name in a reference may be any text. A schema uses the full name of the type.
+            types |= self._types(schema.references or ()) | {fastavro.schema.fullname(kind): kind}
+        return types
+
+    def _referenced(self, reference: SchemaReference) -> Schema:
         subject, version = reference.subject, reference.version
         # A deleted version too: records were written with it.
         try:
-            schema = self._from_registry(
+            return self._from_registry(
                 f"{subject} version {version}, which a schema refers to,",
                 lambda: self._registry.get_version(subject, version, deleted=True).schema,
             )
         except UnknownSchema as error:
             raise DecodeError(str(error)) from error
-        return self._parsed(schema)
 
     def _from_registry(self, name: str, call: Callable[[], Schema]) -> Schema:
         place = address_of(self._registry.config()["url"])

@@ -161,6 +161,20 @@ def test_a_schema_that_refers_to_others_is_put_together(registry: SchemaRegistry
     assert AvroDecoder(registry, reader).decode(data).fields == {**BY, "page": 1}
 
 
+def test_a_type_that_two_references_share_stands_in_the_schema_once(registry: SchemaRegistryClient) -> None:
+    by = [{"name": "by", "type": "people.Author"}]
+    registry.register_schema("author", Schema(json.dumps(AUTHOR), "AVRO"))
+    author = SchemaReference("people.Author", "author", 1)
+    for name in "PC":
+        page = {"type": "record", "name": name, "fields": by}
+        registry.register_schema(name, Schema(json.dumps(page), "AVRO", [author]))
+    both = [SchemaReference(name, name, 1) for name in "PC"]
+    book = {"type": "record", "name": "Book", "fields": [{"name": name, "type": name} for name in "PC"]}
+    schema_id = registry.register_schema("book", Schema(json.dumps(book), "AVRO", both))
+    data = b"\0" + schema_id.to_bytes(4, "big") + b"\x06Ada\x06Bob"
+    assert AvroDecoder(registry).decode(data).fields == {"P": {"by": {"name": "Ada"}}, "C": {"by": {"name": "Bob"}}}
+
+
 def test_a_union_of_types_from_elsewhere_is_put_together(registry: SchemaRegistryClient) -> None:
     schema_id = with_references(registry, ["null", "people.Team"])
     body = AvroEncoder(WHOLE_TEAM, schema_id).encode(BY["by"])
