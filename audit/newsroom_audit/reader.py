@@ -11,7 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaExc
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from newsroom.errors import NotYet
-from newsroom.headers import mend_headers
+from newsroom.headers import headers_of
 from newsroom.kafka_errors import is_unreachable, reason_of
 from newsroom.waiting import Deadline, Wait, do_nothing
 from newsroom_audit.errors import AuditError
@@ -249,10 +249,6 @@ class ClusterReader:
 
 
 def _record(message: Message) -> Record:
-    mend_headers(message)
-    headers = tuple(
-        (name, value.encode() if isinstance(value, str) else value) for name, value in message.headers() or ()
-    )
     return Record(
         message.topic(),
         message.partition(),
@@ -260,5 +256,5 @@ def _record(message: Message) -> Record:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        headers,
+        headers_of(message),
     )

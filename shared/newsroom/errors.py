@@ -11,6 +11,7 @@ NewsroomError
 ├── TopicMismatch        a topic does not exist, or is not as declared
 ├── SchemaRefused        the registry refused a schema as incompatible
 ├── DecodeError          a record's bytes are not in the format of its topic (poison record)
+│   └── SchemaInDoubt        the next records may show that not the record is to blame
 ├── DeliveryFailed       the cluster refused or lost a record
 ├── SlotsExhausted       more replicas than the service has identities
 ├── ReplicaFenced        the cluster continued without this replica; a restarted one continues from the last commit
@@ -84,6 +85,10 @@ class SchemaRefused(NewsroomError):
 
 class DecodeError(NewsroomError):
     """The bytes of a record cannot be decoded: it is a poison record."""
+
+
+class SchemaInDoubt(DecodeError):
+    """The schema of a record cannot be used. If the next records have it too, then the records are not to blame."""
 
 
 class DeliveryFailed(NewsroomError):

@@ -30,6 +30,13 @@ def mend_headers(message: Any) -> None:  # noqa: ANN401 - the client has no type
         message.set_headers(_readable(message))
 
 
+def headers_of(message: Any) -> tuple[tuple[str, bytes | None], ...]:  # noqa: ANN401
+    """The headers of a message as bytes, whatever the names are."""
+    mend_headers(message)
+    headers = message.headers() or ()
+    return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in headers)
+
+
 def headers_of_all(messages: Sequence[Any]) -> list[list[tuple[str, bytes | None]] | None]:
     """The headers of many messages, whatever the names are; without a Python call for each message."""
     headers: list[list[tuple[str, bytes | None]] | None] = []

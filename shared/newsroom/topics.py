@@ -83,5 +83,8 @@ ALL_TOPICS: Final = (
     *(WORDCOUNT_DLQ, JOIN_DLQ),
 )
 
+REGISTRY_GROUPS: Final = "apicurio-"
+"""Prefix of the registry's consumer groups: it makes new ones at each start and leaves the old ones behind."""
+
 NEWS_SUBJECT: Final = "news-value"
 """The registry's name for the schemas of `news` (the topic-name strategy)."""

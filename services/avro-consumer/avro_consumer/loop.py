@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from avro_consumer import metrics
 from avro_consumer.effect import Batch
-from newsroom.errors import ClusterUnavailable, DecodeError
+from newsroom.errors import ClusterUnavailable, DecodeError, SchemaInDoubt
 from newsroom.logs import get_logger
+from newsroom.schemas.doubt import ROW
 from newsroom.waiting import Deadline, Stopped
 
 if TYPE_CHECKING:
@@ -31,6 +33,12 @@ turn may also wait 60 s for the registry and 30 s for dead letters, and must sta
 
 TICK_SECONDS = 1.0
 """How often the loop says that it turns while it reads a batch."""
+
+DOUBT_SECONDS = 5.0
+"""How long records in doubt wait for a record after them that shows who is to blame."""
+
+DOUBT_PAUSE_SECONDS = 0.2
+"""The pause before records in doubt are read again."""
 
 SILENCE = f"No new messages, waiting {SILENCE_SECONDS} seconds"
 
@@ -81,6 +89,9 @@ class Loop:
         self._health = health
         self._stop = stop
         self._processed = 0
+        self._in_doubt = 0
+        """Records that the source took back, because their schemas are in doubt."""
+        self._doubt = Deadline(0)
         self._quiet_since = self._reported_at = time.monotonic()
         self._was_member = False
         self._joining = Deadline(max(start.left(), JOIN_SECONDS))
@@ -91,10 +102,11 @@ class Loop:
         Raises:
             NewsroomError: a batch could not take effect; its offsets are not committed, except with at-most-once.
         """
-        count, limit = self._settings.count, self._settings.batch_size
+        count = self._settings.count
         while not self._finished():
             self._check_joining()
             self._health.tick()
+            limit = self._settings.batch_size + self._in_doubt
             records = self._source.take(min(limit, count - self._processed) if count else limit)
             if records:
                 self._process(self._read_in_time(records))
@@ -120,6 +132,8 @@ class Loop:
             processed = self._delivery.process(batch)
             self._processed += processed
             metrics.RECORDS.labels(self._settings.source).inc(processed)
+        else:
+            self._delivery.rest()
         self._quiet_since = self._reported_at = time.monotonic()
 
     def _read_in_time(self, records: Sequence[Record]) -> Batch:
@@ -138,7 +152,25 @@ class Loop:
             log.info("leaving the rest of a batch for later", read=read_count, left=len(records) - read_count)
             self._source.put_back(records[read_count:])
         batch.records = records[:read_count]
+        self._hold_back(batch)
         return batch
+
+    def _hold_back(self, batch: Batch) -> None:
+        """Let the source take back the records in doubt at the end of a batch: the next ones show who is to blame."""
+        rest = _in_doubt(batch)
+        if not rest or len(rest) >= ROW or (self._in_doubt and self._doubt.passed()):
+            self._in_doubt = 0
+            return
+        if not self._in_doubt:
+            self._doubt = Deadline(DOUBT_SECONDS)
+            why = str(batch.poison[-len(rest)][1])
+            log.warning("records in doubt wait for those after them", at=rest[0].place, number=len(rest), why=why)
+        self._in_doubt = len(rest)
+        del batch.poison[-len(rest) :]
+        batch.records = batch.records[: -len(rest)]
+        self._source.put_back(rest)
+        self._format.read_again()
+        self._stop.wait(DOUBT_PAUSE_SECONDS)
 
     def _read(self, records: Sequence[Record], batch: Batch) -> None:
         """Read records into a batch until a signal or the time limit. Names are looked up once, not for each record."""
@@ -185,3 +217,16 @@ class Loop:
                 f"{self._joining.seconds:.0f} s ({self._source.without_records}): check the brokers and the group's "
                 "other members"
             )
+
+
+def _in_doubt(batch: Batch) -> Sequence[Record]:
+    """The end of a batch, from the first record in doubt after the last one that could be read."""
+    if not batch.poison:
+        return ()
+    last = batch.readings[-1].record if batch.readings else None
+    number = sum(1 for _ in takewhile(lambda record: record is not last, reversed(batch.records)))
+    for _, error in batch.poison[len(batch.poison) - number :]:
+        if isinstance(error, SchemaInDoubt):
+            break
+        number -= 1
+    return batch.records[len(batch.records) - number :]

@@ -85,6 +85,9 @@ class Format(Protocol):
             RegistryUnavailable: the registry does not return the record's schema in time.
         """
 
+    def read_again(self) -> None:
+        """Note that the last records, whose schemas are in doubt, will be read again."""
+
     def show(self, reading: Reading) -> str:
         """Return the text to log."""
 
@@ -104,6 +107,9 @@ class Decoder(Protocol):
 
     def look_ahead(self, values: Iterable[tuple[bytes | None, Iterable[Header]]]) -> None:
         """Look at values that will be decoded."""
+
+    def read_again(self) -> None:
+        """Count nothing twice: the last records that were in doubt will be read again."""
 
 
 class AvroFormat(Format):
@@ -145,6 +151,10 @@ class AvroFormat(Format):
         return Reading(record, key, decoded.fields, decoded.type_name)
 
     @override
+    def read_again(self) -> None:
+        self._decoder.read_again()
+
+    @override
     def show(self, reading: Reading) -> str:
         record = reading.record
         return f"Consumed : {_avro_text(reading)} Offset : {record.offset} Partition : {record.partition}"
@@ -184,6 +194,10 @@ class StringFormat(Format):
     @override
     def read(self, record: Record) -> Reading:
         return Reading(record, _text(record.key, "key"), _text(record.value, "value"))
+
+    @override
+    def read_again(self) -> None:
+        pass
 
     @override
     def show(self, reading: Reading) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import feedparser
 import httpx
@@ -16,7 +16,8 @@ from news_producer.hypertext import text_of, text_of_html
 from news_producer.inputs import article_id
 from news_producer.items import INCOMPLETE, MALFORMED, REPEATED, SEEN, UNTITLED, Item, Skip
 from newsroom.addresses import masked
-from newsroom.retry_after import retry_seconds
+from newsroom.proxies import without_login
+from newsroom.retry_after import LONGEST_RETRY_SECONDS, retry_seconds
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ class FeedReader:
             if response.status_code == httpx.codes.NOT_MODIFIED:
                 return None
             status = f"{response.status_code} {response.reason_phrase}".strip()
+            if response.status_code == httpx.codes.GONE:
+                raise FeedUnavailable(
+                    f"the server answers {status}: its owner removed the feed for good", LONGEST_RETRY_SECONDS
+                )
             if not response.is_success:
                 raise FeedUnavailable(
                     f"the server answers {status}", retry_seconds(response.headers.get("Retry-After"))
@@ -192,7 +197,16 @@ def _article(entry: Any, feed: Any, url: str) -> _Article:  # noqa: ANN401 - fee
         or _text(feed.get("feed", {}), "title", guess=guess)
         or str(urlsplit(url).hostname)
     )
-    return _Article(str(entry.get("id") or entry.get("link") or ""), title, media)
+    return _Article(str(entry.get("id") or _whole_link(str(entry.get("link") or ""), url)), title, media)
+
+
+def _whole_link(link: str, url: str) -> str:
+    """The link of an entry in the feed at `url`: the same relative link in two feeds is not the same article."""
+    base = urlsplit(without_login(url))._replace(query="", fragment="")  # which may hold a token
+    try:
+        return urljoin(base.geturl(), link) if link else ""
+    except ValueError:
+        return link
 
 
 def _text(element: Any, name: str, *, guess: bool) -> str:  # noqa: ANN401 - feedparser's own dictionary

@@ -29,6 +29,35 @@ SEPARATOR = re.compile(r'"?sep=([^"\w ])"?', re.IGNORECASE)
 """The line that tells spreadsheets the delimiter."""
 
 
+class Dialect(NamedTuple):
+    """How the columns of a table are written."""
+
+    delimiter: str
+    is_spaced: bool
+    """Whether a space follows each delimiter and is not part of the column: `id, "title"`."""
+
+    @classmethod
+    def of(cls, header: str, delimiter: str) -> Dialect:
+        """The dialect that a header shows."""
+        return cls(delimiter, 0 < header.count(delimiter) == header.count(f"{delimiter} "))
+
+    def columns(self, row: str) -> list[str]:
+        """Return the columns of a row.
+
+        Raises:
+            BadInput: the row is not valid CSV.
+        """
+        if '"' not in row:
+            columns = row.split(self.delimiter)
+            return [column.lstrip(" ") for column in columns] if self.is_spaced else columns
+        try:
+            return next(csv.reader([row], delimiter=self.delimiter, skipinitialspace=self.is_spaced, strict=True))
+        except csv.Error as error:
+            # The module's own words ask a programmer to open the file in another mode.
+            reason = "a carriage return stands outside quotes" if "new-line" in str(error) else error
+            raise BadInput(f"not valid CSV: {reason}") from error
+
+
 def read_table(
     lines: Iterator[Line | Skip | None], name: str, wanted: Wanted, delimiter: str | None = None
 ) -> Iterator[Entry | Skip | None]:
@@ -46,7 +75,8 @@ def read_table(
         elif match := SEPARATOR.fullmatch(line.text.strip()):
             delimiter = match[1]
         elif line.text.strip():
-            rows = _Rows(chain([line], lines), name, delimiter or _guess(line.text, wanted))
+            dialect = Dialect.of(line.text, delimiter) if delimiter else _guess(line.text, wanted)
+            rows = _Rows(chain([line], lines), name, dialect)
             yield from _entries(rows, name, wanted)
 
 
@@ -58,10 +88,10 @@ def _entries(rows: _Rows, name: str, wanted: Wanted) -> Iterator[Entry | Skip | 
         elif not row.text.strip(" "):
             continue
         elif header:
-            yield _entry(row, rows.delimiter, header, name)
+            yield _entry(row, rows.dialect, header, name)
         else:
-            header = _header(row, rows.delimiter, name, wanted)
-            log.info("header read", source=name, columns=header, delimiter=rows.delimiter)
+            header = _header(row, rows.dialect, name, wanted)
+            log.info("header read", source=name, columns=header, delimiter=rows.dialect.delimiter)
 
 
 END = Skip("")
@@ -77,10 +107,10 @@ class _Row(NamedTuple):
     text: str
 
 
-def _entry(row: _Row, delimiter: str, header: Sequence[str], name: str) -> Entry | Skip:
+def _entry(row: _Row, dialect: Dialect, header: Sequence[str], name: str) -> Entry | Skip:
     number, lines, text = row
     try:
-        columns = _columns(text, delimiter)
+        columns = dialect.columns(text)
     except BadInput as error:
         return Skip(MALFORMED, f"{name}, line {number}: {error}", lines=lines)
     if not any(map(str.strip, columns)):
@@ -93,23 +123,13 @@ def _entry(row: _Row, delimiter: str, header: Sequence[str], name: str) -> Entry
     return Entry(number, lines, dict(zip(header, columns, strict=True)))
 
 
-def _columns(row: str, delimiter: str) -> list[str]:
-    if '"' not in row:
-        return row.split(delimiter)
-    try:
-        return next(csv.reader([row], delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        # The module's own words ask a programmer to open the file in another mode.
-        reason = "a carriage return stands outside quotes" if "new-line" in str(error) else error
-        raise BadInput(f"not valid CSV: {reason}") from error
-
-
-def _header(row: _Row, delimiter: str, name: str, wanted: Wanted) -> list[str]:
+def _header(row: _Row, dialect: Dialect, name: str, wanted: Wanted) -> list[str]:
     place = f"{name}, line {row.line}"
     try:
-        header = [column.strip() for column in _columns(row.text, delimiter)]
+        header = [column.strip() for column in dialect.columns(row.text)]
     except BadInput as error:
         raise BadFile(f"{place}: the header is {error}") from error
+    delimiter = dialect.delimiter
     as_read = (
         f"the header was read as {', '.join(map(repr, header))}, separated by {DELIMITERS.get(delimiter, delimiter)}"
     )
@@ -127,29 +147,32 @@ def _look(header: str, delimiter: str) -> str:
     return f"; it looks like {DELIMITERS[likely]}" if header.count(likely) > header.count(delimiter) else ""
 
 
-def _guess(header: str, wanted: Wanted) -> str:
+def _guess(header: str, wanted: Wanted) -> Dialect:
     names = wanted.required | wanted.optional
 
-    def fit(delimiter: str) -> int:
+    def fit(dialect: Dialect) -> int:
         try:
-            return len(names.intersection(column.strip() for column in _columns(header, delimiter)))
+            return len(names.intersection(column.strip() for column in dialect.columns(header)))
         except BadInput:
             return 0
 
-    return max(DELIMITERS, key=fit)  # the first of equals, which is the comma
+    return max(
+        (Dialect.of(header, delimiter) for delimiter in DELIMITERS), key=fit
+    )  # the first of equals, which is the comma
 
 
 class _Rows:
     """Joins lines to rows. An iterator."""
 
-    def __init__(self, lines: Iterator[Line | Skip | None], name: str, delimiter: str) -> None:
+    def __init__(self, lines: Iterator[Line | Skip | None], name: str, dialect: Dialect) -> None:
         self._lines = lines
         self._name = name
         self._again: deque[Line | Skip | None] = deque()
         """What is read again, because the row that had taken it is bad."""
-        self.delimiter = delimiter
-        end = re.escape(delimiter)
-        field = f'(?:"[^"]*+(?:""[^"]*+)*+"|(?!")[^{end}]*+)'
+        self.dialect = dialect
+        end, spaces = re.escape(dialect.delimiter), " *+" if dialect.is_spaced else ""
+        field = f'{spaces}(?:"[^"]*+(?:""[^"]*+)*+"|(?!")[^{end}]*+)'
+        self._gap = re.compile(spaces)
         self._whole = re.compile(f"(?:{field}{end})*+{field}")
         """A row of one line: fields in quotes or without, and the delimiters between them."""
 
@@ -196,14 +219,15 @@ class _Rows:
         """
         if size > MAX_LINE_BYTES:
             raise BadInput(f"a quote opens and does not close within {MAX_LINE_BYTES >> 20} MiB")
-        text, place = line.text.removesuffix("\r"), 0
+        text, place, delimiter = line.text.removesuffix("\r"), 0, self.dialect.delimiter
         if not inside and self._whole.fullmatch(text):  # most rows
             return False
         while True:
             if not inside:
+                place = self._gap.match(text, place).end()  # type: ignore[union-attr]  # as below
                 if text.startswith('"', place):
                     place += 1
-                elif (place := text.find(self.delimiter, place) + 1) > 0:
+                elif (place := text.find(delimiter, place) + 1) > 0:
                     continue
                 else:
                     return False
@@ -212,6 +236,6 @@ class _Rows:
             place += 1
             if place == len(text):
                 return False
-            if text[place] != self.delimiter:
+            if text[place] != delimiter:
                 raise BadInput(f"not valid CSV: a quote closes at column {place} of line {line.number}, within a field")
             place, inside = place + 1, False

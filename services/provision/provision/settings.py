@@ -26,6 +26,7 @@ from newsroom.topics import (
     MYTOPIC,
     NEWS,
     NEWS_DLQ,
+    REGISTRY_GROUPS,
     REPLICATION_FACTOR,
     WORD,
     WORD_COUNTS,
@@ -83,7 +84,7 @@ class ProvisionSettings(ServiceSettings):
     forget_groups: str = Field(
         default="",
         description="beginning of the ids of groups that are deleted if they have no members; Apicurio's registry "
-        "leaves three groups apicurio-… behind at each end",
+        f"leaves three groups {REGISTRY_GROUPS}… behind at each end",
     )
     replication_factor: int = Field(
         default=REPLICATION_FACTOR, ge=1, le=32_767, description="replicas of each topic that is created"

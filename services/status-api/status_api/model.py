@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from newsroom.topics import REGISTRY_GROUPS
 from status_api.figures import NO_TABLES, Tables
 from status_api.marks import FINDINGS, NOT_KNOWN, OK, REBALANCING, SETTLED, STOPPED, Finding, Tail, TimeLag, longest
 from status_api.sums import sum_known, sum_of_commits, sum_of_lags
@@ -22,9 +23,6 @@ UNKNOWN = "Unknown"
 
 INTERNAL_PREFIXES = ("_", "changelog__", "repartition__", "kafkasql-", "registry-events")
 """Prefixes of the topics of the brokers, Connect, Quix's state and the schema registry."""
-
-INTERNAL_GROUPS = "apicurio-"
-"""Prefix of the registry's consumer groups: it makes new ones at each start and leaves the old ones behind."""
 
 Key = tuple[str, int]
 """A topic's name and a partition's number."""
@@ -378,13 +376,13 @@ class Snapshot:
                 partitions=tuple(row for row in group.partitions if not row.topic.startswith(INTERNAL_PREFIXES)),
             )
             for group in self.groups
-            if not group.id.startswith(INTERNAL_GROUPS)
+            if not group.id.startswith(REGISTRY_GROUPS)
         )
         return replace(
             self,
             topics=tuple(topic for topic in self.topics if not topic.internal),
             groups=tuple(groups),
-            rebalances=tuple(event for event in self.rebalances if not event.group.startswith(INTERNAL_GROUPS)),
+            rebalances=tuple(event for event in self.rebalances if not event.group.startswith(REGISTRY_GROUPS)),
         )
 
 

@@ -17,12 +17,13 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fastavro
-from fastavro.read import LOGICAL_READERS
+from fastavro.read import LOGICAL_READERS, SchemaResolutionError
 from prometheus_client import Counter
 
-from newsroom.errors import DecodeError, SettingsError
+from newsroom.errors import DecodeError, SchemaInDoubt, SettingsError
 from newsroom.logs import get_logger
 from newsroom.schemas.batches import BatchReader
+from newsroom.schemas.doubt import FIRST_ROW, ROW
 from newsroom.schemas.registry import Patience
 from newsroom.schemas.writers import Writers
 from newsroom.waiting import StopFlag
@@ -60,6 +61,9 @@ FRAMINGS = (
 UNEXPECTED = Counter(
     "newsroom_unexpected_types", "Decoded records of another Avro type than that of their topic, by topic.", ["topic"]
 )
+LONGEST_REASON = 500
+"""Characters of a reason: fastavro quotes whole schemas."""
+
 MOST_NAMES = 100
 """So many unexpected types are named in the log; records may have any type."""
 
@@ -125,7 +129,11 @@ class AvroDecoder:
         expected: str | None = None,
     ) -> None:
         self._writers = Writers(registry, topic, patience or Patience(0, StopFlag()))
-        self._reader = fastavro.parse_schema(dict(reader_schema)) if reader_schema else None
+        self._reader: Any = fastavro.parse_schema(dict(reader_schema)) if reader_schema else None
+        self._misfits = 0
+        """The last records, as many as the reader schema could not read."""
+        self._fits = False
+        """Whether the reader schema could read a record."""
         self._topic = topic
         self._expected = expected
         self._names: set[str] = set()
@@ -143,6 +151,7 @@ class AvroDecoder:
             DecodeError: the bytes are not a record of a known Avro schema.
             RegistryUnavailable: the registry does not return the schema in time, or seems to have lost its data.
             LastingFailure: the registry's address, the login, a right or a certificate is wrong.
+            SettingsError: the reader schema does not fit the topic's records.
             Stopped: a signal arrived during the wait.
         """
         key, start = _schema_of(data, headers)
@@ -152,7 +161,8 @@ class AvroDecoder:
         try:
             record = fastavro.schemaless_reader(body, writer.schema, self._reader)
         except Exception as error:  # fastavro may raise any exception, depending on the bytes
-            raise DecodeError(f"schema {key} ({writer.name}) cannot decode the body: {error!r}") from error
+            raise self._blame(key, writer, error) from error
+        self._misfits, self._fits = 0, True
         left = len(data or b"") - body.tell()
         if left:
             raise DecodeError(f"{left} bytes are left after a record of schema {key} ({writer.name})")
@@ -186,6 +196,25 @@ class AvroDecoder:
     def look_ahead(self, values: Iterable[tuple[bytes | None, Iterable[tuple[str, Any]]]]) -> None:
         """Before any schema is known, look at the schemas of values that will be decoded."""
         self._writers.look_ahead(key for data, headers in values if (key := _key_or_none(data, headers)) is not None)
+
+    def read_again(self) -> None:
+        """Count nothing twice: the last records that were in doubt will be read again."""
+        self._writers.read_again()
+        self._misfits = 0
+
+    def _blame(self, key: Key, writer: Writer, error: Exception) -> DecodeError | SettingsError:
+        """The error that says whose fault it is: the record's, or that of the reader schema."""
+        reason = f"schema {key} ({writer.name}) cannot decode the body: {error!r}"[:LONGEST_REASON]
+        foreign = self._fits and writer.name != self._reader["name"] if self._reader else True
+        if foreign or not isinstance(error, SchemaResolutionError):
+            return DecodeError(reason)
+        self._misfits += 1
+        if self._misfits < (ROW if self._fits else FIRST_ROW):
+            return SchemaInDoubt(reason)
+        return SettingsError(
+            f"the reader schema does not fit {self._misfits} records of {self._topic} in a row ({reason}): give each "
+            "field that their writers lack a default, or read with another schema (--reader-schema, --subject)"
+        )
 
     def _count_unexpected(self, writer: Writer, key: Key) -> None:
         self.unexpected += 1

@@ -17,7 +17,8 @@ from confluent_kafka.schema_registry.avro import parse_schema_with_repo
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro.schema import SchemaParseException
 
-from newsroom.errors import DecodeError, LastingFailure, NewsroomError, RegistryUnavailable
+from newsroom.errors import DecodeError, LastingFailure, NewsroomError, RegistryUnavailable, SchemaInDoubt
+from newsroom.schemas.doubt import FIRST_ROW, ROW
 from newsroom.schemas.exchange import HTTP_NOT_FOUND, is_not_found
 from newsroom.schemas.registry import AVRO, address_of, ask_registry, check_registry, not_a_registry
 
@@ -38,9 +39,6 @@ that is registered late is used soon."""
 MOST_REFUSED = 1000
 """How many such keys are remembered, because poison may have any id."""
 
-ROW = 10
-"""So many records in a row with one unknown schema are not a minority."""
-
 LAG_SECONDS = 5.0
 """How long to wait for the first schema of a topic whose subject the registry has: one of several may lag behind."""
 
@@ -51,7 +49,7 @@ Key = int | str
 """The id of a schema in the registry, or its GUID."""
 
 
-class UnknownSchema(DecodeError):
+class UnknownSchema(SchemaInDoubt):
     """The registry does not have the schema that a record names."""
 
 
@@ -127,16 +125,20 @@ class Writers:
             return self._wait(key, f"{self._row[1]} records in a row name it")
         if not self._writers:
             return self._wait_for_the_first(key, refusal)
-        raise DecodeError(str(refusal))
+        raise UnknownSchema(str(refusal))
 
-    def _wait_for_the_first(self, key: Key, refusal: DecodeError) -> Writer:
+    def read_again(self) -> None:
+        """Begin to count a row anew: the records in doubt will be read again."""
+        self._row = (-1, 0)
+
+    def _wait_for_the_first(self, key: Key, refusal: UnknownSchema) -> Writer:
         """Wait for a schema before any schema of the topic is known."""
-        if self._row[1] > 1 or not self._has_subject():
+        if self._row[1] >= FIRST_ROW or not self._has_subject():
             return self._wait(key, f"it is the first schema that records of {self._topic} name")
         try:
             return self._wait(key, f"it is the first schema that records of {self._topic} name", LAG_SECONDS)
         except RegistryUnavailable:
-            raise DecodeError(str(refusal)) from None
+            raise UnknownSchema(str(refusal)) from None
 
     def _wait(self, key: Key, why: str, seconds: float | None = None) -> Writer:
         """Ask for an unknown schema again until the registry has it.
@@ -191,29 +193,39 @@ class Writers:
         return Writer(parsed, _type_name(parsed))
 
     def _parsed(self, schema: Schema) -> Any:  # noqa: ANN401 - fastavro's parsed schema
-        types = [self._referenced(reference) for reference in schema.references or ()]
-        # The name in a reference may be any text. A schema uses the full name of the type.
-        named = {fastavro.schema.fullname(kind): kind for kind in types}
+        root, types = json.loads(schema.schema_str or ""), self._types(schema.references or ())
 
-        def parse(text: str) -> Any:  # noqa: ANN401
-            return parse_schema_with_repo(text, named) if named else fastavro.parse_schema(json.loads(text))
+        def parse(change: Callable[[Any], Any]) -> Any:  # noqa: ANN401
+            if not types:
+                return fastavro.parse_schema(change(root))
+            named = {name: change(kind) for name, kind in types.items()}
+            return parse_schema_with_repo(json.dumps(change(root)), named)  # puts each type where its name first stands
 
         try:
-            return parse(schema.schema_str)
+            return parse(lambda kind: kind)
         except SchemaParseException:
-            return parse(json.dumps(_without_decimals(json.loads(schema.schema_str))))
+            return parse(_without_decimals)
 
-    def _referenced(self, reference: SchemaReference) -> Any:  # noqa: ANN401 - fastavro's parsed schema
+    def _types(self, references: Iterable[SchemaReference]) -> dict[str, Any]:
+        """The types that a schema refers to, and those that they refer to, by full name; each stands there once."""
+        types: dict[str, Any] = {}
+        for reference in references:
+            schema = self._referenced(reference)
+            kind = json.loads(schema.schema_str or "")
+            # The name in a reference may be any text. A schema uses the full name of the type.
+            types |= self._types(schema.references or ()) | {fastavro.schema.fullname(kind): kind}
+        return types
+
+    def _referenced(self, reference: SchemaReference) -> Schema:
         subject, version = reference.subject, reference.version
         # A deleted version too: records were written with it.
         try:
-            schema = self._from_registry(
+            return self._from_registry(
                 f"{subject} version {version}, which a schema refers to,",
                 lambda: self._registry.get_version(subject, version, deleted=True).schema,
             )
         except UnknownSchema as error:
             raise DecodeError(str(error)) from error
-        return self._parsed(schema)
 
     def _from_registry(self, name: str, call: Callable[[], Schema]) -> Schema:
         place = address_of(self._registry.config()["url"])

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from newsroom.topics import REGISTRY_GROUPS
 from newsroom_stack.cli.parser import LOOK, command
 from newsroom_stack.cli.render import console
 from newsroom_stack.cli.status import Assignment, assignment, compact, events
@@ -30,7 +31,7 @@ RECONNECT_SECONDS = 1.0
 KEY_SECONDS = 0.25
 """How long the view waits for a key before it draws again."""
 KEYS = "↑ ↓ choose · + - scale · p pause · r resume · k kill · s restart · q quit"
-HIDDEN = ("apicurio-", "_")
+HIDDEN = (REGISTRY_GROUPS, "_")
 """Prefixes of internal groups."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from newsroom.errors import DecodeError, NewsroomError
-from newsroom.headers import mend_headers
+from newsroom.headers import headers_of
 from newsroom.kafka_errors import is_unreachable
 from newsroom.waiting import Deadline
 from newsroom_stack.cluster.connection import CLIENT, Cluster, Place
@@ -98,10 +98,6 @@ def read(cluster: Cluster, begins: Mapping[Place, int], ends: Mapping[Place, int
 
 def as_record(message: Message) -> Record:
     """The client's message with all its headers, whatever their names are."""
-    mend_headers(message)
-    headers = tuple(
-        (name, value.encode() if isinstance(value, str) else value) for name, value in message.headers() or ()
-    )
     return Record(
         message.topic(),
         message.partition(),
@@ -109,7 +105,7 @@ def as_record(message: Message) -> Record:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        headers,
+        headers_of(message),
     )
 
 

@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaErr
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from newsroom.errors import NotYet
-from newsroom.headers import mend_headers
+from newsroom.headers import headers_of
 from newsroom.kafka_errors import is_unreachable, reason_of
 from newsroom.waiting import Deadline
 from newsroom_stack.errors import StackError
@@ -228,13 +228,10 @@ def _is_end(message: Message) -> bool:
 
 
 def _record(message: Message) -> Record:
-    mend_headers(message)
     return Record(
         partition=message.partition(),
         offset=message.offset(),
         key=message.key(),
         value=message.value(),
-        headers={
-            name: value if isinstance(value, bytes) else str(value).encode() for name, value in message.headers() or []
-        },
+        headers={name: value or b"" for name, value in headers_of(message)},
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from newsroom.topics import REGISTRY_GROUPS
 from newsroom_stack.catalogue import MAX_REPLICAS, SERVICES, service_kind
 from newsroom_stack.environment import services_environment
 from newsroom_stack.errors import StackError
@@ -86,7 +87,7 @@ class Plan:
 
     def provision(self) -> jvm.Launch:
         """The job that creates topics and subjects, and deletes what earlier registries left."""
-        environment = services_environment(self.ports) | {"NEWSROOM_PROVISION_FORGET_GROUPS": "apicurio-"}
+        environment = services_environment(self.ports) | {"NEWSROOM_PROVISION_FORGET_GROUPS": REGISTRY_GROUPS}
         return jvm.Launch("provision", (self._command("provision"),), environment, REPOSITORY)
 
     def service(self, name: str, replica: int) -> ProcessSpec:

@@ -11,12 +11,15 @@ from typing_extensions import override
 from avro_consumer.delivery import AtLeastOnce
 from avro_consumer.effect import Effect
 from avro_consumer.loop import Loop
-from avro_consumer.records import Reading, Record
+from avro_consumer.records import AvroFormat, Format, Reading, Record
 from avro_consumer.settings import AvroConsumerSettings
-from newsroom.errors import ClusterUnavailable, DecodeError
+from newsroom.errors import ClusterUnavailable, DecodeError, RegistryUnavailable, SchemaInDoubt
 from newsroom.health import Health
 from newsroom.logs import configure_logging
+from newsroom.schemas.avro import AvroDecoder, AvroEncoder
+from newsroom.schemas.registry import register
 from newsroom.waiting import Deadline, StopFlag, Stopped, do_nothing
+from support.schemas import NEWS_SCHEMA, memory_registry
 
 
 class FakeSource:
@@ -81,6 +84,9 @@ class FakeFormat:
     def read_all(self, _: Sequence[Record]) -> None:
         pass
 
+    def read_again(self) -> None:
+        pass
+
     def read(self, record: Record) -> Reading:
         self._look(record)
         self.seen.append(record.offset)
@@ -105,6 +111,7 @@ class Bench:
         number: int,
         look: Callable[[Record], None],
         start_seconds: float = 60,
+        form: Format | None = None,
         **settings: Any,  # noqa: ANN401
     ) -> None:
         self.stop = StopFlag()
@@ -112,12 +119,13 @@ class Bench:
         self.source = FakeSource(number)
         self.form = FakeFormat(look)
         self.poison = FakePoison()
+        form = form or self.form
         self.loop = Loop(
             AvroConsumerSettings(**settings),
             start=Deadline(start_seconds),
             source=self.source,
-            form=self.form,
-            delivery=AtLeastOnce(self.source, Effect(self.form, self.poison)),
+            form=form,
+            delivery=AtLeastOnce(self.source, Effect(form, self.poison)),
             health=self.health,
             stop=self.stop,
         )
@@ -233,3 +241,77 @@ def test_a_member_that_never_joins_ends_and_does_not_speak_of_messages(
     lines = capsys.readouterr().out
     assert "Cannot receive messages: not a member of group g" in lines
     assert "No new messages" not in lines
+
+
+DOUBTFUL, GOOD, TEXT = "7", "1", "x"
+"""Values whose schema is in doubt, can be used, and is not there at all."""
+
+
+def doubting(bench: Bench, values: str) -> None:
+    """Let the source have these values, one a record."""
+    bench.source.waiting = [Record("news", 0, offset, 0, None, value.encode()) for offset, value in enumerate(values)]
+
+
+def doubt(record: Record) -> None:
+    if record.value == DOUBTFUL.encode():
+        raise SchemaInDoubt("schema id 7 is unknown")
+    if record.value == TEXT.encode():
+        raise DecodeError("not Avro")
+
+
+@pytest.mark.parametrize(
+    ("values", "progress"),
+    [
+        ("17", [{0: 1}, {0: 2}]),
+        ("1x7x", [{0: 2}, {0: 4}]),
+        ("7", [{0: 1}]),
+        ("71", [{0: 2}]),
+        ("1x", [{0: 2}]),
+        (f"1{'7' * 10}", [{0: 11}]),
+    ],
+)
+def test_the_end_of_a_batch_that_is_in_doubt_waits_for_the_next_records(
+    monkeypatch: pytest.MonkeyPatch, values: str, progress: list[dict[int, int]]
+) -> None:
+    monkeypatch.setattr("avro_consumer.loop.DOUBT_SECONDS", 0.1)
+    bench = Bench(0, doubt, count=len(values))
+    doubting(bench, values)
+    bench.loop.run()
+    assert bench.source.progress == progress
+    assert bench.poison.put_offsets == [offset for offset, value in enumerate(values) if value != GOOD]
+
+
+def test_a_record_after_those_in_doubt_ends_the_wait_whatever_the_batchs_size() -> None:
+    bench = Bench(0, doubt, count=3, batch_size=1)
+    doubting(bench, "171")
+    bench.loop.run()
+    assert bench.source.progress == [{0: 1}, {0: 3}]
+    assert bench.poison.put_offsets == [1]
+
+
+def test_a_signal_leaves_records_in_doubt_to_the_next_owner() -> None:
+    def look(record: Record) -> None:
+        if record.value == DOUBTFUL.encode():
+            bench.stop.set()
+        doubt(record)
+
+    bench = Bench(0, look)
+    doubting(bench, "1177")
+    bench.loop.run()
+    assert bench.source.progress == [{0: 2}]
+    assert bench.poison.put_offsets == []
+
+
+@pytest.mark.parametrize("first", [1, 4, 9])
+def test_a_registry_that_lost_its_data_costs_no_record(first: int) -> None:
+    """Records of a lost schema, of which the first take returns some; the registry knows a newer one."""
+    registry = memory_registry()
+    encoder = AvroEncoder(NEWS_SCHEMA, register(registry, "news-value", NEWS_SCHEMA))
+    good = encoder.encode({"title": "Rain", "media": "BBC"})
+    lost = good[:1] + (99).to_bytes(4, "big") + good[5:]
+    bench = Bench(0, do_nothing, form=AvroFormat(AvroDecoder(registry, topic="news")), batch_size=first + 1)
+    bench.source.waiting = [Record("news", 0, place, 0, None, good if place == 0 else lost) for place in range(30)]
+    with pytest.raises(RegistryUnavailable, match="10 records in a row name it: the registry may have lost its data"):
+        bench.loop.run()
+    assert bench.poison.put_offsets == []
+    assert bench.source.progress == [{0: 1}]

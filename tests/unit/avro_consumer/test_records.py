@@ -36,6 +36,9 @@ class FakeDecoder:
         names = {record.type_name for record in records}
         return (names.pop(), [record.fields for record in records]) if len(names) == 1 else None
 
+    def read_again(self) -> None:
+        pass
+
     def look_ahead(self, _: object) -> None:
         pass
 

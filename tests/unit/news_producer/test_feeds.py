@@ -231,6 +231,16 @@ def test_secrets_of_an_address_are_in_no_error_and_in_no_item(answer: httpx.Resp
     assert entry.origin == "feed http://***@host/feed?token=***&tags=a,b"
 
 
+def test_a_relative_link_is_one_of_its_own_feed_and_shows_no_secret() -> None:
+    links = ("a-1/", "/b", "?p=1", "#c", "http://[x", "")
+    feed = rss(*(item(link or "none", link=link) for link in reversed(links)))
+    with reader_of(feed, url="http://me:pw@host/news/feed?token=abc") as reader:
+        entries = reader.new_entries()
+    keys = [entry.key for entry in entries if isinstance(entry, Item)]
+    root = "http://host"
+    assert keys[:5] == [f"{root}/news/a-1/", f"{root}/b", f"{root}/news/feed?p=1", f"{root}/news/feed#c", "http://[x"]
+
+
 def test_an_answer_is_not_the_name_of_a_file_here(tmp_path: Path) -> None:
     file = tmp_path / "secret.xml"
     file.write_text(rss(item("A")))
@@ -261,6 +271,15 @@ def test_the_servers_wish_to_be_left_alone_is_kept() -> None:
     ):
         reader.new_entries()
     assert raised.value.retry_after == 120
+
+
+def test_a_feed_that_was_removed_for_good_is_asked_once_a_day() -> None:
+    with (
+        reader_of(httpx.Response(410)) as reader,
+        pytest.raises(FeedUnavailable, match="410 Gone: its owner") as raised,
+    ):
+        reader.new_entries()
+    assert raised.value.retry_after == 86_400
 
 
 PIECES = [

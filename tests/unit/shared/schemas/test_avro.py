@@ -15,8 +15,9 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsroom.errors import DecodeError, SettingsError
+from newsroom.errors import DecodeError, SchemaInDoubt, SettingsError
 from newsroom.schemas.avro import AvroDecoder, AvroEncoder
+from newsroom.schemas.doubt import ROW
 from newsroom.schemas.files import read_schema
 from newsroom.schemas.registry import register
 from support.schemas import NEWS_SCHEMA, SCHEMAS, memory_registry
@@ -161,6 +162,20 @@ def test_a_schema_that_refers_to_others_is_put_together(registry: SchemaRegistry
     assert AvroDecoder(registry, reader).decode(data).fields == {**BY, "page": 1}
 
 
+def test_a_type_that_two_references_share_stands_in_the_schema_once(registry: SchemaRegistryClient) -> None:
+    by = [{"name": "by", "type": "people.Author"}]
+    registry.register_schema("author", Schema(json.dumps(AUTHOR), "AVRO"))
+    author = SchemaReference("people.Author", "author", 1)
+    for name in "PC":
+        page = {"type": "record", "name": name, "fields": by}
+        registry.register_schema(name, Schema(json.dumps(page), "AVRO", [author]))
+    both = [SchemaReference(name, name, 1) for name in "PC"]
+    book = {"type": "record", "name": "Book", "fields": [{"name": name, "type": name} for name in "PC"]}
+    schema_id = registry.register_schema("book", Schema(json.dumps(book), "AVRO", both))
+    data = b"\0" + schema_id.to_bytes(4, "big") + b"\x06Ada\x06Bob"
+    assert AvroDecoder(registry).decode(data).fields == {"P": {"by": {"name": "Ada"}}, "C": {"by": {"name": "Bob"}}}
+
+
 def test_a_union_of_types_from_elsewhere_is_put_together(registry: SchemaRegistryClient) -> None:
     schema_id = with_references(registry, ["null", "people.Team"])
     body = AvroEncoder(WHOLE_TEAM, schema_id).encode(BY["by"])
@@ -174,6 +189,41 @@ def test_a_schema_that_refers_to_a_missing_one_is_poison(registry: SchemaRegistr
     data = AvroEncoder(WHOLE_PAPER, schema_id).encode(BY)
     with pytest.raises(DecodeError, match="gone version 3, which a schema refers to, is unknown to the schema"):
         AvroDecoder(registry).decode(data)
+
+
+UNREADABLE = {**NEWS_SCHEMA, "fields": [*NEWS_SCHEMA["fields"], {"name": "author", "type": "string"}]}
+"""A reader schema for News with a field that no writer has, and without a default."""
+
+
+@pytest.mark.parametrize("reader", [UNREADABLE, {**NEWS_SCHEMA, "name": "Article"}])
+def test_a_reader_schema_that_fits_no_record_is_a_setting_and_not_poison(
+    registry: SchemaRegistryClient, reader: dict[str, Any]
+) -> None:
+    data = AvroEncoder(NEWS_SCHEMA, register(registry, "news-value", NEWS_SCHEMA)).encode(NEWS)
+    decoder = AvroDecoder(registry, reader, topic="news")
+    with pytest.raises(SchemaInDoubt, match=r"schema \d+ \(newsroom.News\) cannot decode the body"):
+        decoder.decode(data)
+    with pytest.raises(SettingsError, match=r"does not fit 2 records of news in a row .*give each field .*--reader"):
+        decoder.decode(data)
+    decoder.read_again()
+    with pytest.raises(SchemaInDoubt):
+        decoder.decode(data)
+
+
+def test_a_minority_that_the_reader_schema_does_not_fit_is_poison(registry: SchemaRegistryClient) -> None:
+    wide = {**UNREADABLE, "fields": UNREADABLE["fields"][1:]}
+    order = {**wide, "name": "Order"}
+    misfit, foreign = (AvroEncoder(kind, register(registry, "x-value", kind)) for kind in (wide, order))
+    good = AvroEncoder(NEWS_SCHEMA, register(registry, "news-value", NEWS_SCHEMA)).encode(NEWS)
+    bad, stranger = (encoder.encode({"media": "M", "author": "A"}) for encoder in (misfit, foreign))
+    decoder = AvroDecoder(registry, NEWS_SCHEMA, topic="news")
+    for _ in range(3):
+        decoder.decode(good)
+        for data, error in [*[(bad, SchemaInDoubt)] * (ROW - 1), *[(stranger, DecodeError)] * ROW]:
+            with pytest.raises(error):
+                decoder.decode(data)
+    with pytest.raises(SettingsError, match=f"does not fit {ROW} records of news in a row"):
+        decoder.decode(bad)
 
 
 @given(st.binary())

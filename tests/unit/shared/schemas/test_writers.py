@@ -11,6 +11,7 @@ import pytest
 from newsroom.errors import DecodeError, RegistryUnavailable
 from newsroom.schemas import writers
 from newsroom.schemas.avro import AvroDecoder
+from newsroom.schemas.doubt import ROW
 from newsroom.schemas.registry import Patience, registry_client
 from newsroom.settings import KafkaSettings
 from newsroom.waiting import StopFlag
@@ -142,7 +143,7 @@ def test_a_row_of_records_with_one_unknown_schema_is_the_registrys_fault(registr
     registry.schemas["1"] = R
     decoder = decoder_of(registry)
     decoder.decode(value(1))
-    for _ in range(writers.ROW - 1):
+    for _ in range(ROW - 1):
         with pytest.raises(DecodeError):
             decoder.decode(value(9))
     with pytest.raises(RegistryUnavailable, match="10 records in a row name it: the registry may have lost its data"):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from newsroom import __version__
+from newsroom.topics import REGISTRY_GROUPS
 from newsroom_stack.catalogue import LAB_WRITERS, SERVICES
 from newsroom_stack.containers.compose import Compose
 from newsroom_stack.errors import StackError
@@ -68,6 +69,12 @@ def test_both_ways_run_the_same_versions_and_so_does_the_pinned_overlay() -> Non
     for name, service in services.items():
         if "image" in service:
             assert pinned[name]["image"].partition("@sha256:")[0] == service["image"], name
+
+
+def test_the_registrys_groups_are_called_the_same_everywhere() -> None:
+    assert COMPOSE["services"]["provision"]["environment"]["NEWSROOM_PROVISION_FORGET_GROUPS"] == REGISTRY_GROUPS
+    rules = (REPOSITORY / "deploy/prometheus/rules.yml").read_text()
+    assert set(re.findall(r'group!~"([^"]*)"', rules)) == {f"{REGISTRY_GROUPS}.*"}
 
 
 def test_both_ways_publish_the_same_ports() -> None:
