@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from werkzeug.exceptions import abort
 
 from status_api.model import Group, GroupMember, Rebalance, Snapshot
 from status_api.store import SnapshotStore
@@ -237,6 +238,24 @@ def test_a_term_explains_itself_to_the_keyboard_and_the_screen_reader(browser: B
     assert "share the partitions" in str(browser.run(f"return {content}"))
     described = "document.getElementById(document.activeElement.getAttribute('aria-describedby')).textContent"
     assert "share the partitions" in str(browser.run(f"return {described}"))
+
+
+def test_records_that_cannot_be_shown_say_why_and_the_button_works_again(
+    server: Served, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.open(f"{server.url}/topics/news")
+    reader = server.app.extensions["records"]
+    monkeypatch.setattr(reader, "last", lambda *_: abort(503, "Another reader looks at records."))
+    press, said = "document.getElementById('show-records').click()", "#record-failure"
+    browser.run(press)
+    wait_for("the service's reason", lambda: browser.text(said) == "Another reader looks at records.")
+    monkeypatch.setattr(reader, "last", lambda *_: ([], False))
+    browser.run(press)
+    wait_for("what may be missing", lambda: "records may be missing" in browser.text(said))
+    server.stop()
+    browser.run(press)
+    wait_for("that nobody answers", lambda: "does not answer" in browser.text(said))
+    assert not browser.run("return document.getElementById('show-records').disabled")
 
 
 def test_the_page_of_a_topic_follows_its_topic(source: Source, server: Served, browser: Browser) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
-from operator import itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
@@ -14,6 +14,7 @@ from status_api.bodies import (
     broker_json,
     connectors_json,
     group_json,
+    history,
     iso,
     joins_json,
     lag_json,
@@ -33,25 +34,31 @@ from status_api.requests import flag, number
 from status_api.responses import answer, cluster_figures, json_line, latest_snapshot, rendered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from status_api.model import (
-        Group,
-        Snapshot,
-    )
+    from status_api.model import Group, Snapshot, TopicState
+    from status_api.paging import Item
     from status_api.store import LatestSnapshot
 
 MOST_REBALANCES = 500
 """How many rebalances one answer may have."""
 
-TOPICS = Listing(
+TOPICS: Listing[TopicState] = Listing(
     "name",
-    {name: itemgetter(name) for name in ("name", "partition_count", "records", "produced", "produced_per_second")},
+    {name: attrgetter(name) for name in ("name", "records", "produced")}
+    | {
+        "partition_count": lambda topic: len(topic.partitions),
+        "produced_per_second": lambda topic: history().produce_rate(topic.name),
+    },
 )
-GROUPS = Listing(
+GROUPS: Listing[Group] = Listing(
     "id",
-    {name: itemgetter(name) for name in ("id", "state", "member_count", "lag", "committed_per_second")}
-    | {"time_lag": lambda group: group["time_lag"] and group["time_lag"]["seconds"]},
+    {name: attrgetter(name) for name in ("id", "state", "lag")}
+    | {
+        "member_count": lambda group: len(group.members),
+        "committed_per_second": lambda group: history().commit_rate(group.id),
+        "time_lag": lambda group: group.time_lag and group.time_lag.seconds,
+    },
 )
 """What the lists can be sorted by."""
 
@@ -73,7 +80,7 @@ def brokers() -> Response:
 @blueprint.get("/topics")
 def topics() -> Response:
     """Answer with all topics, without their partitions: those that `q` names, sorted, a page at a time."""
-    return _list("topics", lambda snapshot: [topic_json(topic) for topic in snapshot.topics], TOPICS)
+    return _list("topics", TOPICS, lambda snapshot: snapshot.topics, topic_json)
 
 
 @blueprint.get("/topics/<name>")
@@ -96,11 +103,11 @@ def topic(name: str) -> Response:
 def groups() -> Response:
     """Answer with all groups, without their partitions: those of a `state` and that `q` names, a page at a time."""
     state = request.args.getlist("state")
-    return _list(
-        "groups",
-        lambda snapshot: [group_json(group) for group in snapshot.groups if not state or group.state in state],
-        GROUPS,
-    )
+
+    def chosen(snapshot: Snapshot) -> list[Group]:
+        return [group for group in snapshot.groups if not state or group.state in state]
+
+    return _list("groups", GROUPS, chosen, group_json)
 
 
 @blueprint.get("/groups/<any_id:group_id>")
@@ -220,10 +227,15 @@ def openapi() -> Response:
     return Response(text, content_type="application/json")
 
 
-def _list(name: str, items: Callable[[Snapshot], list[dict[str, Any]]], listing: Listing) -> Response:
+def _list(
+    name: str,
+    listing: Listing[Item],
+    items: Callable[[Snapshot], Iterable[Item]],
+    as_json: Callable[[Item], dict[str, Any]],
+) -> Response:
     def render(snapshot: Snapshot) -> dict[str, Any]:
         page, more = listing.page(items(snapshot))
-        return {name: page, "next_cursor": more}
+        return {name: [as_json(item) for item in page], "next_cursor": more}
 
     # Texts that a client makes up would fill the memory with bodies, so only lists without them are kept.
     made_up = request.args.keys() & {"q", "cursor", "state", "sort"}

@@ -22,6 +22,7 @@ from status_api.records import RecordReader, topic_records
 from status_api.rendering import Renderings
 from status_api.requests import guard_requests
 from status_api.responses import json_response, rendered
+from status_api.surroundings import parse_links
 
 if TYPE_CHECKING:
     from newsroom.health import Health
@@ -56,6 +57,7 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
     app.extensions["snapshots"] = store
     app.extensions["settings"] = settings
     app.extensions["renderings"] = Renderings()
+    app.jinja_env.globals["links"] = parse_links(settings.links)
     _watch(app, store)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(page.blueprint)

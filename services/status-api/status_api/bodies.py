@@ -33,6 +33,12 @@ def iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
+def history() -> History:
+    """Return the history of the application, from which the rates come."""
+    history: History = current_app.extensions["history"]
+    return history
+
+
 def broker_json(broker: Broker) -> dict[str, Any]:
     """Return a broker."""
     return asdict(broker) | {"since": iso(broker.since)}
@@ -40,7 +46,6 @@ def broker_json(broker: Broker) -> dict[str, Any]:
 
 def topic_json(topic: TopicState) -> dict[str, Any]:
     """Return a topic without its partitions."""
-    history: History = current_app.extensions["history"]
     return {
         "name": topic.name,
         "internal": topic.internal,
@@ -51,7 +56,7 @@ def topic_json(topic: TopicState) -> dict[str, Any]:
         "under_min_in_sync": topic.under_min_in_sync,
         "records": topic.records,
         "produced": topic.produced,
-        "produced_per_second": history.produce_rate(topic.name),
+        "produced_per_second": history().produce_rate(topic.name),
         "error": topic.error,
     }
 
@@ -100,14 +105,13 @@ def findings_json(group: Group) -> list[dict[str, Any]]:
 
 def lag_json(group: Group) -> dict[str, Any]:
     """Return how far a group is behind, and how fast that changes."""
-    history: History = current_app.extensions["history"]
     return {
         "lag": group.lag,
         "lag_known_at": iso(group.lag_known_at),
         "time_lag": time_lag_json(group.time_lag),
-        "committed_per_second": history.commit_rate(group.id),
-        "lag_growth_per_second": history.lag_rate(group.id),
-        "catch_up_seconds": history.catch_up_seconds(group.id),
+        "committed_per_second": history().commit_rate(group.id),
+        "lag_growth_per_second": history().lag_rate(group.id),
+        "catch_up_seconds": history().catch_up_seconds(group.id),
         "caught_up": group.caught_up,
     }
 

@@ -15,6 +15,7 @@ from typing_extensions import override
 from newsroom.errors import LastingFailure
 from newsroom.health import Health, cannot_listen
 from newsroom.logs import get_logger
+from status_api.garbage import look_seldom
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -123,7 +124,9 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
         # Imported while the threads connect: Flask takes longer to import than the Kafka client.
         from status_api.app import create_app  # noqa: PLC0415
 
-        return create_app(store, health, settings)
+        app = create_app(store, health, settings)
+        look_seldom()
+        return app
 
     def _worker_exit(self, _: object, __: object) -> None:
         # gunicorn calls this in the worker and again in its parent, which has no threads to stop.

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from flask import request
 from werkzeug.exceptions import BadRequest
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 MOST_ITEMS = 500
 """How many items a page may have. Without the parameter `limit` the answer has all."""
 
-Item = dict[str, Any]
+Item = TypeVar("Item")
 Place = tuple[float | str | None, str]
 """What an item is sorted by, and its name, which no other item has."""
 
 
 @dataclass(frozen=True)
-class Listing:
+class Listing(Generic[Item]):
     """What a list can be sorted by: for each name of `sort`, how an item's value is found."""
 
     name: str
-    """The field that names an item: the list is sorted by it unless the request says otherwise."""
-    values: Mapping[str, Callable[[Item], float | str | None]]
+    """The value that names an item: the list is sorted by it unless the request says otherwise."""
+    values: Mapping[str, Callable[[Item], Any]]
+    """Each value is a number, a text, or None."""
 
     def page(self, items: Iterable[Item]) -> tuple[list[Item], str | None]:
         """Return the items that the request asks for, and the cursor of the next page; None at the end.
@@ -45,8 +46,8 @@ class Listing:
         by, backwards = sort.removeprefix("-"), sort.startswith("-")
         if by not in self.values:
             raise BadRequest(f"The query parameter 'sort' is one of {', '.join(sorted(self.values))}, or -NAME.")
-        value = self.values[by]
-        places = [((value(item), item[self.name]), item) for item in items if text in item[self.name].casefold()]
+        value, name = self.values[by], self.values[self.name]
+        places = [((value(item), name(item)), item) for item in items if text in name(item).casefold()]
         known = sorted((each for each in places if each[0][0] is not None), key=_place, reverse=backwards)
         unknown = sorted((each for each in places if each[0][0] is None), key=lambda each: each[0][1])
         rows = [*known, *unknown]
@@ -58,7 +59,7 @@ class Listing:
         return [item for _, item in chosen], more
 
 
-def _place(pair: tuple[Any, Item]) -> Any:  # noqa: ANN401 - numbers or texts
+def _place(pair: tuple[Any, object]) -> Any:  # noqa: ANN401 - numbers or texts
     return pair[0]
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from newsroom.settings import ServiceSettings
-from status_api.surroundings import check_url, parse_services
+from status_api.surroundings import check_url, parse_links, parse_services
 
 
 class StatusSettings(ServiceSettings):
@@ -55,6 +55,9 @@ class StatusSettings(ServiceSettings):
         description="services whose readiness is shown, as NAME=http://HOST:PORT[,…]; FIRST-LAST are the ports of "
         "several replicas, of which the first must answer; empty shows none",
     )
+    links: str = Field(
+        default="", description="further pages to which the page links, as NAME=URL[,…]; empty links to none"
+    )
     max_words: int = Field(
         default=200_000, ge=100, description="words kept in memory; the API reports that further words are not counted"
     )
@@ -76,4 +79,10 @@ class StatusSettings(ServiceSettings):
     @classmethod
     def _known_services(cls, value: str) -> str:
         parse_services(value)
+        return value
+
+    @field_validator("links")
+    @classmethod
+    def _known_links(cls, value: str) -> str:
+        parse_links(value)
         return value

@@ -121,6 +121,21 @@ def _service(text: str) -> ServiceAddress:
     return ServiceAddress(name, host, span)
 
 
+def parse_links(text: str) -> tuple[tuple[str, str], ...]:
+    """Parse NAME=URL, with commas between several, into names and addresses.
+
+    Raises:
+        ValueError: a part is not NAME=URL, or the URL is not http://HOST[:PORT][/PATH].
+    """
+    links = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, url = part.partition("=")
+        if not (name and url):
+            raise ValueError(f"{part!r} is not NAME=URL")
+        links.append((name, check_url(url)))
+    return tuple(links)
+
+
 def check_url(text: str) -> str:
     """Return the address of an HTTP server without its last slash; an empty text stays empty.
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from newsroom_stack.layout import REPOSITORY
-from unit.status_api.fakes import Site
+from status_api.marks import TimeLag
+from status_api.model import Group, GroupPartition
+from unit.status_api.fakes import Site, a_snapshot
 
 PROMETHEUS = REPOSITORY / "deploy/prometheus"
 GRAFANA = REPOSITORY / "deploy/grafana"
@@ -24,6 +27,32 @@ ADDED = {"job", "instance"}
 
 ITS_OWN = {"up": ADDED, "ALERTS": {"alertname", "alertstate", "severity"}}
 """Series that Prometheus makes itself."""
+
+_EXPORTER = {"consumergroup", "topic", "partition"}
+_LAG_EXPORTER = {"cluster_name", "group"}
+KNOWN_DASHBOARDS = {
+    "kafka_broker_info": set(),
+    "kafka_topic_partitions": {"topic"},
+    "kafka_topic_partition_replicas": {"topic"},
+    "kafka_topic_partition_in_sync_replica": {"topic"},
+    "kafka_topic_partition_under_replicated_partition": {"topic"},
+    "kafka_topic_partition_leader_is_preferred": {"topic"},
+    "kafka_topic_partition_current_offset": {"topic", "partition"},
+    "kafka_topic_partition_oldest_offset": {"topic", "partition"},
+    "kafka_consumergroup_current_offset": _EXPORTER,
+    "kafka_consumergroup_lag": _EXPORTER,
+    "kafka_consumergroup_group_max_lag_seconds": _LAG_EXPORTER,
+    "kafka_consumergroup_group_max_lag": _LAG_EXPORTER,
+    "kafka_consumergroup_group_lag_seconds": _LAG_EXPORTER | {"topic", "partition"},
+    "kafka_consumergroup_group_lag": _LAG_EXPORTER | {"topic", "partition"},
+    "kafka_consumergroup_group_offset": _LAG_EXPORTER | {"topic", "partition"},
+    "kafka_partition_latest_offset": {"cluster_name", "topic", "partition"},
+}
+"""What the dashboards of kafka_exporter (Grafana 7589), of Strimzi's exporter and of kafka-lag-exporter query.
+
+Left out are the figures of kafka-lag-exporter's JVM and two that Strimzi's dashboard takes from the brokers' JMX.
+Prometheus adds the label `namespace`.
+"""
 
 METRIC = re.compile(r"\b((?:kafka|newsroom|process)[_:]\w+|up|ALERTS)\b(?:\s*\{([^}]*)\})?")
 MATCHER = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"")
@@ -64,6 +93,13 @@ def test_alerts_and_panels_ask_for_metrics_and_labels_that_are_served(
         assert labels <= known[metric] | ADDED, metric
     groupings = {label.strip() for labels in GROUPING.findall(expression) for label in labels.split(",")}
     assert groupings <= set().union(*(known[metric] for metric in metrics))
+
+
+@pytest.mark.parametrize("metric", KNOWN_DASHBOARDS)
+def test_what_known_dashboards_query_is_served_with_the_labels_that_they_use(site: Site, metric: str) -> None:
+    row = GroupPartition("news", 0, committed=5, low=0, end=7, time_lag=TimeLag(1.5, "record", 0.0))
+    site.store.succeeded(replace(a_snapshot(), groups=(Group("reader", "Stable", partitions=(row,)),)))
+    assert KNOWN_DASHBOARDS[metric] <= served(site)[metric]
 
 
 def test_each_alert_has_a_test_that_fires_it_and_says_how_bad_it_is() -> None:

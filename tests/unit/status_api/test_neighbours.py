@@ -154,6 +154,7 @@ def test_a_fault_does_not_end_the_turns() -> None:
         *({"services": text} for text in ("a=http://b:0", "a=http://b:1-99999", "a=http://b/c:1")),
         *({"connect_url": text} for text in ("file:///etc/passwd", "localhost:8083", "http://")),
         {"registry_url": "http://a,ftp://b"},
+        *({"links": text} for text in ("a", "a=", "=http://b", "a=javascript:alert(1)", "a=http://b,c")),
     ],
 )
 def test_an_address_that_is_none_is_refused(settings: dict[str, str]) -> None:

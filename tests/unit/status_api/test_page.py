@@ -7,9 +7,13 @@ from html import unescape
 
 import pytest
 
+from newsroom.health import Health
+from status_api.app import create_app
 from status_api.marks import Finding, TimeLag
 from status_api.model import Rebalance
 from status_api.page import SPARK_WIDTH, duration, spark, trend, who
+from status_api.settings import StatusSettings
+from status_api.store import SnapshotStore
 from status_api.terms import STOP_WORDS, TERMS
 from unit.status_api.fakes import Site, a_snapshot
 
@@ -128,3 +132,11 @@ def test_the_lag_in_seconds_and_what_is_wrong_are_on_the_page(site: Site) -> Non
 @pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (59.9, "59.9 s"), (90.0, "1.5 min"), (7200.0, "2.0 h")])
 def test_a_lag_in_seconds_is_short(seconds: float, text: str) -> None:
     assert duration(TimeLag(seconds, "record", 0.0)) == text
+
+
+def test_the_page_links_to_the_pages_of_the_settings_and_names_the_labs_commands() -> None:
+    settings = StatusSettings(links="Kafka UI=http://localhost:8080, A <b>=https://b.example/c?d=e&f=g")
+    page = create_app(SnapshotStore(1.0), Health(), settings).test_client().get("/").text
+    assert '<a href="http://localhost:8080">Kafka UI</a>' in page
+    assert '<a href="https://b.example/c?d=e&amp;f=g">A &lt;b&gt;</a>' in page
+    assert "newsroom lab list" in page

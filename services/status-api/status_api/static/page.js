@@ -163,11 +163,24 @@ document.addEventListener("visibilitychange", () => {
   refresh();
 });
 
+// Without an answer, or with one that is not JSON, the reason is the same for the reader: the service does not answer.
+async function fetchRecords(path) {
+  try {
+    const response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS * 3) });
+    const body = await response.json();
+    return response.ok ? body : { failure: body.detail };
+  } catch {
+    return { failure: "The status API does not answer: press the button to try again." };
+  }
+}
+
 async function showRecords(button) {
   const table = document.getElementById("record-table");
-  const response = await fetch(button.dataset.records, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS * 3) });
-  const body = await response.json();
-  const rows = response.ok ? body.records : [{ value: body.detail }];
+  button.disabled = true;
+  const { records: rows = [], complete, failure } = await fetchRecords(button.dataset.records);
+  button.disabled = false;
+  const late = complete === false ? "Not all partitions answered within two seconds: records may be missing." : "";
+  document.getElementById("record-failure").textContent = failure ?? late;
   const text = (value) => (value === null || value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value));
   table.tBodies[0].replaceChildren(
     ...rows.map((record) => {
@@ -176,7 +189,7 @@ async function showRecords(button) {
       return row;
     }),
   );
-  table.hidden = false;
+  table.hidden = rows.length === 0;
   button.textContent = "Show the last records again";
 }
 
