@@ -9,7 +9,8 @@ import sys
 import tempfile
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,8 @@ from typing_extensions import override
 from newsroom.topics import MAX_RECORD_BYTES
 from newsroom_stack.catalogue import SERVICES
 from newsroom_stack.interface import Stack
+from newsroom_stack.jvm.artifacts import ensure_artifacts
+from newsroom_stack.jvm.progress import LineProgress
 from newsroom_stack.layout import REPOSITORY, Layout
 from newsroom_stack.pipeline.observe import Observer, Record
 from newsroom_stack.ports import Ports, port_is_free
@@ -326,3 +329,16 @@ class ProcessPipeline(Pipeline):
     @override
     def read_file(self, path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
+
+
+@contextmanager
+def running(settings: StackSettings) -> Iterator[ProcessPipeline]:
+    """A stack of these settings that runs while it is entered, and ends without an error."""
+    ensure_artifacts(settings.cache, LineProgress())
+    lines: list[str] = []
+    owner = ProcessStack(settings).start(show=lines.append)
+    try:
+        yield ProcessPipeline(settings)
+    finally:
+        code = owner.stop()
+    assert code == 0, lines
