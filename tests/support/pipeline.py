@@ -166,25 +166,25 @@ class Pipeline(ABC):
 
     def all_ready(self) -> bool:
         """Whether every instance is ready."""
-        return all(each.ready for each in self.stack.ps())
+        return all(instance.ready for instance in self.stack.ps())
 
     def group(self, name: str) -> dict[str, Any] | None:
         """A consumer group as the status API sees it; None while it has no answer."""
         answer = self.api(f"/api/v1/groups/{name}")
-        found: dict[str, Any] | None = answer.json() if answer.status == HTTP_OK else None
-        return found
+        group: dict[str, Any] | None = answer.json() if answer.status == HTTP_OK else None
+        return group
 
     def owners(self, group: str) -> dict[str, list[tuple[str, int]]]:
         """Each member of a stable group and what it owns; nobody while it is not stable.
 
         While a group rebalances, its coordinator tells the new members beside the assignment of the last generation.
         """
-        found = self.group(group)
-        if found is None or found["state"] != "Stable":
+        state = self.group(group)
+        if state is None or state["state"] != "Stable":
             return {}
         return {
             member["id"]: sorted((topic, partition) for topic, partition in member["assignment"])
-            for member in found["members"]
+            for member in state["members"]
         }
 
     def spread(self, group: str, topic: str, members: int, partitions: int = 6) -> dict[str, list[tuple[str, int]]]:
