@@ -64,11 +64,11 @@ def topics(second: int) -> list[TopicState]:
 def groups(second: int, number: int) -> list[Group]:
     """The groups as their coordinators tell them, each five records behind."""
     result = []
-    for each in range(number):
-        keys = [(f"t{each % TOPICS}", partition) for partition in range(PARTITIONS)]
-        member = GroupMember(f"m{each}", f"c{each}", "h", assignment=tuple(keys))
+    for position in range(number):
+        keys = [(f"t{position % TOPICS}", partition) for partition in range(PARTITIONS)]
+        member = GroupMember(f"m{position}", f"c{position}", "h", assignment=tuple(keys))
         rows = tuple(GroupPartition(*key, 995 + second * 10) for key in keys)
-        result.append(Group(f"g{each}", "Stable", "classic", members=(member,), partitions=rows))
+        result.append(Group(f"g{position}", "Stable", "classic", members=(member,), partitions=rows))
     return result
 
 
@@ -85,21 +85,21 @@ class Service:
 
     def snapshot(self, second: int, times: Times) -> None:
         """Take one snapshot."""
-        at, state, told = self._began + timedelta(seconds=second), topics(second), groups(second, self._number)
+        at, state, states = self._began + timedelta(seconds=second), topics(second), groups(second, self._number)
         partitions = by_key(state)
         self._lags.add(partitions, {}, at.timestamp() - 0.1, at.timestamp())
         with times.step("rows, with lag in seconds"):
-            rows = [with_offsets(group, partitions, self._lags) for group in told]
+            rows = [with_offsets(group, partitions, self._lags) for group in states]
         with times.step("known, silent"):
-            seen = self._silent.update(self._known.update(rows, {}, None), at)
+            marked = self._silent.update(self._known.update(rows, {}, None), at)
         with times.step("progress"):
-            seen = self._progress.update(seen, {})
+            marked = self._progress.update(marked, {})
         with times.step("status"):
-            seen = self._judge.update(seen, RETENTIONS)
+            marked = self._judge.update(marked, RETENTIONS)
         with times.step("rebalances"):
-            events = self._log.update(seen, at)
+            events = self._log.update(marked, at)
         brokers = (Broker(1, "h", 1),)
-        snapshot = Snapshot(f"x-{second}", at, "c", 1, None, brokers, tuple(state), tuple(seen), rebalances=events)
+        snapshot = Snapshot(f"x-{second}", at, "c", 1, None, brokers, tuple(state), tuple(marked), rebalances=events)
         with times.step("history, lanes, events"):
             self._store.succeeded(snapshot)
 

@@ -19,15 +19,17 @@ def main() -> None:
     coordinates = tomllib.loads((JARS / "jgo.toml").read_text(encoding="utf-8"))["dependencies"]["coordinates"]
     with tempfile.TemporaryDirectory() as folder:
         context = MavenContext(repo_cache=Path(folder), resolver=PythonResolver(), timeout=60)
-        inputs, transitive = context.resolver.resolve([context.create_dependency(each) for each in coordinates])
-        found = sorted({str(each.artifact): each for each in [*inputs, *transitive]}.items())
-        dependencies = [each for _, each in found]
+        inputs, transitive = context.resolver.resolve(
+            [context.create_dependency(coordinate) for coordinate in coordinates]
+        )
+        artifacts = sorted({str(dependency.artifact): dependency for dependency in [*inputs, *transitive]}.items())
+        dependencies = [dependency for _, dependency in artifacts]
         group, name, version, packaging, classifier = REGISTRY.split(":")
         artifact = context.project(group, name).at_version(version).artifact(classifier, packaging)
         dependencies.append(type(inputs[0])(artifact, None, False, [], raw=True))
-        for number, each in enumerate(dependencies, 1):
-            print(f"{number}/{len(dependencies)} {each.artifactId} {each.version}", flush=True)
-            each.artifact.resolve()
+        for number, dependency in enumerate(dependencies, 1):
+            print(f"{number}/{len(dependencies)} {dependency.artifactId} {dependency.version}", flush=True)
+            dependency.artifact.resolve()
         LockFile.from_resolved_dependencies(dependencies, environment_name="newsroom").save(JARS / "jgo.lock.toml")
 
 

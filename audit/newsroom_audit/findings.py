@@ -62,6 +62,6 @@ class Finding:
     offset: int | None = None
 
 
-def found(kind: Kind, record: Record, sentence: str) -> Finding:
+def finding(kind: Kind, record: Record, sentence: str) -> Finding:
     """A finding that a record proves: the sentence follows the record's place."""
     return Finding(kind, f"{record.place}: {sentence}", record.topic, record.partition, record.offset)

@@ -179,21 +179,21 @@ class _Judge:
         for name in outputs:
             first = self.reader.ends(name)
 
-            def seen(name: str = name, first: Mapping[int, Ends] = first) -> Topic:
+            def transactions(name: str = name, first: Mapping[int, Ends] = first) -> Topic:
                 now = self.reader.ends(name)
                 # What was written later may be in the next transaction.
                 ends = {n: Ends(end.begin, first[n].high, min(end.stable, first[n].high)) for n, end in now.items()}
                 return Topic(name, (), ends)
 
-            def attempt(seen: Callable[[], Topic] = seen) -> None:
-                need("a transaction is open" if any(delivery.open_transactions(seen())) else None)
+            def attempt(transactions: Callable[[], Topic] = transactions) -> None:
+                need("a transaction is open" if any(delivery.open_transactions(transactions())) else None)
 
             try:
                 Wait(deadline, first_pause=PAUSE_SECONDS, longest_pause=PAUSE_SECONDS, report=do_nothing).until(
                     attempt, NotYet
                 )
             except NotYet:
-                yield from delivery.open_transactions(seen())
+                yield from delivery.open_transactions(transactions())
 
     def _delivery(self, names: Sequence[str]) -> None:
         ledgers = self.case.ledgers
@@ -205,16 +205,16 @@ class _Judge:
         for name in names:
             # A topic that does not exist has lost everything.
             topic = self.topics.get(name, Topic(name))
-            found = delivery.delivery(ledgers, topic, exclusive=name in self.case.exclusive)
-            self.result.add(f"{name} holds what the ledgers say", found)
+            findings = delivery.delivery(ledgers, topic, exclusive=name in self.case.exclusive)
+            self.result.add(f"{name} holds what the ledgers say", findings)
             self.result.verified += delivery.verified((entry for entry in entries if entry.topic == name), topic)
 
     def _isolation(self) -> None:
         for name, topic in self.topics.items():
             if name == WORD_COUNTS.name and self.case.compacted:
                 continue
-            found = delivery.readers_agree(topic, self.reader.read(name, committed=False))
-            self.result.add(f"readers agree on {name}", found)
+            findings = delivery.readers_agree(topic, self.reader.read(name, committed=False))
+            self.result.add(f"readers agree on {name}", findings)
 
     def _whole(self, *names: str) -> bool:
         """Whether these topics are there from their first record; if one is not, a finding says so."""
@@ -243,12 +243,12 @@ class _Judge:
         self.result.add("deltas match the inputs", counts.deltas_match_inputs(inputs, deltas, self.settled))
         replay = counts.counts_replay_deltas(deltas, table, self.settled, compacted=self.case.compacted)
         self.result.add("counts are the running sums of the deltas", replay)
-        found = commits.ahead(WORDCOUNT, samples, commits.words_owed(inputs), commits.deltas_as_effects(deltas))
-        self.result.add(f"{WORDCOUNT} commits inputs with their effects", found)
+        findings = commits.ahead(WORDCOUNT, samples, commits.words_owed(inputs), commits.deltas_as_effects(deltas))
+        self.result.add(f"{WORDCOUNT} commits inputs with their effects", findings)
         # What a compacted table held at an earlier sample cannot be told.
         known = samples[-1:] if self.case.compacted else samples
-        found = commits.ahead(WORDCOUNT, known, commits.deltas_as_effects(deltas), commits.counts_paid(table))
-        self.result.add(f"{WORDCOUNT} commits deltas with their effects", found)
+        findings = commits.ahead(WORDCOUNT, known, commits.deltas_as_effects(deltas), commits.counts_paid(table))
+        self.result.add(f"{WORDCOUNT} commits deltas with their effects", findings)
 
     def _joins(self, samples: Sequence[Sample]) -> None:
         if not self._whole(WORD.name, WORD_COUNTS.name, WORDS_JOINED.name):
@@ -256,10 +256,10 @@ class _Judge:
         labels, table, joined = (self.topics[name] for name in (WORD.name, WORD_COUNTS.name, WORDS_JOINED.name))
         entries = [entry for ledger in self.case.ledgers for entry in ledger.of(WORD.name)]
         deltas = self.topics.get(WORD_DELTAS.name) if self.case.compacted else None
-        found = joins.joins(labels, table, joined, entries=entries, settled=self.settled, deltas=deltas)
-        self.result.add("joins match labels and counts", found)
-        found = commits.ahead(JOIN, samples, commits.labels_owed(labels, entries), commits.results_paid(joined))
-        self.result.add(f"{JOIN} commits labels with their effects", found)
+        findings = joins.joins(labels, table, joined, entries=entries, settled=self.settled, deltas=deltas)
+        self.result.add("joins match labels and counts", findings)
+        findings = commits.ahead(JOIN, samples, commits.labels_owed(labels, entries), commits.results_paid(joined))
+        self.result.add(f"{JOIN} commits labels with their effects", findings)
 
     def _sink(self, lines: Sequence[sink.Line], sample: Sample) -> None:
         if not self.case.sinks or NEWS.name not in self.topics:
@@ -267,8 +267,8 @@ class _Judge:
         self.result.read["sink lines"] = len(lines)
         committed = sample.committed.get((CONSUMER, NEWS.name), {})
         letters = self.topics.get(NEWS_DLQ.name)
-        found = sink.sink(self.topics[NEWS.name], committed, lines, letters, self.decode)
-        self.result.add("the sink holds what is committed", found)
+        findings = sink.sink(self.topics[NEWS.name], committed, lines, letters, self.decode)
+        self.result.add("the sink holds what is committed", findings)
 
     def _logs(self) -> None:
         for path in self.case.logs:

@@ -72,8 +72,8 @@ class ClusterReader:
         return self._ask("the list of topics", self._topics)
 
     def _topics(self) -> dict[str, list[int]]:
-        found = self._admin.list_topics(timeout=ADMIN_SECONDS).topics
-        return {name: sorted(topic.partitions) for name, topic in found.items() if topic.error is None}
+        topics = self._admin.list_topics(timeout=ADMIN_SECONDS).topics
+        return {name: sorted(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
     def ends(self, topic: str) -> dict[int, Ends]:
         """The log start, the high watermark and the last stable offset of each partition.

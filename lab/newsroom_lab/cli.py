@@ -130,12 +130,12 @@ def _show(options: argparse.Namespace) -> int:
 def _chosen(options: argparse.Namespace) -> list[Experiment]:
     known = experiments().values()
     if options.section:
-        named = [each for each in known if each.section.lower().startswith(options.section.lower())]
+        named = [experiment for experiment in known if experiment.section.lower().startswith(options.section.lower())]
         if not named:
             raise StackError(f"no section begins with '{options.section}': {', '.join(Section)}")
         return named
     if options.all or options.quick:
-        return [each for each in known if each.quick or options.all]
+        return [experiment for experiment in known if experiment.quick or options.all]
     if not options.names:
         raise StackError("name experiments, or use --quick or --all: 'newsroom lab list' shows their names")
     return [experiment_of(name) for name in options.names]
@@ -195,7 +195,7 @@ def _summarise(outcomes: Sequence[Outcome], of: int) -> None:
 def _write(outcomes: Sequence[Outcome], options: argparse.Namespace) -> None:
     try:
         if options.json:
-            options.json.write_text(json.dumps([each.as_json() for each in outcomes], indent=1), encoding="utf-8")
+            options.json.write_text(json.dumps([outcome.as_json() for outcome in outcomes], indent=1), encoding="utf-8")
         if options.html:
             from newsroom_lab.report import page  # noqa: PLC0415 - jinja2 is for the page alone
 
@@ -217,7 +217,9 @@ def _quiz(options: argparse.Namespace) -> int:
 
 
 def _predictions(home: Path) -> None:
-    left = [each for each in experiments().values() if Progress.read(home).right(each.name) is not True]
+    left = [
+        experiment for experiment in experiments().values() if Progress.read(home).right(experiment.name) is not True
+    ]
     if not left:
         console().print(f"all {len(experiments())} predictions are right")
         return

@@ -63,8 +63,12 @@ def pages(results: Mapping[str, Any]) -> dict[str, str]:
     environment = _environment()
     known = experiments()
     files = {RESULTS: json.dumps(results, indent=1, ensure_ascii=False) + "\n"}
-    by_row = {row: [each for each in known.values() if row in each.rows] for row in range(1, len(ROWS) + 1)}
-    sections = {section: [each for each in known.values() if each.section is section] for section in Section}
+    by_row = {
+        row: [experiment for experiment in known.values() if row in experiment.rows] for row in range(1, len(ROWS) + 1)
+    }
+    sections = {
+        section: [experiment for experiment in known.values() if experiment.section is section] for section in Section
+    }
     common = {"results": results, "by_row": by_row, "sections": sections}
     files["README.md"] = environment.get_template("course.md.j2").render(common)
     for section, members in sections.items():

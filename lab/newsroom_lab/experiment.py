@@ -88,8 +88,8 @@ def experiments() -> Mapping[str, Experiment]:
         object.__setattr__(experiment, "name", module.name.replace("_", "-"))
         known.append(experiment)
     places = list(Section)
-    known.sort(key=lambda each: (places.index(each.section), each.rows or (99,), each.name))
-    return MappingProxyType({each.name: each for each in known})
+    known.sort(key=lambda experiment: (places.index(experiment.section), experiment.rows or (99,), experiment.name))
+    return MappingProxyType({experiment.name: experiment for experiment in known})
 
 
 def experiment_of(name: str) -> Experiment:

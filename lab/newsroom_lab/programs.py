@@ -169,8 +169,8 @@ class Running:
 
     def moments(self, pattern: str) -> list[tuple[float, re.Match[str]]]:
         """When a line with this pattern came (Unix seconds), and the match."""
-        found = ((moment, re.search(pattern, line)) for moment, line in list(self._lines))
-        return [(moment, match) for moment, match in found if match is not None]
+        matches = ((moment, re.search(pattern, line)) for moment, line in list(self._lines))
+        return [(moment, match) for moment, match in matches if match is not None]
 
     def records(self, pattern: str = "") -> list[dict[str, Any]]:
         """The lines as JSON objects, of a program with `--log-format json`."""

@@ -49,12 +49,12 @@ class Member:
         self._thread.start()
 
     def _gain(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        self._since |= {each.partition: time.time() for each in partitions}
+        self._since |= {partition.partition: time.time() for partition in partitions}
 
     def _lose(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        for each in partitions:
-            if each.partition in self._since:
-                self.spans.append((each.partition, self._since.pop(each.partition), time.time()))
+        for partition in partitions:
+            if partition.partition in self._since:
+                self.spans.append((partition.partition, self._since.pop(partition.partition), time.time()))
 
     def _poll(self) -> None:
         while not self._stop.is_set():

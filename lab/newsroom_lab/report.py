@@ -24,10 +24,10 @@ def page(outcomes: Sequence[Outcome]) -> str:
     environment.filters["number"] = number
     known = experiments()
     sections = {
-        section: [(known[each.name], each) for each in outcomes if known[each.name].section is section]
+        section: [(known[outcome.name], outcome) for outcome in outcomes if known[outcome.name].section is section]
         for section in Section
     }
-    totals = {verdict: sum(each.verdict is verdict for each in outcomes) for verdict in Verdict}
+    totals = {verdict: sum(outcome.verdict is verdict for outcome in outcomes) for verdict in Verdict}
     template = environment.get_template("report.html.j2")
     return template.render(sections=sections, totals=totals, colours=LANE_COLOURS, is_choice=_is_choice)
 

@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 Pair = tuple[str | None, str | bytes | None]
 """Key and value of a record."""
@@ -59,28 +59,37 @@ def send(
     )
     # Records that come before the client knows the topic's partitions are spread by chance.
     producer.list_topics(topic, timeout=FLUSH_SECONDS)
-    errors: list[str | None] = []
     start = time.monotonic()
-    sent = 0
-    for key, value in records:
-        producer.produce(topic, key=key, value=value, on_delivery=lambda error, _: errors.append(error and error.str()))
-        sent += 1
-        producer.poll(pace)
-    left = producer.flush(FLUSH_SECONDS)
+    sent, answers = _delivered(producer, topic, records, pace)
     seconds = time.monotonic() - start
     done = len(statistics)
     while len(statistics) == done:  # the next report counts the last request, too
         producer.poll(STATISTICS_SECONDS)
     brokers = statistics[-1]["brokers"].values()
-    failures = [error for error in errors if error is not None] + ["no answer"] * left
     return Sending(
         sent=sent,
-        acknowledged=errors.count(None),
-        errors=tuple(sorted(set(failures))),
+        acknowledged=answers.count(None),
+        errors=tuple(sorted({error for error in answers if error is not None})),
         requests=sum(broker["req"]["Produce"] for broker in brokers),
         bytes=sum(broker["txbytes"] for broker in brokers),
         seconds=seconds,
     )
+
+
+def _delivered(
+    producer: Producer, topic: str, records: Iterable[Pair], pace: float
+) -> tuple[int, Sequence[str | None]]:
+    """Send records; return their number, and what became of each: the error, or None if it was acknowledged."""
+    answers: list[str | None] = []
+    sent = 0
+    for key, value in records:
+        producer.produce(
+            topic, key=key, value=value, on_delivery=lambda error, _: answers.append(error and error.str())
+        )
+        sent += 1
+        producer.poll(pace)
+    left = producer.flush(FLUSH_SECONDS)
+    return sent, [*answers, *["no answer"] * left]
 
 
 def transactional(bootstrap: str, name: str, config: Mapping[str, object]) -> Producer:

@@ -94,8 +94,8 @@ def connect_ready(url: str) -> str | None:
         return _silence(address, error)
     if code != HTTP_OK:
         return f"{address} answers {code}: {text.strip()[:200]}"
-    for name, each in sorted(connectors.items()):
-        status = each["status"]
+    for name, connector in sorted(connectors.items()):
+        status = connector["status"]
         parts = {f"connector {name}": status["connector"]}
         parts |= {f"task {task['id']} of connector {name}": task for task in status["tasks"]}
         for what, part in parts.items():

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from newsroom_stack.jvm.artifacts import ensure_artifacts
-from newsroom_stack.jvm.progress import LineProgress
-from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import StackSettings
-from support.pipeline import ProcessPipeline, free_offset
+from support.pipeline import ProcessPipeline, free_offset, running
 
 SEEDS = range(1, 6)
 
@@ -27,11 +24,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pipeline(tmp_path: Path) -> Iterator[ProcessPipeline]:
     # One stack a run: the audit reads every topic from its beginning.
     settings = StackSettings(home=tmp_path / "home", port_offset=free_offset(), news_rate=0.1)
-    ensure_artifacts(settings.cache, LineProgress())
-    lines: list[str] = []
-    owner = ProcessStack(settings).start(show=lines.append)
-    try:
-        yield ProcessPipeline(settings)
-    finally:
-        code = owner.stop()
-    assert code == 0, lines
+    with running(settings) as pipeline:
+        yield pipeline

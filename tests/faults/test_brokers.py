@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -150,6 +150,17 @@ def plan(seed: int) -> list[tuple[str, str]]:
     return faults
 
 
+def silences_of(
+    trial: Trial, ledgers: Sequence[Ledger], arrivals: Arrivals, end: float
+) -> dict[str, Mapping[str, float]]:
+    """The longest silence of each stage, by the fault that it followed."""
+    silences = {}
+    for stage, topic in STAGES.items():
+        sent = [entry.sent for ledger in ledgers for entry in ledger.of(topic)]
+        silences[stage] = find_gaps(stage, arrivals.times[stage], sent, end=end, faults=trial.faults).by_fault
+    return silences
+
+
 def test_the_loss_of_each_role_is_short_and_the_audit_is_clean(
     pipeline: ProcessPipeline, tmp_path: Path, seed: int, request: pytest.FixtureRequest
 ) -> None:
@@ -172,10 +183,7 @@ def test_the_loss_of_each_role_is_short_and_the_audit_is_clean(
             trial.fault(kind, role)
         end = time.time()
     ledgers = trial.ledgers()
-    silences = {}
-    for stage, topic in STAGES.items():
-        sent = [entry.sent for ledger in ledgers for entry in ledger.of(topic)]
-        silences[stage] = find_gaps(stage, arrivals.times[stage], sent, end=end, faults=trial.faults).by_fault
+    silences = silences_of(trial, ledgers, arrivals, end)
     if figures:
         with Path(figures).open("a", encoding="utf-8") as file:
             for fault in trial.faults:

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from newsroom_stack.jvm.artifacts import ensure_artifacts
-from newsroom_stack.jvm.progress import LineProgress
-from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import StackSettings
-from support.pipeline import ProcessPipeline, free_offset
+from support.pipeline import ProcessPipeline, free_offset, running
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,11 +21,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPipeline]:
     home: Path = tmp_path_factory.mktemp("stack")
     settings = StackSettings(home=home, port_offset=free_offset(), news_rate=5.0)
-    ensure_artifacts(settings.cache, LineProgress())
-    lines: list[str] = []
-    owner = ProcessStack(settings).start(show=lines.append)
-    try:
-        yield ProcessPipeline(settings)
-    finally:
-        code = owner.stop()
-    assert code == 0, lines
+    with running(settings) as pipeline:
+        yield pipeline

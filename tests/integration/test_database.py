@@ -39,9 +39,9 @@ def waiting_for_a_lock(url: str) -> bool:
     engine = create_engine(url)
     with engine.connect() as connection:
         waits = connection.execute(text("select count(*) from pg_stat_activity where wait_event_type = 'Lock'"))
-        found = bool(waits.scalar_one())
+        is_waiting = bool(waits.scalar_one())
     engine.dispose()
-    return found
+    return is_waiting
 
 
 def test_a_new_owner_waits_for_the_transaction_of_the_old_one(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

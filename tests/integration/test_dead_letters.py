@@ -23,8 +23,8 @@ def newsroom(pipeline: ProcessPipeline, *arguments: str) -> Finished:
 
 
 def letters(pipeline: ProcessPipeline, topic: str) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(newsroom(pipeline, "dlq", "list", "--topic", topic, "--json").output)
-    return found
+    rows: list[dict[str, object]] = json.loads(newsroom(pipeline, "dlq", "list", "--topic", topic, "--json").output)
+    return rows
 
 
 def test_poison_comes_back_with_a_higher_count_and_a_good_record_does_not(
@@ -57,10 +57,10 @@ def test_poison_comes_back_with_a_higher_count_and_a_good_record_does_not(
         assert (again.key, again.value) == (b"k\xc3\xbc", b"\xff\xfe")
         assert again.headers == {"trace": b"7", "dlq.replays": b"%d" % rounds}
         consume()
-        assert sorted(str(each["rounds"]) for each in letters(pipeline, dlq)) == [str(n) for n in range(rounds + 1)]
+        assert sorted(str(letter["rounds"]) for letter in letters(pipeline, dlq)) == [str(n) for n in range(rounds + 1)]
     done = newsroom(pipeline, "dlq", "purge", "--replayed", "--execute", "--topic", dlq)
     assert done.code == 0, done.output
-    assert [each["rounds"] for each in letters(pipeline, dlq)] == [2], "what was not sent again is still there"
+    assert [letter["rounds"] for letter in letters(pipeline, dlq)] == [2], "what was not sent again is still there"
 
 
 def test_a_replay_that_is_killed_sends_each_letter_once(pipeline: ProcessPipeline) -> None:
@@ -102,8 +102,8 @@ def test_peek_shows_the_last_records_in_text_and_bytes_and_label_sends_one(pipel
     assert (record["key"], record["type"], record["value"], record["bytes"]) == ("peeked", "string", "seen", "7365656e")
     news = json.loads(newsroom(pipeline, "peek", "news", "-n", "3", "--json").output)
     assert len(news) == 3
-    assert {each["type"] for each in news} == {"newsroom.News"}
-    assert all(each["bytes"].startswith("0000") and set(each["value"]) == {"title", "media"} for each in news)
+    assert {record["type"] for record in news} == {"newsroom.News"}
+    assert all(record["bytes"].startswith("0000") and set(record["value"]) == {"title", "media"} for record in news)
     (oldest,) = json.loads(
         newsroom(pipeline, "peek", "news", "--partition", "2", "--from", "earliest", "-n", "1", "--json").output
     )

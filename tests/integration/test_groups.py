@@ -50,7 +50,7 @@ def as_kafka_says(pipeline: ProcessPipeline, *strategy: str) -> dict[tuple[str, 
 def test_every_strategy_moves_as_kafkas_own_tool_does(pipeline: ProcessPipeline) -> None:
     between = datetime.fromtimestamp(fill(pipeline, TOPIC) / 1000, UTC)
     commit(pipeline, GROUP, (TOPIC, 0, 4), (TOPIC, 1, 15))
-    moment, late = (f"{each:%Y-%m-%dT%H:%M:%S}.{each.microsecond // 1000:03d}" for each in (between, datetime.now(UTC)))
+    moment, late = (f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}" for time in (between, datetime.now(UTC)))
     strategies = {
         "earliest": ("--to-earliest",),
         "latest": ("--to-latest",),
@@ -62,16 +62,16 @@ def test_every_strategy_moves_as_kafkas_own_tool_does(pipeline: ProcessPipeline)
         moment: ("--to-datetime", moment),
         late: ("--to-datetime", late),
     }
-    found = {}
+    resets = {}
     for to, strategy in strategies.items():
         done = groups(pipeline, "reset", GROUP, "--to", to, "--json")
         assert done.code == 0, done.output
         answer = json.loads(done.output)
         assert not answer["executed"]
-        found[to] = {(each["topic"], each["partition"]): each["new"] for each in answer["partitions"]}
-        assert found[to] == as_kafka_says(pipeline, *strategy), to
-    assert found[moment] == {(TOPIC, 0): 10, (TOPIC, 1): 10}, "the first young record"
-    assert found["-9"] == {(TOPIC, 0): 0, (TOPIC, 1): 6}
+        resets[to] = {(move["topic"], move["partition"]): move["new"] for move in answer["partitions"]}
+        assert resets[to] == as_kafka_says(pipeline, *strategy), to
+    assert resets[moment] == {(TOPIC, 0): 10, (TOPIC, 1): 10}, "the first young record"
+    assert resets["-9"] == {(TOPIC, 0): 0, (TOPIC, 1): 6}
     assert pipeline.observer.committed(GROUP, TOPIC) == {0: 4, 1: 15}, "a dry run changes nothing"
     done = groups(pipeline, "reset", GROUP, "--to", "-2", "--topic", f"{TOPIC}:1", "--execute")
     assert "2 records to read again, 0 to skip" in done.last_line
@@ -109,7 +109,7 @@ def test_a_streams_offsets_are_not_moved_without_its_state(pipeline: ProcessPipe
     done = groups(pipeline, "reset", "wordcount-stream", "--to", "earliest", "--execute")
     assert done.code == 1
     assert "stop them first" in done.last_line
-    listed = {each["name"]: each for each in json.loads(groups(pipeline, "list", "--json").output)}
+    listed = {group["name"]: group for group in json.loads(groups(pipeline, "list", "--json").output)}
     assert listed["wordcount-stream"]["state"] == "Stable"
 
 

@@ -44,14 +44,14 @@ class Command:
     def wait_for_line(self, start: str) -> str:
         """The first line that begins so; the command must not end before it."""
 
-        def found() -> str | None:
+        def first_line() -> str | None:
             for line in self.output().splitlines():
                 if line.startswith(start):
                     return line
             assert self.process.poll() is None, self.output()
             return None
 
-        return wait_for(f"a line '{start}…'", found, START_SECONDS)
+        return wait_for(f"a line '{start}…'", first_line, START_SECONDS)
 
     def end(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -90,14 +90,14 @@ class Home:
 
     def processes(self) -> list[str]:
         """Every process of this stack: each inherits the variable that names its home."""
-        found = []
+        lines = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get("NEWSROOM_HOME") == str(self.settings.home):
-                    found.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:200]}")
+                    lines.append(f"{process.pid} {process.status()} {' '.join(process.cmdline())[:200]}")
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-        return [line for line in found if psutil.STATUS_ZOMBIE not in line]
+        return [line for line in lines if psutil.STATUS_ZOMBIE not in line]
 
     def assert_nothing_is_left(self) -> None:
         assert self.processes() == []
@@ -129,7 +129,7 @@ def test_the_demo_tells_its_story_on_new_data_and_on_kept_data(home: Home) -> No
     assert "the stack goes on running" in guest.output()
     assert home.pipeline.stack.running()
 
-    pids = {each.name: each.pid for each in home.pipeline.stack.ps()}
+    pids = {instance.name: instance.pid for instance in home.pipeline.stack.ps()}
     demo.end(signal.SIGINT)
     home.assert_nothing_is_left()
     assert len(pids) == 10
@@ -150,9 +150,9 @@ def test_after_a_crash_of_the_supervisor_nothing_is_left_and_nothing_is_lost(hom
     assert "running in the background" in started.output
     wait_for("everything is ready", home.pipeline.all_ready)
     table = json.loads(home.pipeline.command("newsroom", "ps", "--json").output)
-    assert {each["state"] for each in table} == {"running"}
-    assert {each["restarts"] for each in table if each["role"] != "service"} == {0}
-    assert all(each["pid"] and each["address"] and each["role"] for each in table)
+    assert {row["state"] for row in table} == {"running"}
+    assert {row["restarts"] for row in table if row["role"] != "service"} == {0}
+    assert all(row["pid"] and row["address"] and row["role"] for row in table)
     home.pipeline.rounds(2)
     home.pipeline.quiet()
 
@@ -160,7 +160,7 @@ def test_after_a_crash_of_the_supervisor_nothing_is_left_and_nothing_is_lost(hom
     os.kill(run["supervisor_pid"], signal.SIGKILL)
     if sys.platform == "linux":
         wait_for("the kernel ended every member", lambda: not home.processes(), 20)
-    assert {each.state for each in home.pipeline.stack.ps()} == {"gone"}
+    assert {instance.state for instance in home.pipeline.stack.ps()} == {"gone"}
     for command in (("kill", "kafka-1"), ("ps",), ("doctor",)):
         said = home.pipeline.command("newsroom", *command).output
         assert f"the supervisor (pid {run['supervisor_pid']}) was killed and did not stop the stack" in said
@@ -186,7 +186,7 @@ def test_what_is_broken_is_named_and_can_be_healed(home: Home) -> None:
     assert (healthy.code, "held by this stack" in healthy.output) == (0, True), healthy.output
 
     def unready() -> dict[str, str]:
-        return {each.name: each.missing for each in home.pipeline.stack.ps() if not each.ready}
+        return {instance.name: instance.missing for instance in home.pipeline.stack.ps() if not instance.ready}
 
     assert newsroom("kill", "kafka-2").code == 0
     wait_for("two brokers and an active controller", lambda: not {"kafka-1", "kafka-3"} & set(unready()), 30)
@@ -194,7 +194,7 @@ def test_what_is_broken_is_named_and_can_be_healed(home: Home) -> None:
     lone = "answers, but the cluster has no active controller: start the other brokers"
     wait_for("a lone broker is not ready", lambda: lone in unready().get("kafka-1", ""), 30)
     both = [home.start("restart", name) for name in ("kafka-3", "kafka-2")]
-    assert [command.process.wait(START_SECONDS) for command in both] == [0, 0], [each.output() for each in both]
+    assert [command.process.wait(START_SECONDS) for command in both] == [0, 0], [command.output() for command in both]
     wait_for("everything is ready", home.pipeline.all_ready, START_SECONDS)
 
     connector = f"http://localhost:{home.pipeline.ports.connect}/connectors/local-file-sink/config"

@@ -29,15 +29,15 @@ class TestPipeline(Scenarios):
 def test_everything_is_ready_and_memory_is_below_three_gib(pipeline: ProcessPipeline) -> None:
     wait_for("everything is ready", pipeline.all_ready)
     instances = pipeline.stack.ps()
-    assert {each.service for each in instances} == {
+    assert {instance.service for instance in instances} == {
         *("kafka", "registry", "connect"),
         *("status-api", "avro-consumer", "wordcount-stream", "join-service", "news-producer"),
     }
-    assert sum(each.memory_bytes for each in instances) < 3 * 1024**3
+    assert sum(instance.memory_bytes for instance in instances) < 3 * 1024**3
 
 
 def test_topics_are_as_declared(pipeline: ProcessPipeline) -> None:
-    topics = {each["name"]: each for each in pipeline.api("/api/v1/topics").json()["topics"]}
+    topics = {topic["name"]: topic for topic in pipeline.api("/api/v1/topics").json()["topics"]}
     # Other tests have topics of their own.
     counts = {topic.name: len(pipeline.observer.partitions(topic.name)) for topic in ALL_TOPICS if topic.name in topics}
     assert counts == {topic.name: topic.partitions for topic in ALL_TOPICS}
@@ -71,7 +71,8 @@ def test_a_poison_record_goes_to_the_dead_letter_topic_and_the_consumer_goes_on(
     largest = b"x" * (MAX_RECORD_BYTES - 100)
     pipeline.send("news", [(b"bad", b"no avro at all"), (b"big", largest)])
     letters = wait_for(
-        "both dead letters", lambda: found if len(found := pipeline.observer.read("news.dlq", before)) == 2 else None
+        "both dead letters",
+        lambda: records if len(records := pipeline.observer.read("news.dlq", before)) == 2 else None,
     )
     assert {(letter.key, letter.value) for letter in letters} == {(b"bad", b"no avro at all"), (b"big", largest)}
     assert {letter.headers["dlq.origin.topic"] for letter in letters} == {b"news"}
@@ -92,11 +93,11 @@ def test_a_consumer_of_the_new_group_protocol_reads_everything_once(pipeline: Pr
     read = pipeline.consume(*options)
     assert Counter(entry["value"] for entry in read) == {f"v{i}": 1 for i in range(100)}
 
-    def seen() -> bool:
+    def without_lag() -> bool:
         group = pipeline.group("kip848") or {}
         return (group.get("protocol"), group.get("lag")) == ("consumer", 0)
 
-    wait_for("the group without lag, as the status API sees it", seen)
+    wait_for("the group without lag, as the status API sees it", without_lag)
     pipeline.send("kip848", [(b"k", b"later")])
     assert [entry["value"] for entry in pipeline.consume(*options)] == ["later"]
 
@@ -123,11 +124,15 @@ def test_logs_are_json_with_a_setting(pipeline: ProcessPipeline) -> None:
 
 
 def test_every_service_answers_health_and_metrics(pipeline: ProcessPipeline) -> None:
-    services = [each for each in pipeline.stack.ps() if each.role == "service"]
+    services = [instance for instance in pipeline.stack.ps() if instance.role == "service"]
     assert len(services) == 5
-    for each in services:
-        answers = {path: httpx.get(f"{each.address}{path}", timeout=10) for path in ("/livez", "/readyz", "/metrics")}
-        assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(answers, 200), each.name
+    for instance in services:
+        answers = {
+            path: httpx.get(f"{instance.address}{path}", timeout=10) for path in ("/livez", "/readyz", "/metrics")
+        }
+        assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(answers, 200), (
+            instance.name
+        )
         assert "# TYPE " in answers["/metrics"].text
 
 
@@ -138,15 +143,15 @@ def ends_well(pipeline: ProcessPipeline, name: str) -> int:
 
 def test_sigterm_finishes_commits_and_exits_with_zero(pipeline: ProcessPipeline) -> None:
     pipeline.quiet()
-    for each in pipeline.stack.ps():
-        if each.role != "service":
+    for instance in pipeline.stack.ps():
+        if instance.role != "service":
             continue
-        assert each.pid
-        before = ends_well(pipeline, each.name)
-        os.kill(each.pid, signal.SIGTERM)
-        ended = partial(lambda name, before: ends_well(pipeline, name) > before, each.name, before)
+        assert instance.pid
+        before = ends_well(pipeline, instance.name)
+        os.kill(instance.pid, signal.SIGTERM)
+        ended = partial(lambda name, before: ends_well(pipeline, name) > before, instance.name, before)
         # Ten seconds are promised; the supervisor, which says so, shares two cores with what starts again.
-        wait_for(f"{each.name} ends with exit code 0", ended, 20)
+        wait_for(f"{instance.name} ends with exit code 0", ended, 20)
     wait_for("the supervisor has started them again", pipeline.all_ready)
     assert not [line for line in pipeline.log("avro-consumer-1").splitlines() if "Traceback" in line]
 
@@ -164,7 +169,7 @@ def test_the_status_api_tells_the_lag_of_kafkas_own_tool(pipeline: ProcessPipeli
 
     def same() -> bool:
         rows = (pipeline.group("connect-local-file-sink") or {"partitions": []})["partitions"]
-        return {each["partition"]: (each["committed"], each["end"], each["lag"]) for each in rows} == theirs
+        return {row["partition"]: (row["committed"], row["end"], row["lag"]) for row in rows} == theirs
 
     wait_for(f"the status API tells {theirs}", same)
 

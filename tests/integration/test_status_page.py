@@ -16,8 +16,8 @@ LOOPBACK = {"localhost"}
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    with open_browser(tmp_path / "profile") as found:
-        yield found
+    with open_browser(tmp_path / "profile") as browser:
+        yield browser
 
 
 def test_the_page_shows_the_pipeline_and_follows_it_without_a_reload(

@@ -159,7 +159,9 @@ def test_every_kind_of_poison_is_a_dead_letter_as_received_and_leaves_no_lag(pip
     wanted = poison | texts
     letters = wait_for(
         "a dead letter of each kind",
-        lambda: found if len(found := pipeline.observer.read("wordcount-stream.dlq", before)) >= len(wanted) else None,
+        lambda: (
+            records if len(records := pipeline.observer.read("wordcount-stream.dlq", before)) >= len(wanted) else None
+        ),
         90,
     )
     assert len(letters) == len(wanted)
@@ -178,8 +180,8 @@ def test_poison_of_the_join_is_a_dead_letter_too(pipeline: ProcessPipeline) -> N
     pipeline.send("word-counts", [(b"count", b"many")])
 
     def letters() -> dict[str, bytes | None] | None:
-        found = by_kind(pipeline.observer.read("join-service.dlq", before))
-        return {kind: letter.value for kind, letter in found.items()} if len(found) == 2 else None
+        letters = by_kind(pipeline.observer.read("join-service.dlq", before))
+        return {kind: letter.value for kind, letter in letters.items()} if len(letters) == 2 else None
 
     assert wait_for("both dead letters", letters) == {"label": b"\xff", "count": b"many"}
 

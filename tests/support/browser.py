@@ -45,8 +45,8 @@ class Browser:
         One script, because between two commands the page may replace an element.
         """
         script = "return [...document.querySelectorAll(arguments[0])].map(element => element.innerText)"
-        found: list[str] = self.driver.execute_script(script, selector)
-        return found
+        texts: list[str] = self.driver.execute_script(script, selector)
+        return texts
 
     def text(self, selector: str) -> str:
         """The text of the only element that matches."""

@@ -9,7 +9,8 @@ import sys
 import tempfile
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,8 @@ from typing_extensions import override
 from newsroom.topics import MAX_RECORD_BYTES
 from newsroom_stack.catalogue import SERVICES
 from newsroom_stack.interface import Stack
+from newsroom_stack.jvm.artifacts import ensure_artifacts
+from newsroom_stack.jvm.progress import LineProgress
 from newsroom_stack.layout import REPOSITORY, Layout
 from newsroom_stack.pipeline.observe import Observer, Record
 from newsroom_stack.ports import Ports, port_is_free
@@ -163,25 +166,25 @@ class Pipeline(ABC):
 
     def all_ready(self) -> bool:
         """Whether every instance is ready."""
-        return all(each.ready for each in self.stack.ps())
+        return all(instance.ready for instance in self.stack.ps())
 
     def group(self, name: str) -> dict[str, Any] | None:
         """A consumer group as the status API sees it; None while it has no answer."""
         answer = self.api(f"/api/v1/groups/{name}")
-        found: dict[str, Any] | None = answer.json() if answer.status == HTTP_OK else None
-        return found
+        group: dict[str, Any] | None = answer.json() if answer.status == HTTP_OK else None
+        return group
 
     def owners(self, group: str) -> dict[str, list[tuple[str, int]]]:
         """Each member of a stable group and what it owns; nobody while it is not stable.
 
         While a group rebalances, its coordinator tells the new members beside the assignment of the last generation.
         """
-        found = self.group(group)
-        if found is None or found["state"] != "Stable":
+        state = self.group(group)
+        if state is None or state["state"] != "Stable":
             return {}
         return {
             member["id"]: sorted((topic, partition) for topic, partition in member["assignment"])
-            for member in found["members"]
+            for member in state["members"]
         }
 
     def spread(self, group: str, topic: str, members: int, partitions: int = 6) -> dict[str, list[tuple[str, int]]]:
@@ -326,3 +329,16 @@ class ProcessPipeline(Pipeline):
     @override
     def read_file(self, path: str) -> str:
         return Path(path).read_text(encoding="utf-8")
+
+
+@contextmanager
+def running(settings: StackSettings) -> Iterator[ProcessPipeline]:
+    """A stack of these settings that runs while it is entered, and ends without an error."""
+    ensure_artifacts(settings.cache, LineProgress())
+    lines: list[str] = []
+    owner = ProcessStack(settings).start(show=lines.append)
+    try:
+        yield ProcessPipeline(settings)
+    finally:
+        code = owner.stop()
+    assert code == 0, lines

@@ -37,4 +37,4 @@ def test_every_dependency_of_a_service_is_in_its_images_lock(member: Path) -> No
 
 def _dependencies(folder: Path) -> list[str]:
     declared = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
-    return [re.split(r"[\[<>=~ ]", each)[0] for each in declared]
+    return [re.split(r"[\[<>=~ ]", requirement)[0] for requirement in declared]

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from newsroom_audit.findings import Finding, Kind, found
+from newsroom_audit.findings import Finding, Kind, finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,22 +51,24 @@ def counts_match_inputs(
     for record in counts.records:
         count = count_of(record)
         if record.key is None or count is None:
-            yield found(Kind.COUNT, record, f"the key {record.key!r} has the value {record.value!r}, not a count")
+            yield finding(Kind.COUNT, record, f"the key {record.key!r} has the value {record.value!r}, not a count")
             continue
         before = last.get(record.word)
         if before is not None and before.partition != record.partition:
-            yield found(Kind.COUNT, record, f"the word {record.word} is counted in partition {before.partition} too")
+            yield finding(Kind.COUNT, record, f"the word {record.word} is counted in partition {before.partition} too")
         elif before is not None and count <= (count_of(before) or 0):
-            yield found(Kind.COUNT, record, f"the count of {record.word} goes from {count_of(before)} to {count}")
+            yield finding(Kind.COUNT, record, f"the count of {record.word} goes from {count_of(before)} to {count}")
         last[record.word] = record
     yield from _ahead_of_time(inputs, counts)
     for word, record in last.items():
         count = count_of(record)
         if count is not None and not least[word] <= count <= most[word]:
-            yield found(Kind.COUNT, record, f"{word} is counted {count}, but occurs {_times(least[word], most[word])}")
+            yield finding(
+                Kind.COUNT, record, f"{word} is counted {count}, but occurs {_times(least[word], most[word])}"
+            )
     for word in least.keys() - last.keys():
-        occurrence = next(each for each in inputs if word in each.words).record
-        yield found(Kind.COUNT, occurrence, f"{word} has no count, but occurs {_times(least[word], most[word])}")
+        occurrence = next(entry for entry in inputs if word in entry.words).record
+        yield finding(Kind.COUNT, occurrence, f"{word} has no count, but occurs {_times(least[word], most[word])}")
 
 
 def _ahead_of_time(inputs: Sequence[Input], counts: Topic) -> Iterator[Finding]:
@@ -84,7 +86,7 @@ def _ahead_of_time(inputs: Sequence[Input], counts: Topic) -> Iterator[Finding]:
         occurred = bisect_right(times.get(word, []), newest[word])
         # More than there are at all is for the last count to say.
         if record.timestamp >= 0 and count is not None and occurred < count <= len(times.get(word, [])):
-            yield found(Kind.COUNT, record, f"{word} is counted {count}, but had occurred {occurred} times by then")
+            yield finding(Kind.COUNT, record, f"{word} is counted {count}, but had occurred {occurred} times by then")
 
 
 def deltas_match_inputs(
@@ -96,7 +98,7 @@ def deltas_match_inputs(
     for record in deltas.records:
         parts = deltas_of(record)
         if parts is None:
-            yield found(Kind.COUNT, record, "the value is not a set of deltas")
+            yield finding(Kind.COUNT, record, "the value is not a set of deltas")
         totals.update(parts or {})
     for word in totals.keys() | least.keys():
         if not least[word] <= totals[word] <= most[word]:

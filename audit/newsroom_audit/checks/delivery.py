@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from newsroom_audit.findings import Finding, Kind, found
+from newsroom_audit.findings import Finding, Kind, finding
 from newsroom_audit.ledger import Entry, Outcome, run_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def duplicated(topic: Topic) -> Iterator[Finding]:
         if record.id is None:
             continue
         if record.id in first:
-            yield found(Kind.DUPLICATED, record, f"record {record.id} is also at {first[record.id].place}")
+            yield finding(Kind.DUPLICATED, record, f"record {record.id} is also at {first[record.id].place}")
         else:
             first[record.id] = record
 
@@ -77,13 +77,15 @@ def ghosts(ledgers: Sequence[Ledger], topic: Topic, *, exclusive: bool = False) 
         ledger = None if record.id is None else runs.get(run_of(record.id))
         if record.id is None or ledger is None:
             if exclusive:
-                yield found(Kind.GHOST, record, f"no ledger has this record (id {record.id})")
+                yield finding(Kind.GHOST, record, f"no ledger has this record (id {record.id})")
             continue
         entry = ledger.entries.get(record.id)
         if entry is None or entry.topic != topic.name:
-            yield found(Kind.GHOST, record, f"record {record.id} was never sent to this topic")
+            yield finding(Kind.GHOST, record, f"record {record.id} was never sent to this topic")
         elif entry.outcome is Outcome.FAILED:
-            yield found(Kind.GHOST, record, f"record {record.id} is there although its sending failed: {entry.reason}")
+            yield finding(
+                Kind.GHOST, record, f"record {record.id} is there although its sending failed: {entry.reason}"
+            )
 
 
 def disagreements(entries: dict[str, Entry], topic: Topic) -> Iterator[Finding]:
@@ -95,12 +97,12 @@ def disagreements(entries: dict[str, Entry], topic: Topic) -> Iterator[Finding]:
             continue
         places[entry.id].append(record)
         if not _same(entry, record):
-            yield found(Kind.DISAGREEMENT, record, f"key or value of record {entry.id} are not as sent")
+            yield finding(Kind.DISAGREEMENT, record, f"key or value of record {entry.id} are not as sent")
     for identity, records in places.items():
         entry = entries[identity]
         if entry.outcome is Outcome.ACKNOWLEDGED and not any(_at(entry, record) for record in records):
             text = f"record {identity} is here, but was acknowledged at {entry.place}"
-            yield found(Kind.DISAGREEMENT, records[0], text)
+            yield finding(Kind.DISAGREEMENT, records[0], text)
 
 
 def order_breaks(entries: dict[str, Entry], topic: Topic) -> Iterator[Finding]:
@@ -115,7 +117,7 @@ def order_breaks(entries: dict[str, Entry], topic: Topic) -> Iterator[Finding]:
         if before is None or entry.number > before.number:
             highest[sender] = entry
         elif entry.number < before.number:
-            yield found(Kind.ORDER, record, f"record {entry.id} is behind {before.id}, which was sent later")
+            yield finding(Kind.ORDER, record, f"record {entry.id} is behind {before.id}, which was sent later")
 
 
 def readers_agree(committed: Topic, uncommitted: Topic) -> Iterator[Finding]:
@@ -125,11 +127,11 @@ def readers_agree(committed: Topic, uncommitted: Topic) -> Iterator[Finding]:
         other = places.get((record.partition, record.offset))
         ends = uncommitted.ends.get(record.partition)
         if other is None and (ends is None or ends.begin <= record.offset < ends.high):
-            yield found(
+            yield finding(
                 Kind.DISAGREEMENT, record, "a read_committed reader sees it, a read_uncommitted reader does not"
             )
         elif other is not None and (other.key, other.value) != (record.key, record.value):
-            yield found(Kind.DISAGREEMENT, record, "two readers see different records")
+            yield finding(Kind.DISAGREEMENT, record, "two readers see different records")
 
 
 def open_transactions(topic: Topic) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from newsroom_audit.checks.counts import count_of, running_sums
-from newsroom_audit.findings import Finding, Kind, found
+from newsroom_audit.findings import Finding, Kind, finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ def joins(
     for record in joined.records:
         result = result_of(record)
         if result is None:
-            yield found(Kind.JOIN, record, f"the value {record.value!r} is not a result")
+            yield finding(Kind.JOIN, record, f"the value {record.value!r} is not a result")
         else:
             results.append(result)
     yield from counts_existed(results, counts, deltas)
@@ -77,7 +77,7 @@ def counts_existed(results: Sequence[Result], counts: Topic, deltas: Topic | Non
         record, count = result.record, result.count
         if count not in existed[record.word]:
             text = f"{result.label} is joined with {count}, which {record.word} was never counted"
-            yield found(Kind.JOIN, record, text)
+            yield finding(Kind.JOIN, record, text)
 
 
 def counts_grow(results: Sequence[Result]) -> Iterator[Finding]:
@@ -87,7 +87,7 @@ def counts_grow(results: Sequence[Result]) -> Iterator[Finding]:
         record, count = result.record, result.count
         before = highest.get(record.word, 0)
         if count < before:
-            yield found(Kind.JOIN, record, f"{result.label} is joined with {count} after {record.word} had {before}")
+            yield finding(Kind.JOIN, record, f"{result.label} is joined with {count} after {record.word} had {before}")
         highest[record.word] = max(before, count)
 
 
@@ -109,14 +109,14 @@ def labels_once(
         name = (result.record.word, result.label)
         if not waiting[name]:
             kind = Kind.DUPLICATED if sent[name] else Kind.GHOST
-            yield found(kind, result.record, f"{name[1]} is joined with {name[0]} more often than it was sent")
+            yield finding(kind, result.record, f"{name[1]} is joined with {name[0]} more often than it was sent")
             continue
         label_record = waiting[name].popleft()
         matches[label_record.partition, label_record.offset] = result
         first.setdefault(name[0], label_record.offset)
         before = furthest.get(label_record.partition)
         if before is not None and label_record.offset < before.offset:
-            yield found(
+            yield finding(
                 Kind.ORDER, result.record, f"the result of {label_record.place} is behind that of {before.place}"
             )
         else:
@@ -138,7 +138,7 @@ def _owed(
         if result is not None:
             if needed is not None and result.count < needed:
                 text = f"joined with {result.count}, but the join had processed {needed} before the label was sent"
-                yield found(Kind.JOIN, result.record, f"{record.place} is {text}")
+                yield finding(Kind.JOIN, result.record, f"{record.place} is {text}")
         elif record.key is None or record.value is None:
             continue
         elif record.offset < settled.get(record.partition, 0):
@@ -149,5 +149,5 @@ def _owed(
 
 def _without_result(record: Record, *, owed: bool) -> Finding:
     if owed:
-        return found(Kind.LOST, record, f"the label of {record.word} has no result, although the word had a count")
-    return found(Kind.UNMATCHED, record, f"the label of {record.word} has no result: the word may have had no count")
+        return finding(Kind.LOST, record, f"the label of {record.word} has no result, although the word had a count")
+    return finding(Kind.UNMATCHED, record, f"the label of {record.word} has no result: the word may have had no count")

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from newsroom_audit.errors import AuditError
-from newsroom_audit.findings import Finding, Kind, found
+from newsroom_audit.findings import Finding, Kind, finding
 from newsroom_audit.history import json_lines
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ def sink(
     for record in topic.below(committed):
         place = (record.partition, record.offset)
         if place not in written and place not in letters:
-            yield found(Kind.LOST, record, f"committed ({committed[record.partition]}), but in no sink file")
+            yield finding(Kind.LOST, record, f"committed ({committed[record.partition]}), but in no sink file")
     records = {(record.partition, record.offset): record for record in topic.records}
     yield from _lines(topic, written, records, value_of)
     yield from _dead_letters(topic, letters, records)
     for place in written.keys() & letters.keys():
         if place in records:
-            yield found(Kind.DUPLICATED, records[place], "it is in a sink file and in the dead-letter topic")
+            yield finding(Kind.DUPLICATED, records[place], "it is in a sink file and in the dead-letter topic")
 
 
 def _lines(
@@ -97,10 +97,10 @@ def _lines(
                 yield Finding(Kind.GHOST, text, topic.name, line.partition, line.offset)
             continue
         if len(lines) > 1:
-            yield found(Kind.REPEATED, record, f"it is in {len(lines)} lines of the sink files")
-        for each in lines:
-            if reason := _difference(each, record, value_of):
-                yield found(Kind.DISAGREEMENT, record, f"{each.file} line {each.number} has {reason}")
+            yield finding(Kind.REPEATED, record, f"it is in {len(lines)} lines of the sink files")
+        for copy in lines:
+            if reason := _difference(copy, record, value_of):
+                yield finding(Kind.DISAGREEMENT, record, f"{copy.file} line {copy.number} has {reason}")
 
 
 def _difference(line: Line, record: Record, value_of: Callable[[Record], Any] | None) -> str | None:
@@ -148,15 +148,15 @@ def _dead_letters(
         if record is None:
             ends = topic.ends.get(partition)
             if ends is None or offset >= ends.begin:
-                yield found(
+                yield finding(
                     Kind.GHOST, letter, f"its origin {topic.name} partition {partition} offset {offset} is empty"
                 )
             continue
         if len(copies) > 1:
-            yield found(Kind.REPEATED, record, f"it has {len(copies)} dead letters")
+            yield finding(Kind.REPEATED, record, f"it has {len(copies)} dead letters")
         for copy in copies:
             if not _same(copy, record):
-                yield found(Kind.DISAGREEMENT, copy, f"the dead letter differs from its origin, {record.place}")
+                yield finding(Kind.DISAGREEMENT, copy, f"the dead letter differs from its origin, {record.place}")
 
 
 def _same(letter: Record, record: Record) -> bool:

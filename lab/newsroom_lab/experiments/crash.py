@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 def steps(lab: Lab, *, mode: str = "exactly-once") -> None:
     """Kill a consumer with kill -9 in its second batch, at two places, in each mode, and count the effects."""
-    rows, seen = [], {}
+    rows, counts = [], {}
     for delivery in dict.fromkeys(("at-most-once", "at-least-once", mode)):
         for place in ("before-effect", "after-effect"):
             when = place.replace("-", " the ")
             lab.step(f"{delivery}: kill the consumer {when} of its second batch, and start it again")
             effects = crash(lab, delivery, place)
-            seen[delivery, place] = (effects.lost, effects.repeated)
+            counts[delivery, place] = (effects.lost, effects.repeated)
             rows.append((delivery, place, effects.lost, effects.repeated))
     lab.table(f"of {RECORDS} records", ("--delivery", "killed", "lost", "repeated"), rows)
-    lost, again = seen["at-most-once", "before-effect"][0], seen["at-least-once", "after-effect"][1]
+    lost, again = counts["at-most-once", "before-effect"][0], counts["at-least-once", "after-effect"][1]
     lab.answer(again, f"at most once lost {lost}, at least once repeated {again}, {mode} neither")
     lab.holds("at most once loses a batch when it dies before the effect", lost == BATCH, f"{lost} lost")
     lab.holds("at least once repeats a batch when it dies before the commit", again == BATCH, f"{again} repeated")
-    both = [seen[mode, place] for place in ("before-effect", "after-effect")]
+    both = [counts[mode, place] for place in ("before-effect", "after-effect")]
     lab.holds("exactly once neither loses nor repeats", both == [(0, 0), (0, 0)], f"lost and repeated: {both}")
 
 

@@ -17,21 +17,23 @@ PAUSE = 7.0
 
 def steps(lab: Lab, *, clock: str = "auto") -> None:
     """Kill a consumer before the effect and after it, in four modes, and count what is lost and what is repeated."""
-    rows, seen = [], {}
+    rows, outcomes = [], {}
     for delivery in dict.fromkeys(("at-most-once", "at-least-once", "never", clock)):
         for place in PLACES:
             lab.step(f"--delivery {delivery}: kill -9 {place.replace('-', ' the ')} of the second batch, start again")
             effects = crash(lab, delivery, place, PAUSE if (delivery, place) == (clock, "before-effect") else 0)
-            seen[delivery, place] = effects
+            outcomes[delivery, place] = effects
             rows.append((delivery, place, effects.lost, effects.repeated))
     lab.table(f"of {RECORDS} records, in batches of {BATCH}", ("--delivery", "killed", "lost", "repeated"), rows)
-    early, late = seen[clock, "before-effect"], seen[clock, "after-effect"]
+    early, late = outcomes[clock, "before-effect"], outcomes[clock, "after-effect"]
     lab.answer(early.lost, f"{clock} lost {early.lost} in one crash and repeated {late.repeated} in the other")
     lab.holds(
         "at most once never repeats, at least once never loses",
-        all(seen["at-most-once", place].repeated == seen["at-least-once", place].lost == 0 for place in PLACES),
+        all(outcomes["at-most-once", place].repeated == outcomes["at-least-once", place].lost == 0 for place in PLACES),
     )
-    lab.holds("without commits everything before the crash is repeated", seen["never", "after-effect"].repeated > BATCH)
+    lab.holds(
+        "without commits everything before the crash is repeated", outcomes["never", "after-effect"].repeated > BATCH
+    )
     lab.holds(
         "the clock does both: it loses in one crash and repeats in the other",
         early.lost == BATCH and late.repeated > 0,

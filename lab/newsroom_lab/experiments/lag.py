@@ -27,7 +27,7 @@ def steps(lab: Lab, *, stop: bool = True) -> None:
         lab.sees("the lag is known", lambda: lab.lag(group, topic) == 42, 4)
         lags.append(lab.lag(group, topic))
     tool = lab.kafka("consumer-groups", "--describe", "--group", group)
-    told = int(tool.search(rf"{topic}\s+0\s+\d+\s+\d+\s+(\d+)")[1])
+    figure = int(tool.search(rf"{topic}\s+0\s+\d+\s+\d+\s+(\d+)")[1])
     lab.step("Start it again")
     with lab.running(*command):
         lab.until("it has caught up", lambda: lab.lag(group, topic) == 0)
@@ -37,7 +37,7 @@ def steps(lab: Lab, *, stop: bool = True) -> None:
     )
     lab.answer(lags[1], f"the lag went {' → '.join(map(str, lags))}")
     lab.holds("the lag grows by what was sent while nobody read", lags == [0, 42, 0], f"{lags}")
-    lab.holds("Kafka's own tool says the same", told == lags[1], f"it says {told}")
+    lab.holds("Kafka's own tool says the same", figure == lags[1], f"it says {figure}")
 
 
 EXPERIMENT = Experiment(

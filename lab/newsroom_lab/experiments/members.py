@@ -33,9 +33,11 @@ def steps(lab: Lab, *, groups: int = 1) -> None:
         lab.step("Start two more")
         consumers += [running.enter_context(lab.running(*member(number))) for number in (1, 2)]
         shared = lab.sees(
-            "the three share the partitions", lambda: sorted(len(_owned(each)) for each in consumers) == [2, 2, 2], 20
+            "the three share the partitions",
+            lambda: sorted(len(_owned(consumer)) for consumer in consumers) == [2, 2, 2],
+            20,
         )
-        owned = sorted(len(_owned(each)) for each in consumers)
+        owned = sorted(len(_owned(consumer)) for consumer in consumers)
         lab.step("Kill one of them")
         consumers[0].kill()
         taken = lab.sees(

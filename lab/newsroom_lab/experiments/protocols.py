@@ -50,10 +50,12 @@ def steps(lab: Lab, *, second: str = "cooperative") -> None:
         )  # fmt: skip
     columns = ("protocol", "moved", "interrupted", "longest pause", "all pauses")
     lab.table(f"a third member joins; {PARTITIONS} partitions", columns, rows)
-    told = ", ".join(f"{protocol} {pause:.2f} s" for protocol, pause in pauses.items())
-    lab.answer(len(interrupted["eager"]), f"time of all partitions without an owner: {told}")
+    summary = ", ".join(f"{protocol} {pause:.2f} s" for protocol, pause in pauses.items())
+    lab.answer(len(interrupted["eager"]), f"time of all partitions without an owner: {summary}")
     lab.holds("eager takes every partition away from its owner", len(interrupted["eager"]) == PARTITIONS)
-    lab.holds("KIP-848 pauses less than eager, summed over the partitions", pauses["KIP-848"] < pauses["eager"], told)
+    lab.holds(
+        "KIP-848 pauses less than eager, summed over the partitions", pauses["KIP-848"] < pauses["eager"], summary
+    )
     for protocol in (second, "KIP-848"):
         lab.holds(
             f"{protocol} interrupts only the partitions that move",

@@ -29,8 +29,8 @@ def steps(lab: Lab, *, form: str = "string") -> None:
     read = sum(line.startswith("Value :") for line in done.lines)
     lab.answer(read, f"{read} records were read, and the group committed offset {lab.committed(group, topic)}")
     lab.holds("it reads all of them", read == 42, f"{read} of 42")
-    found = [pattern for pattern in LINES if not _has(done.text, pattern)]
-    lab.holds("it shows offset, partition, value and key of each", not found, f"missing: {found}")
+    missing = [pattern for pattern in LINES if not _has(done.text, pattern)]
+    lab.holds("it shows offset, partition, value and key of each", not missing, f"missing: {missing}")
     lab.holds("the group has committed what it has read", lab.lag(group, topic) == 0, f"lag {lab.lag(group, topic)}")
 
 

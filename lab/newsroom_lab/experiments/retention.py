@@ -38,8 +38,8 @@ def steps(lab: Lab, *, retention: int = 2000) -> None:
     back = lab.run(*lab.consumer(topic, group, "--format", "string", "--idle-exit", "4"))
     read = sum(line.startswith("Value :") for line in back.lines)
     lab.answer(away, f"{away} records were unread when they were deleted; the group read {read} later ones")
-    told = [line for line in back.lines if "deleted" in line or "gone" in line]
-    lab.holds("the group missed what was deleted, and was told", told, " ".join(told[:1]))
+    warnings = [line for line in back.lines if "deleted" in line or "gone" in line]
+    lab.holds("the group missed what was deleted, and was told", warnings, " ".join(warnings[:1]))
     lab.holds("it read what came later, and nothing else", read == 42, f"read {read}")
 
 

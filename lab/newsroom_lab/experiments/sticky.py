@@ -30,8 +30,8 @@ def steps(lab: Lab, *, sticky_ms: int = 500) -> None:
         lab.bars(f"records by partition, {way}", {f"partition {n}": spread[n] for n in range(PARTITIONS)})
     columns = ("", f"requests for {FEW}", f"requests for {MANY}", "fullest partition, of its share")
     lab.table("requests, and how even the partitions are", columns, rows)
-    told = f"{requests['sticky']} request with the sticky partitioner, {requests['not sticky']} without"
-    lab.answer(requests["sticky"], f"{FEW} records were {told}")
+    summary = f"{requests['sticky']} request with the sticky partitioner, {requests['not sticky']} without"
+    lab.answer(requests["sticky"], f"{FEW} records were {summary}")
     lab.holds(
         "sticky: at most half as many requests as if each record picks its partition",
         2 * requests["sticky"] <= requests["not sticky"],

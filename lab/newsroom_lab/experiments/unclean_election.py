@@ -40,7 +40,7 @@ def steps(lab: Lab, *, unclean: bool = True) -> None:
 
     lab.step(f"Start kafka-{LEADER} again, and count")
     lab.restart(f"kafka-{LEADER}")
-    lab.until("all replicas are in sync", lambda: all(len(_in_sync(lab, each)) == 2 for each in topics.values()), 90)
+    lab.until("all replicas are in sync", lambda: all(len(_in_sync(lab, topic)) == 2 for topic in topics.values()), 90)
     lost, rows = {}, []
     for name, topic in topics.items():
         values = {(record.value or b"").decode() for record in lab.read(topic)}

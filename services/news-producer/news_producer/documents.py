@@ -95,11 +95,11 @@ def _decoded(body: bytes, charset: str | None) -> str:
 def _codec(name: str | None) -> str | None:
     """The codec for a name; None if no document in it begins as XML does, or if such documents begin with a mark."""
     try:
-        found = codecs.lookup(name or "").name
-        is_ascii = SAMPLE.decode(found, "replace") == SAMPLE.decode()
+        codec_name = codecs.lookup(name or "").name
+        is_ascii = SAMPLE.decode(codec_name, "replace") == SAMPLE.decode()
     except (LookupError, ValueError):
         return None
-    return SUPERSETS.get(found, found) if is_ascii else None
+    return SUPERSETS.get(codec_name, codec_name) if is_ascii else None
 
 
 def _known_character(reference: re.Match[str]) -> str:

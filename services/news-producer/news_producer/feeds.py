@@ -148,7 +148,7 @@ class FeedReader:
             except Exception as error:  # noqa: BLE001 - whatever is odd about an entry costs this entry
                 yield Skip(MALFORMED, f"{self.name}: an entry cannot be read: {type(error).__name__}: {error}")
         shared |= dict.fromkeys(_shared_ids(articles))
-        repeated = seen = 0
+        repeated = shown_before = 0
         now: set[str] = set()
         for article in articles:
             identity = article.identity
@@ -156,14 +156,16 @@ class FeedReader:
             if key in now:
                 repeated += 1
             elif key in known or known.get(identity) == article.digest:
-                seen += 1
+                shown_before += 1
             elif article.title:
                 yield Item(key, {"title": article.title, "media": article.media}, self.name)
             else:
                 yield Skip(UNTITLED, f"{self.name}: entry {identity or '?'} has neither a title nor a description")
             now.add(key)
             known.setdefault(key, article.digest)
-        yield from (Skip(reason, entries=count) for reason, count in ((REPEATED, repeated), (SEEN, seen)) if count)
+        yield from (
+            Skip(reason, entries=count) for reason, count in ((REPEATED, repeated), (SEEN, shown_before)) if count
+        )
 
 
 def _parse(document: Document) -> Any:  # noqa: ANN401 - feedparser's own dictionary

@@ -67,9 +67,9 @@ class InSyncWatch:
         described = self._admin.describe_configs([resource], request_timeout=ASK_SECONDS)[resource].result(ASK_SECONDS)
         needed = int(described[NEEDED].value)
         short = {
-            number: len(each.isrs)
-            for number, each in sorted(partitions.items())
-            if len(each.isrs) < min(needed, len(each.replicas))
+            number: len(partition.isrs)
+            for number, partition in sorted(partitions.items())
+            if len(partition.isrs) < min(needed, len(partition.replicas))
         }
         return shortage(self._topic, short, needed)
 

@@ -19,6 +19,9 @@ RECORD_SEPARATOR = "\x1e"
 
 ARRAY, OBJECT = "a JSON array", "a JSON object of several lines"
 
+MORE = "Extra data"
+"""What Python says of a line that goes on after its value, as `{…},` does."""
+
 LONGEST_INTEGER = 4300
 """Digits that Python reads as an integer; a longer number has no type in Avro anyway."""
 
@@ -44,7 +47,7 @@ def json_parser(name: str, *, finite: bool) -> Callable[[str], Fields]:
         try:
             value = decoder.decode(line.removeprefix(RECORD_SEPARATOR))
         except (ValueError, RecursionError) as error:
-            if is_first:
+            if is_first and getattr(error, "msg", "") != MORE:
                 _refuse_pretty_print(line, name)
             raise BadInput(f"not valid JSON: {error}") from error
         if is_first and isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):

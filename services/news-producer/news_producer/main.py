@@ -86,9 +86,9 @@ def _contract(settings: ProducerSettings, stop: StopFlag, tick: Callable[[], Non
 
     subject = settings.subject_name
     ask = partial(latest_schema, registry_client(settings, stop, tick), subject)
-    found = Patience(settings.registry_timeout, stop, tick).ask(ask, f"subject {subject}")
-    log.info("the subject's latest schema is used as it is", subject=subject, id=found.number)
-    return Contract(found.schema, found.number)
+    latest = Patience(settings.registry_timeout, stop, tick).ask(ask, f"subject {subject}")
+    log.info("the subject's latest schema is used as it is", subject=subject, id=latest.number)
+    return Contract(latest.schema, latest.number)
 
 
 def _encoder(

@@ -166,7 +166,7 @@ def latest_schema(registry: SchemaRegistryClient, subject: str) -> RegisteredSch
     """
     registry.clear_latest_caches()
     try:
-        found = ask_registry(registry, lambda: registry.get_latest_version(subject))
+        version = ask_registry(registry, lambda: registry.get_latest_version(subject))
     except SchemaRegistryError as error:
         where = f"subject {subject} of {address_of(registry.config()['url'])}"
         if is_not_found(error):
@@ -174,7 +174,7 @@ def latest_schema(registry: SchemaRegistryClient, subject: str) -> RegisteredSch
                 f"{where} does not exist: register a schema under it, or correct the subject (--subject)"
             ) from error
         raise RegistryUnavailable(f"{where} was not looked up: {error.error_message}") from error
-    text, kind = found.schema.schema_str, found.schema.schema_type
+    text, kind = version.schema.schema_str, version.schema.schema_type
     try:
         schema = json.loads(text or "") if kind == AVRO else None
     except ValueError:
@@ -184,7 +184,7 @@ def latest_schema(registry: SchemaRegistryClient, subject: str) -> RegisteredSch
             f"the latest version of subject {subject} is not the schema of an Avro record (its type is {kind}): choose "
             "another subject (--subject)"
         )
-    return RegisteredSchema(int(found.schema_id), schema)
+    return RegisteredSchema(int(version.schema_id), schema)
 
 
 def _compatibility_level(registry: SchemaRegistryClient, subject: str) -> str:

@@ -204,8 +204,8 @@ class Cluster:
         """The largest record that a topic takes; Kafka's default if this user may not know."""
         resource = ConfigResource(ResourceType.TOPIC, name)
         try:
-            found = answer(self._admin.describe_configs([resource], request_timeout=ASK_SECONDS)[resource])
-            return int(found["max.message.bytes"].value)
+            config = answer(self._admin.describe_configs([resource], request_timeout=ASK_SECONDS)[resource])
+            return int(config["max.message.bytes"].value)
         except (KafkaException, TimeoutError, KeyError):
             return MAX_RECORD_BYTES
 

@@ -137,7 +137,7 @@ def print_record(record: Record, reader: Reader, most: int) -> None:
     size = "null" if record.value is None else f"{len(record.value):,} bytes"
     console().print(f"{record.topic} {record.place}  {stamp} UTC  key {as_text(record.key)}  {size}", markup=False)
     if name and name not in ("string", "null"):
-        fields = ", ".join(f"{field}={each!r}" for field, each in value.items())
+        fields = ", ".join(f"{field}={content!r}" for field, content in value.items())
         console().print(f"  {name}({fields})", markup=False)
     elif name == "string":
         console().print(f"  {value!r}", markup=False)

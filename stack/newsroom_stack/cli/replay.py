@@ -93,8 +93,8 @@ def refuse_strangers(groups: Groups, group: str, replicas: int) -> None:
     Raises:
         StackError: somebody else runs members of the group.
     """
-    found = groups.find(group)
-    members = groups.members(found) if found else []
+    state = groups.find(group)
+    members = groups.members(state) if state else []
     if len(members) > replicas:
         who = ", ".join(f"{member.client} at {member.host}" for member in members)
         raise StackError(

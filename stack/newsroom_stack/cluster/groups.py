@@ -165,7 +165,7 @@ class Groups(Inquirer[Any]):
             Right("DESCRIBE", "group", name),
         )
         commits = sorted(answer.get(name, {}).items())
-        return {(part.topic, part.partition): each for part, each in commits if each.offset >= 0}
+        return {(part.topic, part.partition): commit for part, commit in commits if commit.offset >= 0}
 
     def standings(self, name: str) -> list[Standing]:
         """Where a group stands in each partition that it has committed."""

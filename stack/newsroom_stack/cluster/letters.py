@@ -156,8 +156,8 @@ class Replay:
             # First: it ends the transaction of a replay that was killed, so the position below is final.
             self._producer.init_transactions(TRANSACTION_SECONDS)
             batch: list[Letter] = []
-            with closing(letters(self._cluster, self._topic, self._begins())) as found:  # type: ignore[type-var]
-                for number, letter in enumerate(found, 1):
+            with closing(letters(self._cluster, self._topic, self._begins())) as reading:  # type: ignore[type-var]
+                for number, letter in enumerate(reading, 1):
                     batch.append(letter)
                     last = number == most
                     if len(batch) == BATCH or last:

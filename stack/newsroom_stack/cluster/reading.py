@@ -145,7 +145,7 @@ def first(cluster: Cluster, places: Sequence[Place], target: Target, number: int
 
 
 def _by_time(records: Sequence[Record]) -> list[Record]:
-    return sorted(records, key=lambda each: (each.timestamp, each.partition, each.offset))
+    return sorted(records, key=lambda record: (record.timestamp, record.partition, record.offset))
 
 
 class Reader:

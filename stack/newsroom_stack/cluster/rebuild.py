@@ -65,8 +65,8 @@ def plan_rebuild(groups: Groups, group: str = WORDCOUNT, table: str = WORD_COUNT
     known = groups.find(group) is not None
     outputs = groups.outputs(group) if known else set()
     # Without a changelog the commits tell the topic between the halves, or else its name by default.
-    told = {name for names in sources for name in names} or outputs - {table}
-    internal = tuple(sorted(told)) or (deltas_of(group),)
+    named = {name for names in sources for name in names} or outputs - {table}
+    internal = tuple(sorted(named)) or (deltas_of(group),)
     for name in (*internal, table):
         groups.cluster.partitions(name)
     if outputs and table not in outputs:

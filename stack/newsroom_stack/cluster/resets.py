@@ -105,8 +105,8 @@ def plan(cluster: Cluster, target: Target, committed: Mapping[Place, int], place
     wanted = sorted(places)
     begins, ends = cluster.begins(wanted), cluster.ends(wanted)
     if target.time is not None:
-        found = cluster.offsets({place: OffsetSpec.for_timestamp(target.time) for place in wanted})
-        aims = {place: offset if offset >= 0 else ends[place] for place, offset in found.items()}
+        offsets = cluster.offsets({place: OffsetSpec.for_timestamp(target.time) for place in wanted})
+        aims = {place: offset if offset >= 0 else ends[place] for place, offset in offsets.items()}
     else:
         aims = {place: _aim(target, place, committed, begins, ends) for place in wanted}
     return [Move(*place, committed.get(place), min(max(aims[place], begins[place]), ends[place])) for place in wanted]

@@ -68,6 +68,52 @@ class Node:
         return self.data / "server.properties"
 
 
+PROPERTIES: Mapping[str, object] = {
+    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "num.partitions": 3,
+    "default.replication.factor": BROKERS,
+    "min.insync.replicas": 2,
+    "auto.create.topics.enable": "false",
+    "offsets.topic.replication.factor": BROKERS,
+    "offsets.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
+    "transaction.state.log.replication.factor": BROKERS,
+    "transaction.state.log.min.isr": 2,
+    "transaction.state.log.num.partitions": INTERNAL_TOPIC_PARTITIONS,
+    "share.coordinator.state.topic.replication.factor": BROKERS,
+    "share.coordinator.state.topic.min.isr": 2,
+    "share.coordinator.state.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
+    # After a restart the first broker leads every partition. The default waits five minutes to rebalance.
+    "leader.imbalance.check.interval.seconds": LEADER_BALANCE_SECONDS,
+    # The partitions of a killed broker have new leaders after four seconds and not nine. It cannot register
+    # again before.
+    "broker.session.timeout.ms": 4000,
+    "broker.heartbeat.interval.ms": 1000,
+    # Retention is looked at every five seconds and not five minutes, so that somebody can watch it.
+    "log.retention.check.interval.ms": 5000,
+    # Kafka's default delays a group's first member by three seconds.
+    "group.initial.rebalance.delay.ms": 0,
+    # For the protocol of KIP-848 the brokers choose: as quick as the members of the classic one.
+    "group.consumer.min.heartbeat.interval.ms": 500,
+    "group.consumer.heartbeat.interval.ms": 500,
+    "group.consumer.min.session.timeout.ms": 6000,
+    "group.consumer.session.timeout.ms": 10000,
+    # Static members and tests use short sessions.
+    "group.min.session.timeout.ms": 1000,
+    # Three brokers share two cores.
+    "num.network.threads": 2,
+    "num.io.threads": 2,
+    "num.replica.fetchers": 1,
+    "num.recovery.threads.per.data.dir": 1,
+    "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
+    # Brokers abort a killed producer's transaction soon after its timeout.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+}
+"""What all nodes have in their server.properties."""
+
+
 def node_properties(node: Node) -> str:
     """The node's server.properties, in ASCII.
 
@@ -76,53 +122,13 @@ def node_properties(node: Node) -> str:
     """
     voters = ",".join(f"{i}@{LOOPBACK}:{port}" for i, port in enumerate(node.controller_ports, 1))
     properties = {
-        "process.roles": "broker,controller",
         "node.id": node.node_id,
         "controller.quorum.voters": voters,
-        "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "listeners": f"PLAINTEXT://{LOOPBACK}:{node.port},"
         f"CONTROLLER://{LOOPBACK}:{node.controller_ports[node.node_id - 1]}",
         "advertised.listeners": f"PLAINTEXT://localhost:{node.port}",
         "log.dirs": _escaped(_usable(node.data / "log")),
-        "num.partitions": 3,
-        "default.replication.factor": BROKERS,
-        "min.insync.replicas": 2,
-        "auto.create.topics.enable": "false",
-        "offsets.topic.replication.factor": BROKERS,
-        "offsets.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
-        "transaction.state.log.replication.factor": BROKERS,
-        "transaction.state.log.min.isr": 2,
-        "transaction.state.log.num.partitions": INTERNAL_TOPIC_PARTITIONS,
-        "share.coordinator.state.topic.replication.factor": BROKERS,
-        "share.coordinator.state.topic.min.isr": 2,
-        "share.coordinator.state.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
-        # After a restart the first broker leads every partition. The default waits five minutes to rebalance.
-        "leader.imbalance.check.interval.seconds": LEADER_BALANCE_SECONDS,
-        # The partitions of a killed broker have new leaders after four seconds and not nine. It cannot register
-        # again before.
-        "broker.session.timeout.ms": 4000,
-        "broker.heartbeat.interval.ms": 1000,
-        # Retention is looked at every five seconds and not five minutes, so that somebody can watch it.
-        "log.retention.check.interval.ms": 5000,
-        # Kafka's default delays a group's first member by three seconds.
-        "group.initial.rebalance.delay.ms": 0,
-        # For the protocol of KIP-848 the brokers choose: as quick as the members of the classic one.
-        "group.consumer.min.heartbeat.interval.ms": 500,
-        "group.consumer.heartbeat.interval.ms": 500,
-        "group.consumer.min.session.timeout.ms": 6000,
-        "group.consumer.session.timeout.ms": 10000,
-        # Static members and tests use short sessions.
-        "group.min.session.timeout.ms": 1000,
-        # Three brokers share two cores.
-        "num.network.threads": 2,
-        "num.io.threads": 2,
-        "num.replica.fetchers": 1,
-        "num.recovery.threads.per.data.dir": 1,
-        "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
-        # Brokers abort a killed producer's transaction soon after its timeout.
-        "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+        **PROPERTIES,
     }
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 

@@ -50,7 +50,7 @@ class Log:
 
     def topic(self) -> Topic:
         ends = {n: Ends(0, self.ends[n], self.ends[n]) for n in range(self.partitions)}
-        return Topic(self.name, sorted(self.records, key=lambda each: (each.partition, each.offset)), ends)
+        return Topic(self.name, sorted(self.records, key=lambda record: (record.partition, record.offset)), ends)
 
 
 @dataclass
@@ -69,7 +69,7 @@ class History:
 
     def replace(self, topic: str, records: Iterable[Record]) -> Self:
         """The same history with other records in one topic."""
-        ordered = sorted(records, key=lambda each: (each.partition, each.offset))
+        ordered = sorted(records, key=lambda record: (record.partition, record.offset))
         return replace(self, topics=self.topics | {topic: replace(self.topics[topic], records=ordered)})
 
 

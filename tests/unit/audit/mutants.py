@@ -35,11 +35,13 @@ def one(rng: random.Random, items: Sequence[T]) -> T | None:
 def without(history: History, topic: str, record: Record | None) -> History | None:
     if record is None:
         return None
-    return history.replace(topic, [each for each in history.topics[topic].records if each != record])
+    return history.replace(topic, [present for present in history.topics[topic].records if present != record])
 
 
 def instead(history: History, topic: str, record: Record, other: Record) -> History:
-    return history.replace(topic, [other if each == record else each for each in history.topics[topic].records])
+    return history.replace(
+        topic, [other if present == record else present for present in history.topics[topic].records]
+    )
 
 
 def appended(history: History, topic: str, record: Record) -> History:
@@ -63,7 +65,7 @@ def swapped(history: History, topic: str, pair: tuple[Record, Record] | None) ->
     if pair is None:
         return None
     left, right = pair
-    others = [each for each in history.topics[topic].records if each not in pair]
+    others = [record for record in history.topics[topic].records if record not in pair]
     return history.replace(topic, [*others, left._replace(offset=right.offset), right._replace(offset=left.offset)])
 
 
@@ -116,7 +118,7 @@ def a_delivery_report_names_another_place(history: History, rng: random.Random) 
 
 @must_be(Kind.COUNT)
 def a_last_count_is_off_by_one(history: History, rng: random.Random) -> History | None:
-    last = {each.word: each for each in history.topics["word-counts"].records}
+    last = {count.word: count for count in history.topics["word-counts"].records}
     record = one(rng, list(last.values()))
     step = rng.choice((-1, 1))
     return record and instead(
@@ -127,8 +129,8 @@ def a_last_count_is_off_by_one(history: History, rng: random.Random) -> History 
 @must_be(Kind.COUNT)
 def a_count_on_the_way_is_off_by_one(history: History, rng: random.Random) -> History | None:
     records = history.topics["word-counts"].records
-    last = {each.word: each for each in records}
-    record = one(rng, [each for each in records if each != last[each.word]])
+    last = {count.word: count for count in records}
+    record = one(rng, [count for count in records if count != last[count.word]])
     return record and instead(
         history, "word-counts", record, record._replace(value=str(int(record.value or b"") + 1).encode())
     )
@@ -182,10 +184,12 @@ def a_join_with_a_count_that_never_was(history: History, rng: random.Random) -> 
 @must_be(Kind.JOIN)
 def a_join_with_an_older_count(history: History, rng: random.Random) -> History | None:
     existed: defaultdict[str, list[int]] = defaultdict(list)
-    for each in history.topics["word-counts"].records:
-        existed[each.word].append(int(each.value or b""))
+    for count in history.topics["word-counts"].records:
+        existed[count.word].append(int(count.value or b""))
     records = history.topics["words-joined"].records
-    record = one(rng, [each for each in records if json.loads(each.value or b"")["count"] > existed[each.word][0]])
+    record = one(
+        rng, [result for result in records if json.loads(result.value or b"")["count"] > existed[result.word][0]]
+    )
     return record and instead(history, "words-joined", record, joined_with(record, existed[record.word][0]))
 
 
@@ -217,7 +221,7 @@ def two_results_change_places(history: History, rng: random.Random) -> History |
 @must_be(Kind.LOST)
 def a_line_of_the_sink_is_lost(history: History, rng: random.Random) -> History | None:
     line = one(rng, history.lines)
-    return line and replace(history, lines=[each for each in history.lines if each != line])
+    return line and replace(history, lines=[present for present in history.lines if present != line])
 
 
 @must_be(Kind.GHOST)
@@ -252,11 +256,11 @@ def a_dead_letter_is_cut(history: History, rng: random.Random) -> History | None
 @must_be(Kind.DUPLICATED)
 def a_record_is_in_the_sink_and_a_dead_letter(history: History, rng: random.Random) -> History | None:
     letters = {
-        (each.header("dlq.origin.partition"), each.header("dlq.origin.offset"))
-        for each in history.topics["news.dlq"].records
+        (letter.header("dlq.origin.partition"), letter.header("dlq.origin.offset"))
+        for letter in history.topics["news.dlq"].records
     }
     records = history.topics["news"].records
-    record = one(rng, [each for each in records if (str(each.partition), str(each.offset)) in letters])
+    record = one(rng, [article for article in records if (str(article.partition), str(article.offset)) in letters])
     line = one(rng, history.lines)
     if record is None or line is None:
         return None
@@ -271,12 +275,14 @@ def sooner(history: History, rng: random.Random, topic: str) -> History | None:
         return None
     old, new = pair
     early = replace(new, high={**new.high, topic: old.high[topic]})
-    return replace(history, samples=[early if each is new else each for each in history.samples])
+    return replace(history, samples=[early if sample is new else sample for sample in history.samples])
 
 
 def _grew(topic: Topic, old: Sample, new: Sample) -> bool:
     before, after = (sample.high[topic.name] for sample in (old, new))
-    places = [(before.get(each.partition, 0), each.offset, after.get(each.partition, 0)) for each in topic.records]
+    places = [
+        (before.get(record.partition, 0), record.offset, after.get(record.partition, 0)) for record in topic.records
+    ]
     return any(start <= offset < end for start, offset, end in places)
 
 

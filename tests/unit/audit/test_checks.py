@@ -35,16 +35,16 @@ def record(offset: int, number: int | None = None, **values: object) -> Record:
 
 def test_an_unknown_record_may_be_there_or_not() -> None:
     entries = [sent(0, Outcome.UNKNOWN), sent(1, Outcome.UNKNOWN)]
-    ledger = Ledger("r", entries={each.id: each for each in entries})
+    ledger = Ledger("r", entries={entry.id: entry for entry in entries})
     assert not list(delivery.delivery([ledger], Topic("t", [record(0, 1)], {0: Ends(0, 1, 1)})))
 
 
 def test_a_record_above_the_stable_end_is_lost_and_one_below_the_first_offset_cannot_be_judged() -> None:
-    found = only(list(delivery.lost([sent(0, offset=7)], Topic("t", (), {0: Ends(0, 9, 5)}))))
-    assert (found.kind, found.topic, found.partition, found.offset) == (Kind.LOST, "t", 0, 7)
-    assert "readers see the partition only up to 5" in found.sentence
-    found = only(list(delivery.lost([sent(0, offset=7)], Topic("t", (), {0: Ends(8, 9, 9)}))))
-    assert found.kind is Kind.INCOMPLETE
+    finding = only(list(delivery.lost([sent(0, offset=7)], Topic("t", (), {0: Ends(0, 9, 5)}))))
+    assert (finding.kind, finding.topic, finding.partition, finding.offset) == (Kind.LOST, "t", 0, 7)
+    assert "readers see the partition only up to 5" in finding.sentence
+    finding = only(list(delivery.lost([sent(0, offset=7)], Topic("t", (), {0: Ends(8, 9, 9)}))))
+    assert finding.kind is Kind.INCOMPLETE
 
 
 def test_a_record_of_another_sender_is_a_ghost_only_in_an_exclusive_topic() -> None:
@@ -56,13 +56,13 @@ def test_a_record_of_another_sender_is_a_ghost_only_in_an_exclusive_topic() -> N
 
 def test_readers_of_both_isolation_levels_agree() -> None:
     ends = {0: Ends(0, 3, 3)}
-    seen = Topic("t", [record(0), record(2)], ends)
-    assert not list(delivery.readers_agree(seen, Topic("t", [record(0), record(1), record(2)], ends)))
-    assert only(list(delivery.readers_agree(seen, Topic("t", [record(0)], ends)))).offset == 2
+    committed = Topic("t", [record(0), record(2)], ends)
+    assert not list(delivery.readers_agree(committed, Topic("t", [record(0), record(1), record(2)], ends)))
+    assert only(list(delivery.readers_agree(committed, Topic("t", [record(0)], ends)))).offset == 2
     other = Topic("t", [record(0), record(2)._replace(value=b"w")], ends)
-    assert only(list(delivery.readers_agree(seen, other))).kind is Kind.DISAGREEMENT
+    assert only(list(delivery.readers_agree(committed, other))).kind is Kind.DISAGREEMENT
     # Retention deleted it between the two reads.
-    assert not list(delivery.readers_agree(seen, Topic("t", [record(2)], {0: Ends(1, 3, 3)})))
+    assert not list(delivery.readers_agree(committed, Topic("t", [record(2)], {0: Ends(1, 3, 3)})))
 
 
 def test_a_history_out_of_order_is_refused() -> None:
@@ -74,8 +74,8 @@ def test_a_count_that_came_before_its_input_is_found() -> None:
     inputs = read_inputs([Topic("mytopic", [Record("mytopic", 0, n, 10 * n, value=b"a") for n in range(3)])])
     values = ((b"1", 0), (b"3", 10), (b"4", 20))
     early = [Record("word-counts", 0, n, at, b"a", value) for n, (value, at) in enumerate(values)]
-    found = list(counts.counts_match_inputs(inputs, Topic("word-counts", early[:2]), {}))
-    assert "a is counted 3, but had occurred 2 times by then" in only(found).sentence
+    findings = list(counts.counts_match_inputs(inputs, Topic("word-counts", early[:2]), {}))
+    assert "a is counted 3, but had occurred 2 times by then" in only(findings).sentence
 
 
 def test_between_settled_and_all_inputs_every_count_is_right() -> None:
@@ -106,10 +106,10 @@ def test_a_label_that_may_have_come_before_its_word_is_a_remark() -> None:
     table = Topic("word-counts", [Record("word-counts", 0, 0, key=b"a", value=b"1")])
     results = [Record("words-joined", 0, 0, key=b"a", value=b'{"count": 1, "label": "x1"}')]
     settled = {"word": {0: 3}}
-    found = list(joins.joins(labels, table, Topic("words-joined", results), settled=settled))
-    assert [(each.kind, each.offset) for each in found] == [(Kind.UNMATCHED, 0), (Kind.LOST, 2)]
+    findings = list(joins.joins(labels, table, Topic("words-joined", results), settled=settled))
+    assert [(finding.kind, finding.offset) for finding in findings] == [(Kind.UNMATCHED, 0), (Kind.LOST, 2)]
     broken = Topic("words-joined", [results[0], results[0]._replace(offset=1, value=b"?")])
-    assert Kind.JOIN in {each.kind for each in joins.joins(labels, table, broken)}
+    assert Kind.JOIN in {finding.kind for finding in joins.joins(labels, table, broken)}
 
 
 def test_a_label_may_not_be_joined_with_less_than_its_sender_had_seen() -> None:
@@ -117,9 +117,9 @@ def test_a_label_may_not_be_joined_with_less_than_its_sender_had_seen() -> None:
     labels = Topic("word", [Record("word", 0, 0, key=b"a", value=b"x", headers=headers)])
     table = Topic("word-counts", [Record("word-counts", 0, n, key=b"a", value=b"%d" % (n + 1)) for n in range(2)])
     results = Topic("words-joined", [Record("words-joined", 0, 0, key=b"a", value=b'{"count": 1, "label": "x"}')])
-    found = only(list(joins.joins(labels, table, results, entries=[replace(sent(0), count=2)])))
-    assert (found.kind, found.topic) == (Kind.JOIN, "words-joined")
-    assert "joined with 1, but the join had processed 2" in found.sentence
+    finding = only(list(joins.joins(labels, table, results, entries=[replace(sent(0), count=2)])))
+    assert (finding.kind, finding.topic) == (Kind.JOIN, "words-joined")
+    assert "joined with 1, but the join had processed 2" in finding.sentence
 
 
 def test_dead_letters_that_were_cut_or_repeated_are_right() -> None:
@@ -129,11 +129,11 @@ def test_dead_letters_that_were_cut_or_repeated_are_right() -> None:
     whole = Record("news.dlq", 0, 0, value=origin.value, headers=headers)
     cut = Record("news.dlq", 0, 1, value=b"0123", headers=(*headers, ("dlq.value.bytes", b"10")))
     topic = Topic("news", [origin], {0: Ends(0, 6, 6)})
-    found = only(list(sink.sink(topic, {0: 6}, [], Topic("news.dlq", [whole, cut]))))
-    assert found.kind is Kind.REPEATED
+    finding = only(list(sink.sink(topic, {0: 6}, [], Topic("news.dlq", [whole, cut]))))
+    assert finding.kind is Kind.REPEATED
     elsewhere = whole._replace(headers=(*place[:2], ("dlq.origin.offset", b"4")))
-    found = only(list(sink.sink(topic, {0: 0}, [], Topic("news.dlq", [elsewhere]))))
-    assert found.kind is Kind.GHOST
+    finding = only(list(sink.sink(topic, {0: 0}, [], Topic("news.dlq", [elsewhere]))))
+    assert finding.kind is Kind.GHOST
 
 
 def test_sink_lines_need_all_fields(tmp_path: Path) -> None:
@@ -150,9 +150,9 @@ def test_the_finding_of_a_commit_names_group_partition_and_offset() -> None:
     last = history.samples[-1]
     early = replace(last, high={})
     inputs = read_inputs([history.topics["mytopic"]])
-    found = list(commits.ahead("wordcount-stream", [early], commits.words_owed(inputs), []))
-    assert found
-    assert found[0].sentence.startswith("wordcount-stream had committed ")
+    findings = list(commits.ahead("wordcount-stream", [early], commits.words_owed(inputs), []))
+    assert findings
+    assert findings[0].sentence.startswith("wordcount-stream had committed ")
 
 
 def test_an_acknowledged_record_without_an_offset_is_looked_for_in_its_partition() -> None:
@@ -227,7 +227,7 @@ def test_a_group_that_lags_and_a_transaction_that_stays_open_are_found() -> None
 def test_what_was_deleted_is_said_and_not_judged() -> None:
     history = Model(5).run()
     late = {number: end._replace(begin=1) for number, end in history.topics["mytopic"].ends.items()}
-    records = [each for each in history.topics["mytopic"].records if each.offset > 0]
+    records = [record for record in history.topics["mytopic"].records if record.offset > 0]
     topics = history.topics | {"mytopic": Topic("mytopic", records, late)}
     report = judge(FakeReader(replace(history, topics=topics)), Case(), decode)
     assert set(report.numbers) == {Kind.INCOMPLETE}
@@ -246,7 +246,7 @@ def test_a_topic_that_is_gone_has_lost_everything() -> None:
 
 def test_a_compacted_table_is_judged_with_its_deltas() -> None:
     history = Model(7).run(steps=12)
-    last = {each.word: each for each in history.topics["word-counts"].records}
+    last = {count.word: count for count in history.topics["word-counts"].records}
     compacted = history.replace("word-counts", list(last.values()))
     case = Case([history.ledger], history.samples, compacted=True)
     report = judge(FakeReader(compacted), case, decode)
@@ -261,6 +261,6 @@ def test_gaps_between_log_lines_are_told(tmp_path: Path) -> None:
     times = [datetime.fromtimestamp(at + 0.001, UTC).isoformat() for at in (sent[0], sent[-1])]
     log.write_text("".join(f"{at} [info] counted\n" for at in times))
     report = judge(FakeReader(history), Case([history.ledger], logs=[log], gap_pattern="counted"), decode)
-    gaps = {each.stage: each.max for each in report.gaps}
+    gaps = {gap.stage: gap.max for gap in report.gaps}
     assert gaps["service.log"] == pytest.approx(sent[-1] + 0.001 - sent[1], abs=0.001)
     assert report.read["service.log"] == 2

@@ -47,13 +47,13 @@ def test_every_gap_begins_with_an_input_and_ends_with_an_output(outputs: list[fl
 
 def test_acknowledgements_outputs_and_commits_have_gaps() -> None:
     entries = [Entry(f"r-{n}", n, "mytopic", sent=float(n), outcome=Outcome.ACKNOWLEDGED) for n in range(5)]
-    for each, settled in zip(entries, (0.1, 1.1, 7.0, 7.1, 7.2), strict=True):
-        each.settled, each.offset = settled, 0
-    ledger = Ledger("r", entries={each.id: each for each in entries})
+    for entry, settled in zip(entries, (0.1, 1.1, 7.0, 7.1, 7.2), strict=True):
+        entry.settled, entry.offset = settled, 0
+    ledger = Ledger("r", entries={entry.id: entry for entry in entries})
     assert acknowledgement_gaps([ledger]).max == pytest.approx(5.0)
     totals = (0, 1, 1, 1, 4)
     samples = [Sample(float(n), {("g", "t"): {0: total}}, *[{"out": {0: total}}] * 2) for n, total in enumerate(totals)]
-    inputs = [each.sent for each in entries]
+    inputs = [entry.sent for entry in entries]
     assert output_gaps("out", samples, inputs).max == 2.0
     assert commit_gaps("g", samples, inputs).max == 2.0
     assert output_gaps("out", [], inputs) == Gaps("out")

@@ -21,8 +21,8 @@ def test_a_record_without_an_outcome_is_unknown_and_a_torn_line_is_ignored(tmp_p
     written = entry(0, outcome=Outcome.ACKNOWLEDGED, partition=2, offset=7, settled=2.0)
     refused = entry(1, outcome=Outcome.FAILED, settled=2.5, reason="too large")
     with LedgerWriter(path, "r", seed=5) as ledger:
-        for each in (written, refused, entry(2, count=4)):
-            ledger.intend(each)
+        for intended in (written, refused, entry(2, count=4)):
+            ledger.intend(intended)
         ledger.settle(written)
         ledger.settle(refused)
     with path.open("a") as file:

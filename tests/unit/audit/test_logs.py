@@ -21,12 +21,12 @@ def test_error_lines_and_stack_traces_of_our_services_are_found(
         log.exception("an error that nobody foresaw")
     logging.getLogger("library").warning("hm")
     lines = capsys.readouterr().out.splitlines()
-    found = list(log_findings("service.log", lines))
-    kinds = [each.kind for each in found]
+    findings = list(log_findings("service.log", lines))
+    kinds = [finding.kind for finding in findings]
     assert kinds.count(Kind.TRACE) == 1
     assert kinds.count(Kind.ERROR_LINE) == (1 if log_format == "json" else 2)
-    assert found[0].sentence.startswith("service.log line 2: ")
-    assert "the brokers are gone" in found[0].sentence
+    assert findings[0].sentence.startswith("service.log line 2: ")
+    assert "the brokers are gone" in findings[0].sentence
     assert len(times_of(lines, "KTable wordCounts")) == 1
     assert not list(log_findings("service.log", lines, allowed="the brokers are gone|nobody foresaw|Traceback"))
 
@@ -42,14 +42,14 @@ def test_a_trace_of_java_is_one_error_line() -> None:
         "\tat kafka.log.Log.append(Log.scala:2)",
         "[2026-01-31 12:00:02,000] INFO ended (kafka.server.KafkaServer)",
     ]
-    found = list(log_findings("kafka-1.log", lines))
-    assert [each.kind for each in found] == [Kind.ERROR_LINE, Kind.ERROR_LINE]
-    assert found[1].sentence == "kafka-1.log line 4: java.lang.IllegalStateException: no"
+    findings = list(log_findings("kafka-1.log", lines))
+    assert [finding.kind for finding in findings] == [Kind.ERROR_LINE, Kind.ERROR_LINE]
+    assert findings[1].sentence == "kafka-1.log line 4: java.lang.IllegalStateException: no"
     assert next(line.at for line in parse_lines(lines)) == 1769860800.0
 
 
 def test_restarts_are_remarks() -> None:
     lines = ["wordcount-stream-1 ended with exit code 1; its last lines:", "join-service-1 was ended by SIGKILL"]
-    found = list(log_findings("supervisor.log", lines))
-    assert [each.kind for each in found] == [Kind.RESTART, Kind.RESTART]
-    assert not any(each.kind.wrong for each in found)
+    findings = list(log_findings("supervisor.log", lines))
+    assert [finding.kind for finding in findings] == [Kind.RESTART, Kind.RESTART]
+    assert not any(finding.kind.wrong for finding in findings)

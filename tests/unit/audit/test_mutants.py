@@ -30,7 +30,7 @@ def audit(history: History, **options: object) -> Report:
 def test_a_correct_history_is_clean(seed: int) -> None:
     history = Model(seed).run()
     report = audit(history, exclusive=frozenset({"mytopic", "news", "word"}))
-    assert report.examples == [each for each in report.examples if each.kind is Kind.UNMATCHED]
+    assert report.examples == [example for example in report.examples if example.kind is Kind.UNMATCHED]
     assert report.exit_code == 0
     assert report.produced == report.verified == len(history.ledger.entries) > 0
 
@@ -57,6 +57,6 @@ def test_one_lost_record_among_thousands_is_found() -> None:
     history = Model(1).run(steps=400)
     records = history.topics["mytopic"].records
     victim = records[len(records) // 2]
-    report = audit(history.replace("mytopic", [each for each in records if each != victim]))
+    report = audit(history.replace("mytopic", [record for record in records if record != victim]))
     assert report.numbers[Kind.LOST] == 1
     assert report.examples[0].sentence.startswith(f"{victim.place}: record {victim.id} was acknowledged")

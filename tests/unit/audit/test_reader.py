@@ -42,8 +42,8 @@ def test_a_load_is_read_back_as_its_ledger_says(cluster: MockCluster, settings: 
         assert sum(ends.high for ends in reader.ends(topic).values()) == 61
         again = reader.read(topic, committed=False)
         assert again.records == read.records
-    keyed = [each for each in read.records if each.key == f"w{load.run}x1".encode()]
-    assert len({each.partition for each in keyed}) == 1
+    keyed = [record for record in read.records if record.key == f"w{load.run}x1".encode()]
+    assert len({record.partition for record in keyed}) == 1
 
 
 def test_a_refused_record_is_failed_and_one_without_an_answer_unknown(

@@ -45,9 +45,9 @@ def reading(offset: int, partition: int = 0, value: object = "v", key: str | Non
 def rows(url: str, query: str = "select partition, record_offset from consumed_records order by 1, 2") -> list[object]:
     engine = create_engine(url)
     with engine.connect() as connection:
-        found = [tuple(row) for row in connection.execute(text(query))]
+        rows = [tuple(row) for row in connection.execute(text(query))]
     engine.dispose()
-    return list(found)
+    return list(rows)
 
 
 def test_a_replica_continues_where_the_database_says(url: str, replica: Open) -> None:

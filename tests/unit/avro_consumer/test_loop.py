@@ -75,7 +75,7 @@ class FakeFormat:
 
     def __init__(self, look: Callable[[Record], None]) -> None:
         self._look = look
-        self.seen: list[int] = []
+        self.offsets: list[int] = []
         self.unexpected = 0
 
     def look_ahead(self, records: Sequence[Record]) -> None:
@@ -89,7 +89,7 @@ class FakeFormat:
 
     def read(self, record: Record) -> Reading:
         self._look(record)
-        self.seen.append(record.offset)
+        self.offsets.append(record.offset)
         return Reading(record, None, "text")
 
     def show(self, reading: Reading) -> str:
@@ -202,7 +202,7 @@ def test_a_batch_that_takes_long_is_read_on_in_the_next_turn(monkeypatch: pytest
 
     bench = Bench(7, look, count=7)
     bench.loop.run()
-    assert bench.form.seen == list(range(7))
+    assert bench.form.offsets == list(range(7))
     assert bench.source.progress == [{0: 3}, {0: 6}, {0: 7}]
     assert bench.source.commits == 3
 
@@ -215,7 +215,7 @@ def test_a_signal_while_the_registry_is_away_leaves_the_record_uncommitted() -> 
 
     bench = Bench(5, look)
     bench.loop.run()
-    assert bench.form.seen == [0, 1]
+    assert bench.form.offsets == [0, 1]
     assert bench.source.progress == [{0: 2}]
 
 
@@ -225,7 +225,7 @@ def test_nothing_is_read_after_a_signal(*, stopped: bool) -> None:
     if stopped:
         bench.stop.set()
     bench.loop.run()
-    assert bench.form.seen == ([] if stopped else [0, 1])
+    assert bench.form.offsets == ([] if stopped else [0, 1])
 
 
 def test_a_member_that_never_joins_ends_and_does_not_speak_of_messages(

@@ -115,7 +115,7 @@ def test_a_key_that_is_not_utf8_is_shown_in_the_line_with_escapes(tmp_path: Path
     records = [record(b'{"a": 1}', offset=number, key=key) for number, key in enumerate(keys)]
     together = form.read_all(records)
     with JsonLinesSink(path) as sink:
-        sink.write([form.read(each) for each in records])
+        sink.write([form.read(record) for record in records])
         sink.write(together or [])
     lines = [json.loads(line) for line in path.read_bytes().decode("utf-8").splitlines()]
     assert [line["key"] for line in lines] == [r"a\xff" + "\0\n", r"\xed\xa0\x80", "ü", ""] * 2
@@ -307,7 +307,7 @@ def test_a_reading_has_fields_for_programs() -> None:
 
 def test_many_avro_records_are_read_as_each_alone() -> None:
     form, records = AvroFormat(FakeDecoder()), [record(b'{"a": 1}', key=b"\xff"), record(b'{"a": 2}', key=None)]
-    assert form.read_all(records) == [form.read(each) for each in records]
+    assert form.read_all(records) == [form.read(record) for record in records]
     assert form.read_all([*records, record(None)]) is None
     assert form.read_all([*records, record(b'{"type": "shop.Order"}')]) is None
     assert form.read_all([record(b'{"a": 1}')._replace(headers=(("h", b""),))]) is None
@@ -315,5 +315,5 @@ def test_many_avro_records_are_read_as_each_alone() -> None:
 
 def test_many_strings_are_read_as_each_alone() -> None:
     form, records = StringFormat(), [record(b"a"), record(None), record(b"", key=None)]
-    assert form.read_all(records) == [form.read(each) for each in records]
+    assert form.read_all(records) == [form.read(record) for record in records]
     assert form.read_all([*records, record(b"\xff")]) is None

@@ -41,10 +41,10 @@ def test_members_share_partitions_and_remember_who_owned_which(cluster: MockClus
         assert min(crowd.polls()) > 0
     lanes = crowd.lanes(PARTITIONS)
     owners = [[owner for _, _, owner in spans] for spans in lanes.values()]
-    assert sorted(each[-1] for each in owners) == ["member 1", "member 1", "member 2", "member 2"]
+    assert sorted(names[-1] for names in owners) == ["member 1", "member 1", "member 2", "member 2"]
     # Only the eager protocol takes away what stays with its owner.
-    kept = [each for each in owners if set(each) == {"member 1"}]
-    assert [len(each) > 1 for each in kept] == [protocol == "eager"] * 2
+    kept = [names for names in owners if set(names) == {"member 1"}]
+    assert [len(names) > 1 for names in kept] == [protocol == "eager"] * 2
     assert PROTOCOLS.keys() == {"eager", "cooperative", "KIP-848"}
 
 

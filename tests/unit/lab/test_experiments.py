@@ -20,7 +20,7 @@ def test_an_experiment_is_whole(experiment: Experiment) -> None:
 @EVERY
 def test_its_wrong_answers_change_what_the_steps_do(experiment: Experiment) -> None:
     assert experiment.wrong
-    defaults = {name: each.default for name, each in inspect.signature(experiment.steps).parameters.items()}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(experiment.steps).parameters.items()}
     for name, arguments in experiment.wrong.items():
         assert arguments.keys() <= defaults.keys(), name
         assert all(defaults[key] != value for key, value in arguments.items()), name

@@ -30,8 +30,8 @@ def test_the_mailer_skips_orders_until_its_group_is_set_back(site: Site, cluster
     site.commit(skipped_records.GROUP, skipped_records.ORDERS, 42)
     assert skipped_records.check(site).what == "the mailer ran once: 30 of 42 orders have no mail"
     site.commit(skipped_records.GROUP, skipped_records.ORDERS, 12)
-    seen = skipped_records.check(site)
-    assert (seen.works, seen.what) == (True, "the mailer ran once: 0 of 42 orders have no mail")
+    finding = skipped_records.check(site)
+    assert (finding.works, finding.what) == (True, "the mailer ran once: 0 of 42 orders have no mail")
     site.commit(skipped_records.GROUP, skipped_records.ORDERS, 0)
     assert skipped_records.check(site).what.endswith("42 mails were sent again")
 
@@ -44,9 +44,9 @@ def test_orders_are_spread_and_each_one_stays_together(
     since = site.observer.end_offsets(hot_partition.TOPIC)
     send(cluster.address, hot_partition.TOPIC, (orders({"work.key": key}, number) for number in range(600)), 0, {})
     site.coming = lambda topic, *_: site.observer.read(topic, since)  # type: ignore[method-assign]
-    seen = hot_partition.check(site)
-    assert seen.works is works, seen.what
-    assert ("and 200 of 200 orders are on more" in seen.what) == (key == "step"), seen.what
+    finding = hot_partition.check(site)
+    assert finding.works is works, finding.what
+    assert ("and 200 of 200 orders are on more" in finding.what) == (key == "step"), finding.what
 
 
 @pytest.mark.parametrize(("partitioner", "works"), [("murmur2_random", True), ("consistent_random", False)])
@@ -58,7 +58,7 @@ def test_prices_join_the_stock_that_lies_beside_them(
     send(cluster.address, missed_joins.PRICES, [(key, "1") for key in keys], 0, {"partitioner": partitioner})
     site.coming = lambda topic, *_: site.observer.read(topic)  # type: ignore[method-assign]
     monkeypatch.setattr(site, "sees", lambda _, question, __: question())
-    seen = missed_joins.check(site)
-    assert seen.works is works, seen.what
-    joined = int(seen.what.split()[0])
+    finding = missed_joins.check(site)
+    assert finding.works is works, finding.what
+    joined = int(finding.what.split()[0])
     assert (joined == PRODUCTS) is works

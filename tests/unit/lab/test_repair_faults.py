@@ -45,8 +45,8 @@ def test_there_are_twelve_faults_and_three_of_them_are_quick() -> None:
 def test_name_and_symptom_do_not_give_the_cause_away(fault: Fault) -> None:
     text = f"{fault.name} {fault.symptom}".lower()
     # That both topics have the same keys is what the operator has checked, and not the cause.
-    told = [cause for cause in CAUSES if cause in text]
-    assert told == (["key"] if fault.name == "missed-joins" else [])
+    named = [cause for cause in CAUSES if cause in text]
+    assert named == (["key"] if fault.name == "missed-joins" else [])
 
 
 @EVERY

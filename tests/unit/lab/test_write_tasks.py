@@ -28,7 +28,7 @@ def test_there_are_twelve_tasks_the_easiest_first() -> None:
 
 @EVERY
 def test_a_task_is_whole(task: Task) -> None:
-    assert any(each.quick for each in task.rounds)
+    assert any(trial.quick for trial in task.rounds)
     assert all(task.promises.values())
     for topic in task.topics:
         assert f"LAB_{topic}" in task.text

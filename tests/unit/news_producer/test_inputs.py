@@ -122,6 +122,14 @@ def test_a_file_of_another_kind_is_refused_as_a_whole(tmp_path: Path, name: str,
     assert str(path) in str(raised.value)
 
 
+def test_a_comma_after_an_object_is_a_bad_line_and_not_a_pretty_printed_object(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", '{"value": {"n": 1}},\n{"value": 2}\n')
+    bad, good = entries_of(path, "string")
+    assert isinstance(bad, Skip)
+    assert (bad.reason, good.line) == (MALFORMED, 2)  # type: ignore[union-attr]
+    assert "line 1: not valid JSON: Extra data" in bad.problem
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -162,7 +162,7 @@ def test_the_account_has_time_rate_requests_and_bytes(cluster: MockCluster, line
     assert code_of(cluster, "--format", "string", "--rounds", "20", "--compression", "gzip") == 0
     account = lines[-1]
     records = cluster.read("mytopic")
-    assert account["record_bytes"] == sum(len(each.key() or b"") + len(each.value() or b"") for each in records)
+    assert account["record_bytes"] == sum(len(record.key() or b"") + len(record.value() or b"") for record in records)
     assert 0 < account["requests"] <= 840
     assert account["wire_bytes"] > 0
     # The line has hundredths of a second.
@@ -172,7 +172,7 @@ def test_the_account_has_time_rate_requests_and_bytes(cluster: MockCluster, line
 def test_skewed_keys_are_hot_and_repeatable(cluster: MockCluster) -> None:
     for _ in range(2):
         assert code_of(cluster, "--format", "string", "--rounds", "10", "--key", "skewed", "--seed", "3") == 0
-    keys = Counter(each.key() for each in cluster.read("mytopic"))
+    keys = Counter(message.key() for message in cluster.read("mytopic"))
     assert all(number % 2 == 0 for number in keys.values()), "both runs drew the same keys"
     assert 600 < keys[b"key0"] < 744
     assert keys.keys() <= {b"key%d" % number for number in range(21)}

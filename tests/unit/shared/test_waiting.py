@@ -28,7 +28,7 @@ class Pauses(StopFlag):
 
 @pytest.mark.parametrize("number", sorted(STOP_SIGNALS))
 def test_each_stop_signal_sets_the_flag(number: signal.Signals) -> None:
-    before = {each: signal.getsignal(each) for each in STOP_SIGNALS}
+    before = {signal_number: signal.getsignal(signal_number) for signal_number in STOP_SIGNALS}
     flag = StopFlag()
     try:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -39,8 +39,8 @@ def test_each_stop_signal_sets_the_flag(number: signal.Signals) -> None:
         flag.install()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, "as `nohup` asked"
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for signal_number, handler in before.items():
+            signal.signal(signal_number, handler)
 
 
 def failing(times: int, error: Exception) -> list[Exception]:

@@ -158,9 +158,9 @@ def status(connector: str, *tasks: str, trace: str = TRACE) -> bytes:
 )
 def test_connect_is_ready_when_its_connectors_and_their_tasks_run(answer: bytes, missing: str | None) -> None:
     with Web(lambda request: request.reply(200, answer)) as server:
-        found = Probe("connect", server.url).missing()
+        reason = Probe("connect", server.url).missing()
         assert server.paths == [STATUS_PATH]
-    assert found == (missing and missing.replace("URL", server.url))
+    assert reason == (missing and missing.replace("URL", server.url))
 
 
 def test_connect_that_answers_an_error_is_not_ready() -> None:

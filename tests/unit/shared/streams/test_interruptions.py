@@ -262,32 +262,32 @@ def test_a_new_producer_replaces_the_interrupted_one(clients: list[Client]) -> N
 
 @pytest.mark.usefixtures("clients")
 def test_a_result_is_told_after_its_commit_and_one_of_an_aborted_transaction_never() -> None:
-    told: list[str] = []
+    results: list[str] = []
     after_commit = AfterCommit()
     producer = bounded(after_commit)
     ends: list[Callable[[], None]] = [producer.start_over, producer.abort_transaction]
     for end in ends:
         producer.begin_transaction()  # type: ignore[no-untyped-call]
-        after_commit.add(lambda: told.append("aborted"))
+        after_commit.add(lambda: results.append("aborted"))
         end()
     producer.begin_transaction()  # type: ignore[no-untyped-call]
     for count in ("a 1", "a 2"):
-        after_commit.add(partial(told.append, count))
+        after_commit.add(partial(results.append, count))
     producer.flush()
-    assert told == []
+    assert results == []
     for _ in range(2):
         producer.commit_transaction([TopicPartition("t", 0, 1)], object())
-    assert told == ["a 1", "a 2"]
+    assert results == ["a 1", "a 2"]
 
 
 def test_of_many_results_the_newest_are_told_and_the_others_counted() -> None:
-    told: list[int] = []
+    results: list[int] = []
     after_commit = AfterCommit()
     for number in range(2000):
-        after_commit.add(partial(told.append, number))
+        after_commit.add(partial(results.append, number))
     with capture_logs() as lines:
         after_commit.run()
-    assert told == list(range(1950, 2000))
+    assert results == list(range(1950, 2000))
     assert [line["left_out"] for line in lines] == [1950]
 
 
@@ -295,7 +295,7 @@ def test_a_transactions_offsets_say_of_which_topic_they_are(clients: list[Client
     producer = bounded(news="of news")
     producer.begin_transaction()  # type: ignore[no-untyped-call]
     producer.commit_transaction([TopicPartition("news", 0, 1), TopicPartition("other", 1, 2)], object())
-    assert [(each.topic, each.offset, each.metadata) for each in clients[0].offsets] == [
+    assert [(place.topic, place.offset, place.metadata) for place in clients[0].offsets] == [
         ("news", 1, "of news"),
         ("other", 2, ""),
     ]
@@ -346,14 +346,14 @@ def test_partitions_are_taken_anew_from_the_committed_offsets(cluster: MockClust
 def test_without_a_transaction_the_consumers_commit_says_of_which_topic_it_is(cluster: MockCluster) -> None:
     topic = cluster.topic()
     config = {"bootstrap.servers": cluster.address, "group.id": topic, "enable.auto.commit": False}
-    told: list[str] = []
+    calls: list[str] = []
     consumer = PatientConsumer(
-        config, StopFlag(), Access(config), claims={topic: "of it"}, after_commit=lambda: told.append("committed")
+        config, StopFlag(), Access(config), claims={topic: "of it"}, after_commit=lambda: calls.append("committed")
     )
     with closing(consumer):
         consumer.commit(offsets=[TopicPartition(topic, 0, 3)], asynchronous=False)
         (commit,) = consumer.committed([TopicPartition(topic, 0)], 10)
-    assert (commit.offset, commit.metadata, told) == (3, "of it", ["committed"])
+    assert (commit.offset, commit.metadata, calls) == (3, "of it", ["committed"])
 
 
 def test_a_restore_waits_for_the_marker_of_a_transaction_whose_offsets_count_already(cluster: MockCluster) -> None:

@@ -28,15 +28,15 @@ CONNECT: tuple[Header, ...] = (
 
 @pytest.mark.parametrize("headers", [OURS, CONNECT], ids=["ours", "Connect's"])
 def test_origin_and_reason_are_read_and_only_the_own_headers_go_on(headers: tuple[Header, ...]) -> None:
-    found = letter(*headers)
-    assert (found.origin, found.reason, found.rounds, found.cut) == ("t 2:9", "bad", 0, False)
-    assert found.headers() == [("trace", None), ("dlq.replays", b"1")]
+    content = letter(*headers)
+    assert (content.origin, content.reason, content.rounds, content.cut) == ("t 2:9", "bad", 0, False)
+    assert content.headers() == [("trace", None), ("dlq.replays", b"1")]
 
 
 def test_the_rounds_go_up_by_one_and_the_newest_origin_counts() -> None:
-    found = letter(("dlq.origin.topic", b"old"), ("dlq.replays", b"3"), *OURS)
-    assert (found.topic, found.rounds) == ("t", 3)
-    assert found.headers() == [("trace", None), ("dlq.replays", b"4")]
+    content = letter(("dlq.origin.topic", b"old"), ("dlq.replays", b"3"), *OURS)
+    assert (content.topic, content.rounds) == ("t", 3)
+    assert content.headers() == [("trace", None), ("dlq.replays", b"4")]
 
 
 def test_a_letter_without_headers_has_no_origin_and_a_cut_one_is_not_whole() -> None:

@@ -59,7 +59,7 @@ def test_a_broker_in_a_container_has_the_settings_of_one_as_a_process(number: in
 
 def test_both_ways_run_the_same_versions_and_so_does_the_pinned_overlay() -> None:
     lock = tomllib.loads(LOCK_FILE.read_text())["dependencies"]
-    versions = {each["artifactId"]: each["version"] for each in lock}
+    versions = {jar["artifactId"]: jar["version"] for jar in lock}
     kafka, registry = versions["kafka_2.13"], versions[REGISTRY_ARTIFACT]
     services = COMPOSE["services"]
     assert {services[name]["image"] for name in (*BROKERS, "connect")} == {f"apache/kafka:{kafka}"}
@@ -83,9 +83,9 @@ def test_both_ways_publish_the_same_ports() -> None:
         name: [re.fullmatch(r"127\.0\.0\.1:\$\{\w+:-(\d+)\}:\d+", port) for port in service.get("ports", [])]
         for name, service in COMPOSE["services"].items()
     }
-    found = {name: int(match[1]) for name, matches in published.items() for match in matches if match}
+    numbers = {name: int(match[1]) for name, matches in published.items() for match in matches if match}
     assert all(match for matches in published.values() for match in matches)
-    assert found == {
+    assert numbers == {
         **dict(zip(BROKERS, ports.brokers, strict=True)),
         "registry": ports.registry,
         "connect": ports.connect,

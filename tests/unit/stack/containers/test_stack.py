@@ -101,20 +101,20 @@ def stack(there: list[FakeContainer], monkeypatch: pytest.MonkeyPatch) -> Contai
 
 
 def test_instances_have_the_names_of_the_processes_in_the_order_of_the_table(stack: ContainerStack) -> None:
-    found = stack.ps()
-    assert [(each.name, each.service, each.role) for each in found] == [
+    instances = stack.ps()
+    assert [(instance.name, instance.service, instance.role) for instance in instances] == [
         ("kafka-1", "kafka", "broker"),
         ("avro-consumer-1", "avro-consumer", "service"),
         ("avro-consumer-2", "avro-consumer", "service"),
         ("status-api", "status-api", "service"),
     ]
-    assert [each.address for each in found] == [
+    assert [instance.address for instance in instances] == [
         "localhost:29092",
         "http://project-avro-consumer-1:8000",
         "http://project-avro-consumer-2:8000",
         "http://localhost:8000",
     ]
-    assert {(each.state, each.ready, each.restarts, each.pid, each.memory_bytes // MIB) for each in found} == {
+    assert {(row.state, row.ready, row.restarts, row.pid, row.memory_bytes // MIB) for row in instances} == {
         (State.RUNNING, True, 3, 42, 60)
     }
 
@@ -141,11 +141,11 @@ def test_an_instance_is_ready_only_when_it_runs_and_is_healthy(
 
 def test_a_failed_job_is_shown(stack: ContainerStack, there: list[FakeContainer]) -> None:
     there[:] = [FakeContainer("provision", status="exited", code=1)]
-    assert [each.name for each in stack.ps()] == ["provision"]
+    assert [instance.name for instance in stack.ps()] == ["provision"]
 
 
 def test_a_name_means_an_instance_or_all_of_a_service(stack: ContainerStack) -> None:
-    assert [each.number for each in stack.find("avro-consumer-2")] == [2]  # type: ignore[attr-defined]
+    assert [instance.number for instance in stack.find("avro-consumer-2")] == [2]  # type: ignore[attr-defined]
     assert len(stack.find("avro-consumer")) == 2
     assert len(stack.find("kafka")) == 1
     with pytest.raises(StackError, match=r"there is no 'avro-consumer-3' in this stack: kafka-1, avro-consumer-1"):

@@ -24,9 +24,9 @@ class FakeAdmin:
         return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions={0: None, 1: None})})
 
     def list_offsets(self, asked: dict[Any, Any], **_: object) -> dict[Any, Future[Any]]:
-        silent = {item for item in asked if item.partition == 1 and self.silent_for > 0}
+        silent = {place for place in asked if place.partition == 1 and self.silent_for > 0}
         self.silent_for -= 1
-        return {item: done(SimpleNamespace(offset=OFFSET_INVALID if item in silent else 7)) for item in asked}
+        return {place: done(SimpleNamespace(offset=OFFSET_INVALID if place in silent else 7)) for place in asked}
 
 
 @pytest.fixture(autouse=True)

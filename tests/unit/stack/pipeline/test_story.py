@@ -96,19 +96,19 @@ def test_who_else_writes_pauses_meanwhile_and_goes_on_after_a_failure_too(
     pipeline: Pipeline,
 ) -> None:
     pipeline.writers = ("lab-rounds", "lab-labels")
-    told, _ = story(pipeline)
-    told.tell()
+    demo, _ = story(pipeline)
+    demo.tell()
     resumed = ["resume lab-rounds", "resume lab-labels"]
     assert pipeline.acts == ["pause lab-rounds", "pause lab-labels", *resumed]
     pipeline.labelled, pipeline.execute = False, lambda *_: "0 lines"  # type: ignore[method-assign]
     with pytest.raises(StackError, match="'connector' was not seen"):
-        told.tell()
+        demo.tell()
     assert pipeline.acts[-2:] == resumed
 
 
 def test_a_pipeline_that_works_is_told_with_its_figures(pipeline: Pipeline) -> None:
-    told, said = story(pipeline)
-    line = told.tell().line()
+    demo, said = story(pipeline)
+    line = demo.tell().line()
     assert re.fullmatch(
         r"pipeline: ok - 10 headlines in, 10 consumed, 126 words counted, value10 counted 6, joined \(6, active\), "
         r"connector 252 lines, in \d+ s",

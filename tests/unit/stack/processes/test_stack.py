@@ -93,9 +93,9 @@ def test_what_was_starting_runs_once_it_is_ready_whoever_looks(
     with Web(lambda request: request.reply(answer)) as server:
         run.processes[0] |= {"state": "starting", "probe": {"kind": "http", "target": server.url}}
         write_run(stack.layout.run_file, run)
-        (found,) = stack.ps()
-    assert (found.state, found.ready) == (state, answer == 200)
-    assert found.memory_bytes > 0
+        (instance,) = stack.ps()
+    assert (instance.state, instance.ready) == (state, answer == 200)
+    assert instance.memory_bytes > 0
 
 
 def test_what_cannot_be_run_is_said(stack: ProcessStack, tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_command_that_its_user_ends_is_carried_out_and_leaves_no_trace(
         assert done.wait(10)
     finally:
         server.close()
-    wait_for("the end of its thread", lambda: not any("request" in each.name for each in threading.enumerate()))
+    wait_for("the end of its thread", lambda: not any("request" in thread.name for thread in threading.enumerate()))
     assert capfd.readouterr() == ("", "")
 
 
