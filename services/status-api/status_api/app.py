@@ -16,7 +16,7 @@ from status_api.history import History
 from status_api.metrics import SnapshotMetrics, StoreMetrics
 from status_api.neighbours import Registry
 from status_api.ownership import Ownership
-from status_api.packing import EMPTY, gzipped, pack, unpacked
+from status_api.packing import EMPTY, compress, gzipped, pack, unpacked
 from status_api.problems import install_problems
 from status_api.records import RecordReader, topic_records
 from status_api.rendering import Renderings
@@ -69,6 +69,8 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
     _add_metrics(app, store)
 
     guard_requests(app, settings)
+
+    app.after_request(compress)
 
     @app.after_request
     def secure(response: Response) -> Response:
@@ -130,6 +132,6 @@ def _add_metrics(app: Flask, store: SnapshotStore) -> None:
             response.headers["Content-Encoding"] = "gzip"
         else:
             response = Response([unpacked(packed), encode(process)], content_type=content_type)
-        response.headers["Vary"] = "Accept, Accept-Encoding"
+        response.vary.add("Accept")
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -15,7 +15,7 @@ from typing_extensions import override
 from newsroom.errors import LastingFailure
 from newsroom.health import Health, cannot_listen
 from newsroom.logs import get_logger
-from status_api.garbage import look_seldom
+from status_api import pauses
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -125,7 +125,7 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
         from status_api.app import create_app  # noqa: PLC0415
 
         app = create_app(store, health, settings)
-        look_seldom()
+        pauses.shorten()
         return app
 
     def _worker_exit(self, _: object, __: object) -> None:

@@ -1,18 +1,26 @@
-"""A long text that is kept compressed, and sent so with another text behind it.
+"""Compresses answers. A long text is kept compressed, and sent so with another text behind it.
 
 The two become one member of a gzip file: not every client reads a second one.
 """
 
 from __future__ import annotations
 
+import gzip
 import struct
 import zlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from flask import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from flask import Response
+
 LEVEL = 1
+LEAST_BYTES = 1000
+"""A shorter answer is one packet anyway."""
 RAW = -zlib.MAX_WBITS
 """Deflate without a header or a checksum."""
 CHECK = struct.Struct("<II")
@@ -46,3 +54,20 @@ def gzipped(packed: bytes, end: bytes) -> bytes:
     tail = zlib.compressobj(LEVEL, wbits=RAW)
     last = CHECK.pack(zlib.crc32(end, check), (length + len(end)) % 2**32)
     return b"".join((HEADER, packed[CHECK.size :], tail.compress(end), tail.flush(), last))
+
+
+def compress(response: Response) -> Response:
+    """Compress an answer if it is long and the client takes gzip; events and what is compressed stay as they are."""
+    if response.status_code != HTTPStatus.OK or (response.is_streamed and not response.direct_passthrough):
+        return response
+    response.vary.add("Accept-Encoding")
+    if "Content-Encoding" in response.headers or request.accept_encodings.quality("gzip") <= 0:
+        return response
+    response.direct_passthrough = False  # a file of the page
+    data = response.get_data()
+    if len(data) >= LEAST_BYTES:
+        response.set_data(gzip.compress(data, LEVEL, mtime=0))
+        response.headers["Content-Encoding"] = "gzip"
+        if (tag := response.get_etag()[0]) is not None:
+            response.set_etag(tag, weak=True)
+    return response

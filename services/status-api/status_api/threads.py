@@ -19,6 +19,7 @@ from newsroom.logs import get_logger
 from newsroom.waiting import Deadline
 from status_api.collector import Collector, admin_client
 from status_api.neighbours import POLL_SECONDS, Neighbours
+from status_api.pauses import Looks
 from status_api.tables import TableReader, table_consumer
 from status_api.tails import TailReader
 
@@ -116,10 +117,12 @@ class ReaderThreads:
         self._threads = []
 
     def _snapshots(self, collector: Collector) -> None:
+        looks = Looks()
         while not self._stop.is_set():
             self._health.tick()
             interval = Deadline(self._settings.refresh)
             self._snapshot(collector)
+            looks.turn()
             self._stop.wait(interval.left())
 
     def _snapshot(self, collector: Collector) -> None:

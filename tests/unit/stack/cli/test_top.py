@@ -1,8 +1,15 @@
 """`newsroom top`, and what `newsroom scale` says of the owners, against a status API of a few lines."""
 
+import contextlib
 import io
 import json
+import os
+import pty
+import re
+import termios
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +18,17 @@ from rich.console import Console
 
 from newsroom_stack.cli import app as cli
 from newsroom_stack.cli import status as status_module
+from newsroom_stack.cli import top as top_module
 from newsroom_stack.cli.status import after_scaling, assignment, assignment_lines, compact, events
-from newsroom_stack.cli.top import View, action_of, lines, once, picture
+from newsroom_stack.cli.top import View, _live, action_of, lines, once, picture
 from newsroom_stack.errors import StackError
 from newsroom_stack.interface import Instance, State
 from newsroom_stack.processes.stack import ProcessStack
 from newsroom_stack.settings import StackSettings
+from support.waiting import wait_for
 from support.web import NOBODY, Request, Web
 
+CHOSEN = re.compile(r"(\w-\d): (?:\x1b\[[\d;]*m)*↑")
 OTHER_EVENTS = "retry: 1000\n\n: heartbeat\n\nid: a-1\nevent: rebalance\ndata: {}\n\n"
 FIGURES = {
     "snapshot_id": "boot-7",
@@ -134,10 +144,21 @@ def test_the_events_of_other_kinds_are_left_out(web: Web) -> None:
     assert list(events(web.url, "rebalance")) == [{}]
 
 
-def test_keys_act_on_the_chosen_instance(stack: ProcessStack, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def calls(stack: ProcessStack, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What the stack is asked to do."""
     calls: list[tuple[object, ...]] = []
+
+    def note(*call: object) -> list[str]:
+        calls.append(call)
+        return [f"done: {call[0]}"]
+
     for verb in ("scale", "pause", "resume", "kill", "restart"):
-        monkeypatch.setattr(stack, verb, lambda *arguments, verb=verb: calls.append((verb, *arguments)))
+        monkeypatch.setattr(stack, verb, partial(note, verb))
+    return calls
+
+
+def test_keys_act_on_the_chosen_instance(stack: ProcessStack, calls: list[tuple[object, ...]]) -> None:
     view = View(instances=[an_instance("a-1", "a"), an_instance("a-2", "a"), an_instance("b-1", "b")], chosen=4)
     for key in ("+", "-", "p", "r", "k", "s"):
         action = action_of(key, stack, view)
@@ -153,6 +174,71 @@ def test_keys_act_on_the_chosen_instance(stack: ProcessStack, monkeypatch: pytes
     ]
     assert action_of("x", stack, view) is None
     assert action_of("k", stack, View()) is None
+
+
+class Terminal:
+    """A terminal of the machine, with `newsroom top` in a thread: what it shows, and keys to press."""
+
+    def __init__(self, stack: ProcessStack, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._keyboard, self._screen = pty.openpty()
+        self.mode = termios.tcgetattr(self._screen)
+        self._files = [os.fdopen(os.dup(self._screen), mode, encoding="utf-8") for mode in ("r", "w")]
+        monkeypatch.setattr("sys.stdin", self._files[0])
+        console = Console(file=self._files[1], force_terminal=True, width=120, height=40)
+        monkeypatch.setattr(top_module, "console", lambda: console)
+        self.text = ""
+        self._threads = [threading.Thread(target=self._read), threading.Thread(target=_live, args=(stack,))]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # the terminal is closed
+            while data := os.read(self._keyboard, 65536):
+                self.text += data.decode(errors="replace")
+
+    def press(self, key: str) -> None:
+        os.write(self._keyboard, key.encode())
+
+    def close(self) -> list[object]:
+        """Quit; how the terminal was left."""
+        self.press("q")
+        self._threads[1].join(20)
+        assert not self._threads[1].is_alive()
+        mode = termios.tcgetattr(self._screen)
+        for file in self._files:
+            file.close()
+        os.close(self._screen)
+        self._threads[0].join(20)
+        os.close(self._keyboard)
+        return mode
+
+
+def test_in_a_terminal_each_key_acts_at_once_and_says_so(
+    stack: ProcessStack, calls: list[tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "ps", lambda: [an_instance("a-1", "a"), an_instance("b-1", "b")])
+    terminal = Terminal(stack, monkeypatch)
+    wait_for("the first instance and the figures", lambda: "a-1" in terminal.text and "1,234" in terminal.text)
+
+    def act(key: str, *call: object) -> None:
+        terminal.press(key)
+        wait_for(f"{call}", lambda: calls[-1:] == [call])
+        wait_for("its answer", lambda: f"done: {call[0]}" in terminal.text)
+
+    def choose(key: str, name: str) -> None:
+        terminal.press(key)
+        wait_for(f"{name} is chosen", lambda: CHOSEN.findall(terminal.text)[-1] == name)
+
+    act("p", "pause", "a-1")
+    choose("\x1b[A", "b-1")
+    act("r", "resume", "b-1")
+    act("+", "scale", "b", 2)
+    act("-", "scale", "b", 0)
+    choose("\x1b[B", "a-1")
+    act("k", "kill", "a-1")
+    act("s", "restart", "a-1")
+    assert len(calls) == 6
+    assert terminal.close() == terminal.mode
 
 
 def test_the_picture_has_owners_lag_and_says_when_it_is_old(web: Web) -> None:
