@@ -223,7 +223,7 @@ class Site:
             ("news-producer", "--topic", topic, *source),
             programs.environment(self.stack, {}),
             stdin=f"{line}\n",
-            seconds=2 * SECONDS,
+            seconds=SECONDS,
         )
         return programs.LOG_HEAD.sub("", ended.lines[-1]) if ended.lines else f"exit code {ended.code}"
 

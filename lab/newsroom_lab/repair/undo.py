@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from newsroom_lab.repair.site import Site
 
-SECONDS = 30.0
-"""How long a thing may take that takes a second."""
+SECONDS = 60.0
+"""How long a thing may take that takes a second: a busy machine needed more than 30 s for a connector's task."""
 
 END_SECONDS = 10.0
 RESTART_SECONDS = 180.0
@@ -77,7 +77,7 @@ def _group(site: Site, name: str, _: str) -> str:
     def delete() -> str:
         return "deleted" if _unless_absent(site.admin.delete_consumer_groups([name])[name]) else "absent"
 
-    done = site.until(f"group {name} is deleted", delete, 2 * SECONDS)
+    done = site.until(f"group {name} is deleted", delete)
     return f"deleted group {name}" if done == "deleted" else ""
 
 

@@ -31,7 +31,7 @@ def check(site: Site) -> Seen:
     """Send a note, and look for it in the file."""
     note = f"note {secrets.token_hex(3)}"
     site.send(TOPIC, [(None, note)])
-    written = site.sees("it is in the file", lambda: site.file_has(site.connector_file(CONNECTOR), note), 20)
+    written = site.sees("it is in the file", lambda: site.file_has(site.connector_file(CONNECTOR), note), 30)
     return Seen(written, f"'{note}' was sent to {TOPIC}, and is {'' if written else 'not '}in {CONNECTOR}.txt")
 
 

@@ -29,7 +29,7 @@ def check(site: Site) -> Seen:
     """Send an order, and look for it in the file."""
     order = f"order {secrets.token_hex(3)}"
     site.send(TOPIC, [(None, order)])
-    written = site.sees("it is in the file", lambda: site.file_has(site.connector_file(CONNECTOR), order), 15)
+    written = site.sees("it is in the file", lambda: site.file_has(site.connector_file(CONNECTOR), order), 30)
     return Seen(written, f"'{order}' was sent to {TOPIC}, and is {'' if written else 'not '}in {CONNECTOR}.txt")
 
 
