@@ -79,7 +79,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(
             "right", right, ids=[f"{task}-{Path(command[-1].split()[-1]).name}" for task, command in right]
         )
-    else:
+    elif "wrong" in metafunc.fixturenames:
         wrong = [each for each in WRONG if whole or each[1] in QUICK]
         metafunc.parametrize("wrong", wrong, ids=[program for _, program, _ in wrong])
 
@@ -108,3 +108,14 @@ def test_a_wrong_program_breaks_its_promise(pipeline: ProcessPipeline, wrong: tu
             assert breaches([judged])[promise].proof
             return
     pytest.fail(f"{program} kept '{promise}'")
+
+
+def test_a_program_that_does_not_start_is_judged_without_the_rest_of_the_input(pipeline: ProcessPipeline) -> None:
+    trial = Trial(task_of("consumer"), (sys.executable, "-c", "def ("), pipeline.stack, SEED)
+    judged = trial.run(1, trial.rounds(quick=True)[0])
+    promise, finding = next(iter(breaches([judged]).items()))
+    assert promise == "members survive"
+    assert "SyntaxError" in finding.proof
+    notes = [note for _, note in judged.timeline]
+    assert any("the round is over" in note for note in notes)
+    assert not any("records are sent" in note for note in notes)

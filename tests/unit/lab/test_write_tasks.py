@@ -13,7 +13,7 @@ from kafka.partitioner.default import murmur2
 from newsroom_lab.cli import main
 from newsroom_lab.write.commands import LANGUAGES, MEANINGS, description, gaps, skeleton, variables
 from newsroom_lab.write.headlines import OPTIONAL, REQUIRED, SCHEMA, decode
-from newsroom_lab.write.task import Act, Task, UnknownTask, task_of, tasks
+from newsroom_lab.write.task import Act, Round, Task, UnknownTask, task_of, tasks
 from newsroom_lab.write.tasks.keyed_producer import HOMES
 from newsroom_stack.errors import StackError
 
@@ -126,6 +126,10 @@ def test_a_value_is_decoded_with_its_own_schema_only() -> None:
     assert decode(value, {5: text}, REQUIRED.read_text(encoding="utf-8")) is None
     for poison in (None, b"", b"not Avro", b"\0\0\0", b"\0\0\0\0\x06" + body.getvalue(), value + b"x", value[:-1]):
         assert decode(poison, {5: text}) is None
+
+
+def test_only_what_moves_partitions_is_a_rebalance() -> None:
+    assert Round("r", (Act.KILL, Act.BROKER, Act.JOIN, Act.REGISTRY)).rebalances == 2
 
 
 def test_events_are_named_for_a_reader() -> None:
