@@ -50,7 +50,7 @@ def test_long_answers_are_the_same_with_gzip_and_without(live_site: Site, path: 
 
 def test_short_answers_and_parts_of_files_stay_as_they_are(live_site: Site) -> None:
     headers = {"Accept-Encoding": "gzip"}
-    assert live_site.client.get("/livez", headers=headers).json["status"] == "ok"
+    assert b"ok" in live_site.client.get("/livez", headers=headers).data
     part = live_site.client.get("/static/page.css", headers=headers | {"Range": "bytes=0-1999"}, buffered=True)
     assert (part.status_code, len(part.data), "Content-Encoding" in part.headers) == (206, 2000, False)
 
