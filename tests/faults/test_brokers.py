@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -53,6 +53,18 @@ def java_hash(text: str) -> int:
     return number & 0x7FFFFFFF
 
 
+@contextmanager
+def beside(stop: threading.Event, work: Callable[[], object]) -> Iterator[None]:
+    """Let a thread work beside what the block does, until `stop` is set at its end."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 class Roles:
     """Which broker has a role now."""
 
@@ -96,26 +108,20 @@ class Trial:
     def load(self, name: str, items: Iterator[Item], rate: float) -> Iterator[None]:
         """Send items beside what the block does."""
         stop = threading.Event()
-        with Load(self.settings, self.folder / f"{name}.jsonl", stop=stop) as load:
-            thread = threading.Thread(target=load.send, args=(items, rate))
-            thread.start()
-            try:
-                yield
-            finally:
-                stop.set()
-                thread.join()
+        with (
+            Load(self.settings, self.folder / f"{name}.jsonl", stop=stop) as load,
+            beside(stop, lambda: load.send(items, rate)),
+        ):
+            yield
 
     @contextmanager
     def samples(self) -> Iterator[None]:
         stop = threading.Event()
-        with ClusterReader(self.settings) as reader:
-            thread = threading.Thread(target=sample_until, args=(stop, reader, self.folder / "samples.jsonl"))
-            thread.start()
-            try:
-                yield
-            finally:
-                stop.set()
-                thread.join()
+        with (
+            ClusterReader(self.settings) as reader,
+            beside(stop, lambda: sample_until(stop, reader, self.folder / "samples.jsonl")),
+        ):
+            yield
 
     def known_words(self) -> dict[str, int]:
         """Words that the join knows, so that each label has a result, with their counts."""

@@ -9,10 +9,10 @@ from unit.shared.streams.fakes import FakeCluster
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    cluster = FakeCluster(StreamSettings(consumer_group="g", state_dir=tmp_path))
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    fake = FakeCluster(StreamSettings(consumer_group="g", state_dir=tmp_path))
     for module in (requests, topics):
         monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(requests, "AdminClient", lambda _, **__: cluster)
-    monkeypatch.setattr(requests, "Consumer", cluster.consumer)
-    return cluster
+    monkeypatch.setattr(requests, "AdminClient", lambda _, **__: fake)
+    monkeypatch.setattr(requests, "Consumer", fake.consumer)
+    return fake

@@ -14,124 +14,124 @@ from unit.shared.streams.fakes import AS_KAFKA_WRITES_IT, CHANGELOG, SOURCES, Fa
 
 
 @pytest.mark.parametrize("commits", [{}, {0: 0}], ids=["none", "reset to the beginning"])
-def test_a_first_start_makes_the_changelog(cluster: FakeCluster, commits: dict[int, int]) -> None:
-    cluster.commits = commits
-    assert cluster.prepared() == AS_KAFKA_WRITES_IT
-    (made,) = cluster.made
+def test_a_first_start_makes_the_changelog(fake: FakeCluster, commits: dict[int, int]) -> None:
+    fake.commits = commits
+    assert fake.prepared() == AS_KAFKA_WRITES_IT
+    (made,) = fake.made
     assert (made.topic, made.num_partitions, made.replication_factor) == ("changelog__g--word-deltas--default", 6, 3)
     assert made.config == {"cleanup.policy": "compact", "min.insync.replicas": "2"}
 
 
-def test_commits_are_read_without_joining_and_without_waiting_for_an_open_transaction(cluster: FakeCluster) -> None:
-    cluster.prepared()
-    (config,) = cluster.consumers
+def test_commits_are_read_without_joining_and_without_waiting_for_an_open_transaction(fake: FakeCluster) -> None:
+    fake.prepared()
+    (config,) = fake.consumers
     assert (config["group.id"], config["isolation.level"], config["closed"]) == ("g", "read_uncommitted", True)
 
 
 @pytest.mark.parametrize("commits", [{}, {3: 7}], ids=["killed before the first commit", "a later start"])
-def test_a_changelog_that_is_there_is_taken(cluster: FakeCluster, commits: dict[int, int]) -> None:
-    cluster.topics.add(CHANGELOG.topic)
-    cluster.commits = commits
-    assert cluster.prepared() == AS_KAFKA_WRITES_IT
-    assert cluster.made == []
+def test_a_changelog_that_is_there_is_taken(fake: FakeCluster, commits: dict[int, int]) -> None:
+    fake.topics.add(CHANGELOG.topic)
+    fake.commits = commits
+    assert fake.prepared() == AS_KAFKA_WRITES_IT
+    assert fake.made == []
 
 
 def test_a_changelog_that_is_gone_while_the_group_has_commits_is_a_lost_state_also_at_the_next_start(
-    cluster: FakeCluster,
+    fake: FakeCluster,
 ) -> None:
-    cluster.commits = {3: 7}
+    fake.commits = {3: 7}
     for _ in range(2):
         with pytest.raises(StateLost, match=r"--delete-offsets --group g --topic word-deltas$"):
-            cluster.prepared()
-    assert cluster.topics == set()
-    cluster.commits = {}
-    assert cluster.prepared() == AS_KAFKA_WRITES_IT
+            fake.prepared()
+    assert fake.topics == set()
+    fake.commits = {}
+    assert fake.prepared() == AS_KAFKA_WRITES_IT
 
 
-def test_of_two_replicas_that_start_at_once_one_makes_it_and_the_other_takes_it(cluster: FakeCluster) -> None:
+def test_of_two_replicas_that_start_at_once_one_makes_it_and_the_other_takes_it(fake: FakeCluster) -> None:
     def other_is_quicker() -> None:
-        cluster.topics.add(CHANGELOG.topic)
-        cluster.commits = {0: 1}
+        fake.topics.add(CHANGELOG.topic)
+        fake.commits = {0: 1}
 
-    cluster.asked_for_commits = other_is_quicker
-    assert cluster.prepared() == AS_KAFKA_WRITES_IT
-    assert cluster.made == []
+    fake.asked_for_commits = other_is_quicker
+    assert fake.prepared() == AS_KAFKA_WRITES_IT
+    assert fake.made == []
 
 
-def test_it_waits_for_controllers_brokers_and_leaders(cluster: FakeCluster) -> None:
+def test_it_waits_for_controllers_brokers_and_leaders(fake: FakeCluster) -> None:
     passing = failed(KafkaError._TIMED_OUT), failed(KafkaError.INVALID_REPLICATION_FACTOR)
-    cluster.failures = [*passing, TimeoutError()]
-    cluster.leaderless = 2
-    assert cluster.prepared() == AS_KAFKA_WRITES_IT
+    fake.failures = [*passing, TimeoutError()]
+    fake.leaderless = 2
+    assert fake.prepared() == AS_KAFKA_WRITES_IT
 
 
-def test_what_waiting_does_not_change_is_said_at_once(cluster: FakeCluster) -> None:
-    cluster.failures = [failed(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
+def test_what_waiting_does_not_change_is_said_at_once(fake: FakeCluster) -> None:
+    fake.failures = [failed(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
     with pytest.raises(LastingFailure, match=r"may not READ topic (changelog__g\S+) and WRITE topic \1 at"):
-        cluster.prepared()
+        fake.prepared()
 
 
-def test_a_cluster_that_is_silent_is_a_sentence(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_silent_is_a_sentence(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "ASK_SECONDS", 0.0)
     monkeypatch.setattr(requests, "ANSWER_MARGIN_SECONDS", 0.01)
     monkeypatch.setattr(requests, "CLUSTER_WAIT_SECONDS", 0.1)
-    cluster.silent = True
+    fake.silent = True
     with pytest.raises(ClusterUnavailable, match=r"no answer within 0 s"):
-        cluster.prepared()
+        fake.prepared()
 
 
-def test_a_topic_without_a_leader_is_a_sentence(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_topic_without_a_leader_is_a_sentence(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "CLUSTER_WAIT_SECONDS", 0.1)
-    cluster.leaderless = 10**9
+    fake.leaderless = 10**9
     with pytest.raises(ClusterUnavailable, match="has no leader: are enough brokers up"):
-        cluster.prepared()
+        fake.prepared()
 
 
 @pytest.mark.parametrize("leaderless", [False, True])
-def test_a_stop_ends_the_waiting(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, *, leaderless: bool) -> None:
+def test_a_stop_ends_the_waiting(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch, *, leaderless: bool) -> None:
     monkeypatch.setattr(requests, "RETRY_SECONDS", 60.0)
     stop = StopFlag()
     stop.set()
-    cluster.topics.add(CHANGELOG.topic)
-    cluster.leaderless = 10**9
-    cluster.failures = [] if leaderless else [failed(KafkaError._TIMED_OUT)] * 10**3
+    fake.topics.add(CHANGELOG.topic)
+    fake.leaderless = 10**9
+    fake.failures = [] if leaderless else [failed(KafkaError._TIMED_OUT)] * 10**3
     with pytest.raises(Stopped):
-        cluster.prepared(stop)
+        fake.prepared(stop)
 
 
-def test_without_a_broker_only_metadata_is_asked_for(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_broker_only_metadata_is_asked_for(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "CLUSTER_WAIT_SECONDS", 0.2)
-    cluster.outages = 10**9
+    fake.outages = 10**9
     with pytest.raises(ClusterUnavailable, match=r"could not be looked up at .*transport failure"):
-        cluster.prepared()
-    assert cluster.questions == 0
+        fake.prepared()
+    assert fake.questions == 0
 
 
-def test_the_rights_on_a_new_changelog_are_checked(cluster: FakeCluster) -> None:
-    cluster.allowed = {"READ"}
+def test_the_rights_on_a_new_changelog_are_checked(fake: FakeCluster) -> None:
+    fake.allowed = {"READ"}
     with pytest.raises(LastingFailure, match="may not WRITE topic changelog__g--word-deltas--default at"):
-        cluster.prepared()
+        fake.prepared()
 
 
 def test_a_group_that_may_not_be_read_is_an_event_of_the_client(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    fake: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def late(*_: object, **__: object) -> None:
         raise failed(KafkaError._TIMED_OUT)
 
     denied = SimpleNamespace(error=lambda: KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "denied"))
-    monkeypatch.setattr(cluster, "committed", late)
-    monkeypatch.setattr(cluster, "poll", lambda _: denied, raising=False)
+    monkeypatch.setattr(fake, "committed", late)
+    monkeypatch.setattr(fake, "poll", lambda _: denied, raising=False)
     with pytest.raises(LastingFailure, match="may not READ group g at"):
-        cluster.prepared()
+        fake.prepared()
 
 
-def test_a_groups_own_topics_are_made_with_room_for_dead_letters(cluster: FakeCluster) -> None:
-    provide(cluster.prepare(), ["g-word-deltas"], "g.dlq", SOURCES)
-    assert [(made.topic, made.num_partitions, made.replication_factor) for made in cluster.made] == [
+def test_a_groups_own_topics_are_made_with_room_for_dead_letters(fake: FakeCluster) -> None:
+    provide(fake.prepare(), ["g-word-deltas"], "g.dlq", SOURCES)
+    assert [(made.topic, made.num_partitions, made.replication_factor) for made in fake.made] == [
         ("g-word-deltas", 6, 3),
         ("g.dlq", 1, 3),
     ]
-    assert cluster.made[1].config == {"min.insync.replicas": "2", "max.message.bytes": str(DEAD_LETTER_BYTES)}
-    provide(cluster.prepare(), ["g-word-deltas"], "g.dlq", SOURCES)
-    assert len(cluster.made) == 2
+    assert fake.made[1].config == {"min.insync.replicas": "2", "max.message.bytes": str(DEAD_LETTER_BYTES)}
+    provide(fake.prepare(), ["g-word-deltas"], "g.dlq", SOURCES)
+    assert len(fake.made) == 2

@@ -85,6 +85,7 @@ def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replica
     [
         KafkaException(TIMED_OUT),
         KafkaException(FENCED),
+        KafkaException(KafkaError(KafkaError.INVALID_PRODUCER_ID_MAPPING, "an idle week: the id is forgotten")),
         KafkaProducerDeliveryError(TIMED_OUT),
         KafkaConsumerException(KafkaError(KafkaError._MAX_POLL_EXCEEDED)),
         KafkaProducerTransactionCommitFailed("all attempts failed"),

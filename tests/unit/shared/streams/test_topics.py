@@ -11,22 +11,20 @@ from newsroom.waiting import StopFlag
 from unit.shared.streams.fakes import CHANGELOG, FakeCluster, failed
 
 
-def test_an_input_that_is_just_being_created_is_waited_for(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_input_that_is_just_being_created_is_waited_for(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     creating = SimpleNamespace(partitions={}, error=None)
     answers = [creating, creating, SimpleNamespace(partitions={0: object()})]
     monkeypatch.setattr(
-        cluster,
+        fake,
         "list_topics",
         lambda *_, **__: SimpleNamespace(brokers={}, topics={"news": answers.pop(0)}),
         raising=False,
     )
-    assert await_topics(cluster.settings, cluster.access, ["news"], StopFlag())["news"].partitions
+    assert await_topics(fake.settings, fake.access, ["news"], StopFlag())["news"].partitions
 
 
 def test_an_input_that_is_invisible_may_be_one_that_this_user_may_not_see(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    fake: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     denied = SimpleNamespace(partitions={}, error=KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
@@ -34,9 +32,9 @@ def test_an_input_that_is_invisible_may_be_one_that_this_user_may_not_see(
         # A broker leaves out what the user may not describe, unless it is asked for by its name.
         return SimpleNamespace(brokers={}, topics={name: denied} if name else {})
 
-    monkeypatch.setattr(cluster, "list_topics", list_topics, raising=False)
+    monkeypatch.setattr(fake, "list_topics", list_topics, raising=False)
     with pytest.raises(LastingFailure, match=r"may not READ topic news at .*add an ACL"):
-        await_topics(cluster.settings, cluster.access, ["news"], StopFlag())
+        await_topics(fake.settings, fake.access, ["news"], StopFlag())
 
 
 def visible(_name: str | None = None, **_: object) -> object:
@@ -56,25 +54,25 @@ def visible(_name: str | None = None, **_: object) -> object:
     ],
 )
 def test_a_right_that_is_missing_is_said_before_the_first_record(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, allowed: set[str], name: str, sentence: str
+    fake: FakeCluster, monkeypatch: pytest.MonkeyPatch, allowed: set[str], name: str, sentence: str
 ) -> None:
-    monkeypatch.setattr(cluster, "list_topics", visible, raising=False)
-    cluster.allowed = allowed
+    monkeypatch.setattr(fake, "list_topics", visible, raising=False)
+    fake.allowed = allowed
     with pytest.raises(LastingFailure, match=sentence):
-        await_topics(cluster.settings, cluster.access, [name], StopFlag())
+        await_topics(fake.settings, fake.access, [name], StopFlag())
 
 
-def test_after_a_denial_the_broker_is_asked_for_the_topic(cluster: FakeCluster) -> None:
-    assert denied_topics(cluster.settings, cluster.access) is None
-    cluster.allowed = {"READ"}
+def test_after_a_denial_the_broker_is_asked_for_the_topic(fake: FakeCluster) -> None:
+    assert denied_topics(fake.settings, fake.access) is None
+    fake.allowed = {"READ"}
     assert f"may not WRITE topic {CHANGELOG.topic} and WRITE topic word-counts at" in str(
-        denied_topics(cluster.settings, cluster.access)
+        denied_topics(fake.settings, fake.access)
     )
-    cluster.failures = [failed(KafkaError._TIMED_OUT)]
-    assert denied_topics(cluster.settings, cluster.access) is None
+    fake.failures = [failed(KafkaError._TIMED_OUT)]
+    assert denied_topics(fake.settings, fake.access) is None
 
 
-def test_a_broker_that_does_not_tell_rights_is_believed(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "list_topics", visible, raising=False)
-    cluster.allowed = set()
-    assert await_topics(cluster.settings, cluster.access, ["word-counts"], StopFlag())
+def test_a_broker_that_does_not_tell_rights_is_believed(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake, "list_topics", visible, raising=False)
+    fake.allowed = set()
+    assert await_topics(fake.settings, fake.access, ["word-counts"], StopFlag())
