@@ -233,6 +233,15 @@ def test_more_readers_than_allowed_are_refused_and_a_head_request_follows_nothin
     reader.close()
 
 
+def test_no_part_of_an_answer_waits_for_an_acknowledgement_of_the_part_before(served: Served) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=15)
+    connection.request("GET", "/livez")
+    connection.getresponse().read()
+    (ours,) = wait_for("the connection that is kept", lambda: list(served.worker._open))
+    assert ours.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    connection.close()
+
+
 def test_another_server_says_that_it_sends_no_events(live_site: Site) -> None:
     assert live_site.client.get("/api/v1/events").status_code == 503
 
