@@ -15,7 +15,7 @@ from typing_extensions import override
 from newsroom.errors import LastingFailure
 from newsroom.health import Health, cannot_listen
 from newsroom.logs import get_logger
-from status_api import pauses
+from status_api.process import share_memory, shorten_pauses
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -117,6 +117,7 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
         from status_api.store import SnapshotStore  # noqa: PLC0415
         from status_api.threads import ReaderThreads  # noqa: PLC0415
 
+        share_memory()
         settings = self._settings
         store, health = SnapshotStore(settings.refresh), Health()
         self._threads = ReaderThreads(settings, store, health)
@@ -125,7 +126,7 @@ class StatusServer(BaseApplication):  # type: ignore[misc]
         from status_api.app import create_app  # noqa: PLC0415
 
         app = create_app(store, health, settings)
-        pauses.shorten()
+        shorten_pauses()
         return app
 
     def _worker_exit(self, _: object, __: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ HEARTBEAT = b": heartbeat\n\n"
 BEHIND_SECONDS = 30.0
 """For how long a reader may not take what it is sent."""
 READ_BYTES = 4096
+AT_ONCE = 20
+"""How many readers are sent a new event in one turn of the loop: requests wait for a turn."""
 
 
 @dataclass(eq=False)
@@ -49,6 +52,8 @@ class Streams:
         """Takes back a connection that this class no longer holds, to close it."""
         self._streams: dict[TConn, _Stream] = {}
         self._heartbeat_at = 0.0
+        self._due: deque[_Stream] = deque()
+        """The readers that are still to be sent what is new."""
 
     def add(self, conn: TConn) -> None:
         """Hold a connection whose answer is to be followed by events."""
@@ -61,9 +66,19 @@ class Streams:
         self._send(stream)
 
     def push(self) -> None:
-        """Send all readers what is new."""
-        for stream in list(self._streams.values()):
-            self._send(stream)
+        """Send all readers what is new, some in each turn of the loop."""
+        under_way = bool(self._due)
+        self._due = deque(self._streams.values())
+        if not under_way:
+            self._push_some()
+
+    def _push_some(self) -> None:
+        for _ in range(min(AT_ONCE, len(self._due))):
+            stream = self._due.popleft()
+            if stream.conn in self._streams:
+                self._send(stream)
+        if self._due:
+            self._wake(self._push_some)
 
     def sweep(self) -> None:
         """Send heartbeats, and leave the readers that have not taken anything for too long."""

@@ -19,7 +19,7 @@ from newsroom.logs import get_logger
 from newsroom.waiting import Deadline
 from status_api.collector import Collector, admin_client
 from status_api.neighbours import POLL_SECONDS, Neighbours
-from status_api.pauses import Looks
+from status_api.process import Looks
 from status_api.tables import TableReader, table_consumer
 from status_api.tails import TailReader
 

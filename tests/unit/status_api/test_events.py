@@ -2,14 +2,19 @@
 
 import http.client
 import json
+import select
+import selectors
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.workers.gthread import TConn
 
 from status_api import events as events_module
 from status_api import streams as streams_module
@@ -17,6 +22,8 @@ from status_api.events import KEPT, Feed
 from status_api.history import History
 from status_api.model import Rebalance
 from status_api.store import SnapshotStore
+from status_api.streams import AT_ONCE, Streams
+from status_api.worker import Outbox
 from support.served import Served
 from support.waiting import wait_for
 from unit.status_api.fakes import Site, a_snapshot
@@ -159,6 +166,32 @@ def test_200_open_streams_cost_nobody_an_answer_and_no_thread_and_a_stop_ends_th
         assert [reader.part() for reader in readers] == [""] * 200
 
 
+def test_many_readers_are_sent_an_event_some_at_a_time() -> None:
+    feed = Feed(History())
+    later: list[Callable[[], None]] = []
+    ended: list[Any] = []
+    pairs = [socket.socketpair() for _ in range(2 * AT_ONCE + 1)]
+    with ExitStack() as stack, selectors.DefaultSelector() as poller:
+        streams = Streams(poller, later.append, ended.append)
+        for ours, theirs in pairs:
+            connection = TConn(Config(), stack.enter_context(Outbox(ours)), ("", 0), ("", 0))
+            stack.enter_context(theirs).setblocking(False)
+            connection.sock.follow(feed, 0)
+            streams.add(connection)
+        feed.publish(a_snapshot())
+        pairs[AT_ONCE][1].close()  # one that leaves meanwhile
+        reached = []
+        while later:
+            later.pop(0)()
+            reached.append(sum(has_data(theirs) for _, theirs in pairs))
+    assert reached == [AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE]
+    assert len(ended) == 1
+
+
+def has_data(reader: socket.socket) -> bool:
+    return reader.fileno() >= 0 and bool(select.select([reader], [], [], 0)[0])
+
+
 def test_a_reader_that_takes_nothing_is_let_go_and_holds_little(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +231,15 @@ def test_more_readers_than_allowed_are_refused_and_a_head_request_follows_nothin
     assert refused.header.startswith("HTTP/1.1 503 ")
     refused.close()
     reader.close()
+
+
+def test_no_part_of_an_answer_waits_for_an_acknowledgement_of_the_part_before(served: Served) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=15)
+    connection.request("GET", "/livez")
+    connection.getresponse().read()
+    (ours,) = wait_for("the connection that is kept", lambda: list(served.worker._open))
+    assert ours.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    connection.close()
 
 
 def test_another_server_says_that_it_sends_no_events(live_site: Site) -> None:

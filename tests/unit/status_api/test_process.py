@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from status_api.pauses import LOOK_SECONDS, NEW_OBJECTS, Looks, shorten
+from status_api.process import LOOK_SECONDS, NEW_OBJECTS, Looks, shorten_pauses
 from unit.status_api.fakes import Clock
 
 
@@ -21,7 +21,7 @@ class Ring:
 @pytest.fixture(autouse=True)
 def short() -> Iterator[None]:
     before, interval = gc.get_threshold(), sys.getswitchinterval()
-    shorten()
+    shorten_pauses()
     yield
     gc.set_threshold(*before)
     gc.unfreeze()
