@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from newsroom_lab.programs import environment
-from newsroom_lab.repair.fault import Fault, faults, places
+from newsroom_lab.repair.fault import Fault, fault_of, faults, places
 from newsroom_lab.repair.memory import Memory
 from newsroom_stack.processes.runfile import same_process
 from support.pipeline import Finished, ProcessPipeline
@@ -95,6 +95,20 @@ def test_a_fault_is_repaired_by_its_solution_and_not_by_doing_nothing(shell: She
     assert shell.left() == []
     programs = [(int(note.split()[1]), mark) for note, mark in memory.notes.items() if note.startswith("program ")]
     assert not any(same_process(*program) for program in programs)
+
+
+def test_a_broker_starts_after_its_topics_minimum_was_changed_while_it_was_away(
+    shell: Shell, pytestconfig: pytest.Config
+) -> None:
+    """Decision 0014: without it the second start of kafka-3 ends with exit code 1, again and again."""
+    if not pytestconfig.getoption("--whole"):
+        pytest.skip("it starts a broker four times: make lab-repair")
+    assert shell.lab("break", "refused-writes").code == 0
+    for line in reversed(fault_of("refused-writes").solution):
+        assert shell.run(line).code == 0
+    for command in ("heal", "break refused-writes", "heal", "check"):
+        done = shell.lab(command)
+        assert done.code == 0, done.output
 
 
 def test_heal_restores_a_stack_that_nobody_has_repaired(shell: Shell, fault: Fault) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from newsroom_lab.experiment import Choice, Experiment, Section
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from newsroom_lab.lab import Lab
     from newsroom_lab.programs import Running
 
-ENOUGH = 40
-"""Records that each of two members has got when the sending ends."""
+CHANGES = 5
+"""So often a record goes to another member than the one before. In a consumer group that happens only when a member
+joins or leaves: twice."""
 
 PACE = 0.02
 SECONDS = 60.0
@@ -39,22 +41,33 @@ def steps(lab: Lab, *, share: bool = True) -> None:
         sending = lab.send(topic, _records((first, second)), pace=PACE)
         for member in (first, second):
             member.wait(2 * SECONDS)
+        changes = _changes((first, second))
         got = [member.lines(RECORD) for member in (first, second)]
     counts = {f"member {number}": len(lines) for number, lines in enumerate(got, 1)}
     lab.bars("records of the only partition, by member", counts, "records")
     shares = sorted(counts.values())
     lab.answer(shares[0], f"of {sending.sent} records in one partition the members got {shares[1]} and {shares[0]}")
-    lab.holds("both members get records of the same partition", shares[0] > 0, f"{shares}")
+    lab.holds(
+        "the members get records of the same partition side by side",
+        changes >= CHANGES,
+        f"{changes} times the next record went to the other one",
+    )
     lab.holds("together they get each record once", sorted(got[0] + got[1]) == sorted(set(got[0] + got[1])))
     lab.holds("no record is missing", len(set(got[0] + got[1])) == sending.sent, f"{sending.sent} were sent")
 
 
 def _records(members: tuple[Running, Running]) -> Iterator[tuple[None, str]]:
-    """Records until both members have got enough, or the time is over."""
+    """Records until the members have taken turns often enough, or the time is over."""
     end, number = time.monotonic() + SECONDS, 0
-    while time.monotonic() < end and any(len(member.lines(RECORD)) < ENOUGH for member in members):
+    while time.monotonic() < end and _changes(members) < CHANGES:
         yield None, f"record {number}"
         number += 1
+
+
+def _changes(members: tuple[Running, Running]) -> int:
+    """How often a record went to another member than the one before it."""
+    owners = {int(line.split()[1]): place for place, member in enumerate(members) for line in member.lines(RECORD)}
+    return sum(owners[before] != owners[after] for before, after in pairwise(sorted(owners)))
 
 
 def _forget(lab: Lab, group: str, *, share: bool) -> None:

@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from newsroom_lab import programs
 from newsroom_lab.sending import transactional
@@ -119,6 +120,21 @@ def _part(site: Site, name: str, _: str) -> str:
     return f"started {name}"
 
 
+def _eligible(site: Site, topic: str, broker: str) -> str:
+    # Decision 0014: otherwise the controllers may keep the broker as eligible for a topic that is gone.
+    replicas = len(site.admin.list_topics(timeout=SECONDS).brokers)
+    setting = ConfigEntry("min.insync.replicas", str(replicas), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[setting])
+    if not _unless_absent(site.admin.incremental_alter_configs([resource])[resource]):
+        return ""
+    site.until(f"{broker} is in sync", lambda: site.in_sync(topic) == replicas, RESTART_SECONDS)
+    site.stack.kill(broker)
+    site.until(f"{broker} is out of sync", lambda: site.in_sync(topic) < replicas)
+    _topic(site, topic, "")
+    _part(site, broker, "")
+    return f"deleted topic {topic} while {broker} was away"
+
+
 def _transaction(site: Site, name: str, _: str) -> str:
     # The successor of a producer ends its transaction.
     transactional(site.ports.bootstrap, name, {})
@@ -140,6 +156,7 @@ UNDO = {
     "group": _group,
     "connector": _connector,
     "part": _part,
+    "eligible": _eligible,
     "transaction": _transaction,
     "subject": _subject,
 }

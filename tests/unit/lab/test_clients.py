@@ -1,10 +1,13 @@
 """The clients of an experiment's own, with a mock cluster."""
 
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from newsroom_lab.experiments.protocols import _cut, _gap
+from newsroom_lab.experiments.share_group import _changes
 from newsroom_lab.rebalancing import PROTOCOLS, Members, members
 from newsroom_lab.sending import send, visible
 from support.cluster import PARTITIONS, MockCluster
@@ -53,3 +56,17 @@ def test_a_gap_is_the_time_without_an_owner() -> None:
     assert _gap(spans, 2, 8) == 2.5
     assert _gap(spans, 2, 3) == 0
     assert _cut({3: spans}, 3, 8) == {"partition 3": [(0, 1.0, "member 1"), (3.5, 5, "member 2")]}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "changes"),
+    [((0, 1, 2), (), 0), ((0, 1), (2, 3), 1), ((0, 2, 10), (1, 9), 4)],
+)
+def test_members_that_share_records_take_turns_and_those_that_hand_over_do_not(
+    first: tuple[int, ...], second: tuple[int, ...], changes: int
+) -> None:
+    members: Any = tuple(
+        SimpleNamespace(lines=lambda _, numbers=numbers: [f"record {number}" for number in numbers])
+        for numbers in (first, second)
+    )
+    assert _changes(members) == changes

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,6 +104,46 @@ def test_a_part_that_is_late_is_waited_for_and_one_that_does_not_start_says_why(
     else:
         with pytest.raises(StackError, match=r"part kafka-3: kafka-3 does not start .*Address already in use"):
             site.heal()
+
+
+def test_a_topic_is_deleted_while_the_broker_is_eligible_under_the_old_minimum(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    away = False
+
+    def kill(*_: object) -> None:
+        nonlocal away
+        away = True
+        done.append("kill")
+
+    def settle(what: str) -> Future[None]:
+        done.append(what)
+        answer: Future[None] = Future()
+        answer.set_result(None)
+        return answer
+
+    def alter(resources: list[Any]) -> dict[Any, Future[None]]:
+        (entry,) = resources[0].incremental_configs
+        return {resources[0]: settle(f"{entry.name}={entry.value}")}
+
+    def delete(topics: list[str]) -> dict[str, Future[None]]:
+        return {topic: settle(f"delete {topic}") for topic in topics}
+
+    site = site_with(home, eligible_t="kafka-3")
+    admin = SimpleNamespace(
+        list_topics=lambda **_: SimpleNamespace(brokers=[1, 2, 3], topics={}),
+        incremental_alter_configs=alter,
+        delete_topics=delete,
+    )
+    kind = type(site.stack)
+    monkeypatch.setattr(site, "_admin", admin)
+    monkeypatch.setattr(site, "in_sync", lambda _: 2 if away else 3)
+    monkeypatch.setattr(kind, "kill", kill)
+    monkeypatch.setattr(kind, "ps", lambda _: [SimpleNamespace(name="kafka-3", ready=not away)])
+    monkeypatch.setattr(kind, "restart", lambda _, name: done.append(f"start {name}"))
+    assert site.heal() == ["deleted topic t while kafka-3 was away"]
+    assert done == ["min.insync.replicas=3", "kill", "delete t", "start kafka-3"]
 
 
 def test_an_unknown_kind_is_named(home: Path) -> None:

@@ -18,6 +18,7 @@ def break_(site: Site) -> None:
     """Demand all three replicas, and kill one of the brokers."""
     site.topic(TOPIC, min_insync_replicas=REPLICAS)
     site.send(TOPIC, [(None, f"payment {number}") for number in range(RECORDS)])
+    site.note("eligible", TOPIC, BROKER)
     site.kill(BROKER)
     site.until("it is out of sync", lambda: site.in_sync(TOPIC) < REPLICAS, 60)
 
@@ -43,7 +44,7 @@ FAULT = Fault(
     cause="min.insync.replicas was 3 with three replicas, so no broker may be away: when one died, every write with "
     "acks=all was refused. With 2 of 3 a broker may fail, and each acknowledged record is still on two disks.",
     solution=(
-        f"newsroom kafka configs --alter --entity-type topics --entity-name {TOPIC} --add-config min.insync.replicas=2",
         f"newsroom restart {BROKER}",
+        f"newsroom kafka configs --alter --entity-type topics --entity-name {TOPIC} --add-config min.insync.replicas=2",
     ),
 )
