@@ -15,7 +15,8 @@ PROGRAMS = Path(__file__).parents[1] / "lab_programs"
 SEED = 2
 
 STRINGS = "news-producer --format string --topic $LAB_OUTPUT"
-AVRO = "news-producer --topic $LAB_OUTPUT --source $LAB_SOURCE --schema-path $LAB_SCHEMA"
+REGISTRY = "--registry-url $LAB_REGISTRY"
+AVRO = f"news-producer {REGISTRY} --topic $LAB_OUTPUT --source $LAB_SOURCE --schema-path $LAB_SCHEMA"
 SHARED = "--consumer-group $LAB_GROUP --state-dir $LAB_SHARED"
 
 SERVICES = {
@@ -24,7 +25,7 @@ SERVICES = {
     "avro-producer": AVRO,
     "evolution": AVRO,
     "dead-letters": "avro-consumer --topic $LAB_INPUT --group $LAB_GROUP --dlq-topic $LAB_DEAD_LETTERS "
-    "--state-dir $LAB_STATE --session-timeout 4",
+    f"--state-dir $LAB_STATE --session-timeout 4 {REGISTRY}",
     "word-count": f"wordcount-stream {SHARED} --strings-topic $LAB_INPUT --news-topic none "
     "--deltas-topic $LAB_INTERNAL --counts-topic $LAB_OUTPUT",
     "join": f"join-service {SHARED} --labels-topic $LAB_INPUT --counts-topic $LAB_TABLE --joined-topic $LAB_OUTPUT",

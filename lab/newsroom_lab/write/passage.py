@@ -13,6 +13,7 @@ from newsroom.topics import MIN_INSYNC_REPLICAS
 from newsroom_lab import programs
 from newsroom_lab.write.crew import Crew
 from newsroom_lab.write.feeding import Feeder
+from newsroom_lab.write.gate import Gate
 from newsroom_lab.write.headlines import schemas_of
 from newsroom_lab.write.task import SESSION_MS, Act, Evidence, Setting
 
@@ -53,11 +54,8 @@ CALM_SECONDS = 2.0
 """Nothing changes for so long after the last commit: the effects are there, too."""
 
 FROZEN_SECONDS = SESSION_MS / 1000 + 3
-AWAY_SECONDS = 5.0
-"""For how long the registry is down before it starts again, which takes some seconds more."""
-
-WRITTEN_SECONDS = 1.0
-"""Within half a second the registry's database writes a new schema to its file; a kill would lose it."""
+AWAY_SECONDS = 10.0
+"""For how long the registry is away after the program has asked it for the first time."""
 
 AIMS = 8
 AIM_SECONDS = 0.3
@@ -95,6 +93,7 @@ class Passage:
         self._lab = lab
         folder = lab.folder()
         variables = self._variables()
+        self._gate = self._closed_gate(variables) if Act.REGISTRY in self._round.acts else None
         self._setting = Setting(lab, variables, folder, self._round)
         self._task.prepare(self._setting)
         self._names = {name: variables[f"LAB_{name}"] for name in self._task.topics}
@@ -114,6 +113,13 @@ class Passage:
         finally:
             self.lines = crew.lines()
         return self._evidence(codes, seconds)
+
+    def _closed_gate(self, variables: dict[str, str]) -> Gate:
+        """A program has the schemas once it works: only one that starts needs the registry."""
+        gate = Gate(variables["LAB_REGISTRY"])
+        self._lab.finally_do(gate.close)
+        variables["LAB_REGISTRY"] = gate.url
+        return gate
 
     def _classpath(self) -> str:
         """Kafka's own jars, which have the clients."""
@@ -145,10 +151,9 @@ class Passage:
     # A program that ends by itself
 
     def _run_to_end(self) -> list[int | None]:
-        repairs = [self._disturb(act) for act in self._round.acts]
+        repairs = [self._kill_broker() for act in self._round.acts if act is Act.BROKER]
         self._start_all()
-        if Act.REGISTRY in self._round.acts:
-            self._wait_without_registry(repairs)
+        self._wait_without_registry()
         codes = self._crew.finish(ENDS_SECONDS)
         for repair in repairs:
             repair()
@@ -158,18 +163,21 @@ class Passage:
         for number in range(1, self._round.members + 1):
             self._crew.start(number)
 
-    def _wait_without_registry(self, repairs: Sequence[Callable[[], object]]) -> None:
+    def _wait_without_registry(self) -> None:
+        gate = self._gate
+        if gate is None:
+            return
+        self._lab.sees("the program asks the registry", lambda: gate.refused, FIRST_EFFECT_SECONDS)
+        self._note("the registry refuses the program" if gate.refused else "the program does not ask the registry")
         time.sleep(AWAY_SECONDS)
-        for repair in repairs:
-            repair()
+        gate.is_open.set()
+        self._note("the registry is back")
 
     # A program that serves until it is stopped
 
     def _serve(self) -> float:
         assert self._task.feed is not None
         pairs = self._task.feed(self._chance, self._setting)
-        # A program has the schemas once it works: only one that starts needs the registry.
-        repairs = [self._disturb(act) for act in self._round.acts if act is Act.REGISTRY]
         self._start_all()
         self._feeder = Feeder(self._lab.ports.bootstrap, self._names["INPUT"])
         size = max(1, len(pairs) // PORTIONS)
@@ -177,8 +185,7 @@ class Passage:
         if (ready := self._task.ready) is not None:
             self._lab.sees("the program is ready", lambda: ready(self._setting), READY_SECONDS)
         self._feed()
-        if repairs:
-            self._wait_without_registry(repairs)
+        self._wait_without_registry()
         self._wait_for_first_effect()
         self._feed_all()
         if not self._hopeless():
@@ -235,7 +242,7 @@ class Passage:
             case Act.LEAVE:
                 self._crew.leave(victim)
             case _:
-                self._later.append((place + PORTIONS // 6, self._disturb(act)))
+                self._later.append((place + PORTIONS // 6, self._kill_broker()))
 
     def _aim(self, victim: int) -> None:
         """Freeze a member in the middle of its work: what it wrote and what it committed do not agree.
@@ -256,18 +263,16 @@ class Passage:
             before = ahead
             self._crew.release(victim)
 
-    def _disturb(self, act: Act) -> Callable[[], object]:
-        """Take a part of the stack away; what brings it back, once."""
+    def _kill_broker(self) -> Callable[[], object]:
+        """Kill a broker; what brings it back, once."""
         away = [True]
-        name = "registry" if act is Act.REGISTRY else f"kafka-{self._chance.randrange(1, 4)}"
+        name = f"kafka-{self._chance.randrange(1, 4)}"
 
         def bring_back() -> None:
             if away.pop() if away else False:
                 self._lab.restart(name)
                 self._note(f"{name} is back")
 
-        if act is Act.REGISTRY:
-            time.sleep(WRITTEN_SECONDS)
         self._lab.finally_do(bring_back)
         self._lab.kill(name)
         self._note(f"{name} is killed")

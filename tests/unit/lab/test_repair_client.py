@@ -53,6 +53,7 @@ def test_a_producer_begins_anew_with_a_changed_file_and_ends_without_it(
     assert started.poll() is None
     file.unlink()
     assert started.wait(SECONDS) == 0
+    # A program that starts late has not met the empty file, and says nothing.
     assert "work.topic" not in "".join((tmp_path / "log").read_text().splitlines()[-1:])
 
 

@@ -3,7 +3,7 @@
 # sends each file that it is given as one value.
 set -e
 jq -n --rawfile schema "$LAB_SCHEMA" '{schema: $schema}' > "$LAB_STATE/request"
-# TODO: which options let curl try again for a minute while it is refused?
+# TODO: which options let curl try again for a minute, after whatever error?
 curl --silent --show-error --fail --output "$LAB_STATE/answer" --header "Content-Type: application/json" \
   --data "@$LAB_STATE/request" "$LAB_REGISTRY/subjects/$LAB_OUTPUT-value/versions"
 id=$(jq .id "$LAB_STATE/answer")
