@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka.error import KafkaError
 
 from newsroom.errors import LastingFailure
+from newsroom.streams.cluster import patience
 from newsroom.streams.topics import await_topics, denied_topics
 from newsroom.waiting import StopFlag
 from unit.shared.streams.fakes import CHANGELOG, FakeCluster, failed
@@ -22,7 +23,7 @@ def test_an_input_that_is_just_being_created_is_waited_for(
         lambda *_, **__: SimpleNamespace(brokers={}, topics={"news": answers.pop(0)}),
         raising=False,
     )
-    assert await_topics(cluster.settings, cluster.access, ["news"], StopFlag())["news"].partitions
+    assert await_topics(cluster.settings, cluster.access, ["news"], patience(60, StopFlag()))["news"].partitions
 
 
 def test_an_input_that_is_invisible_may_be_one_that_this_user_may_not_see(
@@ -36,7 +37,7 @@ def test_an_input_that_is_invisible_may_be_one_that_this_user_may_not_see(
 
     monkeypatch.setattr(cluster, "list_topics", list_topics, raising=False)
     with pytest.raises(LastingFailure, match=r"may not READ topic news at .*add an ACL"):
-        await_topics(cluster.settings, cluster.access, ["news"], StopFlag())
+        await_topics(cluster.settings, cluster.access, ["news"], patience(60, StopFlag()))
 
 
 def visible(_name: str | None = None, **_: object) -> object:
@@ -61,7 +62,7 @@ def test_a_right_that_is_missing_is_said_before_the_first_record(
     monkeypatch.setattr(cluster, "list_topics", visible, raising=False)
     cluster.allowed = allowed
     with pytest.raises(LastingFailure, match=sentence):
-        await_topics(cluster.settings, cluster.access, [name], StopFlag())
+        await_topics(cluster.settings, cluster.access, [name], patience(60, StopFlag()))
 
 
 def test_after_a_denial_the_broker_is_asked_for_the_topic(cluster: FakeCluster) -> None:
@@ -77,4 +78,4 @@ def test_after_a_denial_the_broker_is_asked_for_the_topic(cluster: FakeCluster) 
 def test_a_broker_that_does_not_tell_rights_is_believed(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "list_topics", visible, raising=False)
     cluster.allowed = set()
-    assert await_topics(cluster.settings, cluster.access, ["word-counts"], StopFlag())
+    assert await_topics(cluster.settings, cluster.access, ["word-counts"], patience(60, StopFlag()))
