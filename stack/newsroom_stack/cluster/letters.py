@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from newsroom.access import Right
+from newsroom.crash import AFTER_COMMIT, AFTER_EFFECT, BEFORE_COMMIT, BEFORE_EFFECT, crash_point
 from newsroom.dead_letters import REPLAYS, WHOLE_BYTES
 from newsroom.kafka_errors import FENCED, kafka_error, raise_errors, reason_of
 from newsroom.topics import DEAD_LETTER_BYTES
@@ -175,6 +176,7 @@ class Replay:
 
     def _send(self, batch: list[Letter], outcome: Outcome) -> None:
         self._producer.begin_transaction()
+        crash_point(BEFORE_EFFECT)
         sendable = [letter for letter in batch if self._has_origin(letter)]
         for letter in sendable:
             self._produce(letter)
@@ -185,13 +187,16 @@ class Replay:
             self._cluster.access.raise_lasting(error, Right("WRITE", "topic", letter.topic))
             place = f"{letter.record.place} to {letter.topic}"
             raise StackError(f"dead letters of {self._topic} could not be sent again: {place}: {error}")
+        crash_point(AFTER_EFFECT)
         ends: dict[int, int] = {}
         for letter in batch:
             ends[letter.record.partition] = max(letter.record.offset + 1, ends.get(letter.record.partition, 0))
         offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in ends.items()]
         group = self._committed.consumer_group_metadata()
         self._producer.send_offsets_to_transaction(offsets, group, TRANSACTION_SECONDS)
+        crash_point(BEFORE_COMMIT)
         self._producer.commit_transaction(TRANSACTION_SECONDS)
+        crash_point(AFTER_COMMIT)
         outcome.sent += len(sendable)
         outcome.left += len(batch) - len(sendable)
 

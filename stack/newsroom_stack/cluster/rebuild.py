@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from newsroom.access import Right
+from newsroom.crash import AFTER_EFFECT, crash_point
 from newsroom.streams.changelog import Changelog
 from newsroom.topics import WORD_COUNTS, WORD_DELTAS
 from newsroom_stack.cluster.connection import ADMIN_SECONDS, CLIENT, CLIENT_LOG
@@ -99,13 +100,17 @@ def execute(groups: Groups, rebuild: Rebuild, say: Callable[[str], None]) -> Non
             for future in futures.values():
                 future.result(ADMIN_SECONDS)
         say("the changelog is deleted")
+    crash_point(AFTER_EFFECT)
     places = [(topic, number) for topic in rebuild.internal for number in cluster.partitions(topic)]
     purge(cluster, cluster.ends(places))
     say(f"the records of {', '.join(rebuild.internal)} are deleted")
+    crash_point(AFTER_EFFECT)
     say(f"{_forget_words(groups, rebuild.table):,} words of {rebuild.table} are deleted")
+    crash_point(AFTER_EFFECT)
     if groups.find(rebuild.group):
         groups.delete(rebuild.group)
     say(f"the group {rebuild.group} is deleted")
+    crash_point(AFTER_EFFECT)
 
 
 def _check_rights(groups: Groups, rebuild: Rebuild) -> None:
