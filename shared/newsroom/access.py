@@ -113,7 +113,7 @@ class Access:
         code, text = inner.code(), _plain(inner.str())
         if code in KINDS:
             own, needed = ([right for right in some if right.kind == KINDS[code]] for some in (self.rights, rights))
-            return self.denied(needed or own, text)
+            return self.denied(needed or own or _writes(code, (*rights, *self.rights)), text)
         if code not in LASTING:
             return None
         if code in LOGIN_REFUSED:
@@ -250,6 +250,12 @@ class Access:
         return LastingFailure(
             sentence, address=self.address, principal=self.principal, operation=operation, resource=resource
         )
+
+
+def _writes(code: int, rights: Iterable[Right]) -> list[Right]:
+    """What a client lacks whose producer the cluster denies: since Kafka 3.0, WRITE on any topic is enough for one."""
+    denied = code == KafkaError.CLUSTER_AUTHORIZATION_FAILED
+    return [right for right in rights if denied and (right.operation, right.kind) == ("WRITE", "topic")]
 
 
 def _resolves(address: str) -> bool:

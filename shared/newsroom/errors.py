@@ -14,6 +14,7 @@ NewsroomError
 │   └── SchemaInDoubt        the next records may show that not the record is to blame
 ├── DeliveryFailed       the cluster refused or lost a record
 ├── SlotsExhausted       more replicas than the service has identities
+├── GroupNotJoined       a consumer group gave a replica no place in time
 ├── ReplicaFenced        the cluster continued without this replica; a restarted one continues from the last commit
 └── StateLost            the input or the changelog that a service's state was built from is gone
 """
@@ -97,6 +98,10 @@ class DeliveryFailed(NewsroomError):
 
 class SlotsExhausted(NewsroomError):
     """Living replicas hold every identity of the service."""
+
+
+class GroupNotJoined(NewsroomError):
+    """A consumer group did not give this replica a place in it before the deadline of the start."""
 
 
 class ReplicaFenced(NewsroomError):

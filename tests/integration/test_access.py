@@ -17,11 +17,12 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from newsroom.access import Right
 from newsroom.errors import LastingFailure
-from newsroom.topics import ALL_TOPICS
+from newsroom.topics import ALL_TOPICS, JOIN_DLQ, WORDCOUNT_DLQ
 from newsroom_stack.pipeline.observe import Observer
 from support.secured import UNRESOLVABLE, SecuredBroker, free_ports, make_certificates
 from support.waiting import wait_for
@@ -34,6 +35,11 @@ END_SECONDS = 60.0
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
+FIXED = (WORDCOUNT_DLQ, JOIN_DLQ)
+"""Topics whose names are no settings of provision: they are as it declares them."""
+
+OWN_TOPICS = ("strings", "news", "deltas", "counts", "labels", "joined")
+
 COMMANDS = {
     "news-producer": ("news-producer", "--format", "string"),
     "avro-consumer": ("avro-consumer", "--group", "{group}"),
@@ -45,7 +51,11 @@ COMMANDS = {
     ),
     "join-service": ("join-service", "--consumer-group", "{group}", "--dlq-topic", "join-service.dlq"),
     "status-api": ("status-api",),
-    "provision": ("provision", "--no-registry", "--brokers", "1"),
+    # Topics of its own: those of the pipeline are there already, with one partition.
+    "provision": (
+        *("provision", "--no-registry", "--brokers", "1", "--replication-factor", "1", "--forget-groups", "{group}-"),
+        *(word for name in OWN_TOPICS for word in (f"--{name}-topic", f"{{group}}-{name}")),
+    ),
 }
 
 WORKING = ("avro-consumer", "wordcount-stream", "join-service", "status-api", "news-producer")
@@ -83,7 +93,14 @@ def rights_of(service: str, group: str) -> list[Right]:
         everything = [Right("DESCRIBE", "cluster", ""), Right("DESCRIBE", "group", "*")]
         topics = [*on_topics("DESCRIBE", "*"), *on_topics("DESCRIBE_CONFIGS", "*")]
         return [*everything, *topics, *on_topics("READ", "word-counts", "words-joined")]
-    return [Right(operation, "topic", "*") for operation in ("CREATE", "DESCRIBE", "DESCRIBE_CONFIGS")]
+    looks = ("DESCRIBE", "DESCRIBE_CONFIGS")
+    own = [Right(operation, "topic", f"{group}-*") for operation in ("CREATE", *looks)]
+    return [*own, *(Right(operation, "topic", topic.name) for topic in FIXED for operation in looks)]
+
+
+def to_forget_groups(prefix: str) -> list[Right]:
+    """What provision needs besides to delete groups whose names begin so."""
+    return [Right(operation, "group", f"{prefix}*") for operation in ("DESCRIBE", "DELETE")]
 
 
 @dataclass(frozen=True)
@@ -111,19 +128,19 @@ def _words(text: str) -> str:
 
 def denials() -> Iterator[Case]:
     """Each service without each of its rights."""
-    for service in ("news-producer", "avro-consumer", "kip-848", "wordcount-stream", "join-service"):
+    for service in ("news-producer", "avro-consumer", "kip-848", "wordcount-stream", "join-service", "provision"):
         for right in rights_of(service, "GROUP"):
             if service == "kip-848" and right.kind != "group":
                 continue  # as with the classic protocol
             if service == "join-service" and right.name.startswith("changelog__"):
                 continue  # as with the word count
+            if service == "provision" and not right.name.endswith("*"):
+                continue  # without it the topic seems to be missing
             name = f"{service}--{_words(str(right))}"
             lacking = Right(right.operation, right.kind, right.name.replace("GROUP", name))
             resource = re.escape(lacking.resource.removesuffix("*")) + (r"\S+" if lacking.name.endswith("*") else "")
             what = rf"user {name} may not (.* and )?{right.operation} {resource} (and .*)?at localhost:\d+"
             yield Case(service, str(right), rf"{what}.*: add an ACL that allows User:{name} ", lacking)
-    describe = Right("DESCRIBE", "topic", "*")
-    yield Case("provision", str(describe), r"may not DESCRIBE topic \S+ at localhost:\d+.*: add an ACL", describe)
 
 
 def connections() -> Iterator[Case]:
@@ -207,11 +224,12 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         if case.lacking is not None:
             allowed[case.name].remove(case.lacking)
     allowed |= {service: rights_of(service, service) for service in WORKING}
+    allowed["provision"] = [*rights_of("provision", "provision"), *to_forget_groups("provision-")]
     allowed[REVOKED] = rights_of("wordcount-stream", REVOKED)
     allowed[BLIND] = on_topics("DESCRIBE", "*")
     make_certificates(folder, "other")
     with SecuredBroker(folder, allowed) as broker:
-        broker.create(*(topic.name for topic in ALL_TOPICS))
+        broker.create(*(topic.name for topic in ALL_TOPICS if topic not in FIXED), declared=FIXED)
         broker.allow(allowed)
         send(broker, "news", None, b"poison")  # so that the consumer writes to news.dlq
         yield Services(broker)
@@ -273,6 +291,21 @@ def test_with_the_least_rights_each_service_does_its_work(services: Services) ->
         assert (figures["error"], figures["tables_error"]) == (None, None)
     for service in WORKING:
         assert " may not " not in services.log(service)
+
+
+@pytest.mark.timeout(100)
+def test_with_the_least_rights_provision_makes_its_topics_and_forgets_groups(services: Services) -> None:
+    broker, group = services.broker, "provision-forgotten"
+    consumer = Consumer({"bootstrap.servers": broker.addresses["plaintext"], "group.id": group})
+    consumer.commit(offsets=[TopicPartition("news", 0, 1)], asynchronous=False)
+    consumer.close()
+    with services.run("provision", "provision", broker.environment("sasl_tls", "provision")) as process:
+        assert process.wait(END_SECONDS) == 0, services.log("provision")
+    admin = AdminClient({"bootstrap.servers": broker.addresses["plaintext"]})
+    partitions = {name: len(topic.partitions) for name, topic in admin.list_topics(timeout=10).topics.items()}
+    assert {partitions[f"provision-{name}"] for name in OWN_TOPICS} == {5, 6}
+    assert group not in {listed.group_id for listed in admin.list_consumer_groups().result(10).valid}
+    assert " may not " not in services.log("provision")
 
 
 @pytest.mark.timeout(150)

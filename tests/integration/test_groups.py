@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from support.pipeline import Finished, ProcessPipeline
 from support.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(480)  # ten starts of a JVM
+pytestmark = pytest.mark.timeout(480)  # twelve starts of a JVM
 
 TOPIC, GROUP = "reset-me", "reset-group"
 
@@ -59,6 +59,8 @@ def test_every_strategy_moves_as_kafkas_own_tool_does(pipeline: ProcessPipeline)
         "-2": ("--shift-by", "-2"),
         "-9": ("--shift-by", "-9"),
         "+9": ("--shift-by", "9"),
+        "+0": ("--to-current",),
+        "1h": ("--by-duration", "PT1H"),
         moment: ("--to-datetime", moment),
         late: ("--to-datetime", late),
     }
@@ -70,7 +72,7 @@ def test_every_strategy_moves_as_kafkas_own_tool_does(pipeline: ProcessPipeline)
         assert not answer["executed"]
         resets[to] = {(move["topic"], move["partition"]): move["new"] for move in answer["partitions"]}
         assert resets[to] == as_kafka_says(pipeline, *strategy), to
-    assert resets[moment] == {(TOPIC, 0): 10, (TOPIC, 1): 10}, "the first young record"
+    assert resets[moment] == resets["1h"] == {(TOPIC, 0): 10, (TOPIC, 1): 10}, "the first young record"
     assert resets["-9"] == {(TOPIC, 0): 0, (TOPIC, 1): 6}
     assert pipeline.observer.committed(GROUP, TOPIC) == {0: 4, 1: 15}, "a dry run changes nothing"
     done = groups(pipeline, "reset", GROUP, "--to", "-2", "--topic", f"{TOPIC}:1", "--execute")

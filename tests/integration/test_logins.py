@@ -1,10 +1,7 @@
 """Logins beside user and password: a client certificate, and tokens. The services do their work with each."""
 
-import base64
-import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,32 +12,13 @@ from newsroom.access import Right
 from newsroom.errors import LastingFailure
 from newsroom.topics import ALL_TOPICS
 from newsroom_stack.pipeline.observe import Observer
+from support.logins import certificate_login, hand_out, token_login
 from support.pipeline import ANSI
 from support.secured import SecuredBroker
 from support.waiting import wait_for
-from support.web import Request, Web
+from support.web import Web
 
 pytestmark = pytest.mark.timeout(200)
-
-SECRET = "a:secret/with=signs"
-TOKEN_SECONDS = 600
-
-
-def part(values: Mapping[str, object]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).rstrip(b"=").decode()
-
-
-def hand_out(request: Request) -> None:
-    """Answer as a token endpoint: a token without a signature, for the client that logs in."""
-    login = base64.b64decode((request.headers["Authorization"] or "").removeprefix("Basic ")).decode()
-    if login != f"wordcount:{SECRET}":
-        request.reply(401, b'{"error": "invalid_client"}')
-        return
-    now = int(time.time())
-    claims = {"sub": "wordcount", "iat": now, "exp": now + TOKEN_SECONDS}
-    token = f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims)}."
-    answer = {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS}
-    request.reply(200, json.dumps(answer).encode())
 
 
 @pytest.fixture(scope="module")
@@ -56,27 +34,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBroker]:
 def endpoint() -> Iterator[Web]:
     with Web(hand_out) as web:
         yield web
-
-
-def certificate(broker: SecuredBroker) -> dict[str, str]:
-    return {
-        "NEWSROOM_BOOTSTRAP_SERVERS": broker.addresses["mutual_tls"],
-        "NEWSROOM_SECURITY_PROTOCOL": "SSL",
-        "NEWSROOM_SSL_CA_LOCATION": str(broker.authority),
-        "NEWSROOM_SSL_CERTIFICATE_LOCATION": str(broker.folder / "client.crt"),
-        "NEWSROOM_SSL_KEY_LOCATION": str(broker.folder / "client.key"),
-    }
-
-
-def token(broker: SecuredBroker, endpoint: Web, secret: str = SECRET) -> dict[str, str]:
-    return {
-        "NEWSROOM_BOOTSTRAP_SERVERS": broker.addresses["oauth"],
-        "NEWSROOM_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
-        "NEWSROOM_SASL_MECHANISM": "oauthbearer",
-        "NEWSROOM_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL": f"{endpoint.url}/token",
-        "NEWSROOM_SASL_OAUTHBEARER_CLIENT_ID": "wordcount",
-        "NEWSROOM_SASL_OAUTHBEARER_CLIENT_SECRET": secret,
-    }
 
 
 @contextmanager
@@ -103,7 +60,7 @@ def written(folder: Path, name: str) -> str:
 def test_a_stream_counts_what_a_producer_sends_with_this_login(
     broker: SecuredBroker, endpoint: Web, tmp_path: Path, kind: str
 ) -> None:
-    environment = certificate(broker) if kind == "certificate" else token(broker, endpoint)
+    environment = certificate_login(broker) if kind == "certificate" else token_login(broker, endpoint)
     observer = Observer(broker.addresses["plaintext"])
     before = sum(observer.end_offsets("word-counts").values())
     with (
@@ -116,7 +73,7 @@ def test_a_stream_counts_what_a_producer_sends_with_this_login(
 
 
 def test_a_wrong_secret_is_a_sentence(broker: SecuredBroker, endpoint: Web, tmp_path: Path) -> None:
-    environment = token(broker, endpoint, "wrong")
+    environment = token_login(broker, endpoint, "wrong")
     with started("news-producer", tmp_path, environment, "--format", "string") as process:
         assert process.wait(60) == LastingFailure.exit_code, written(tmp_path, "news-producer")
     log = written(tmp_path, "news-producer")

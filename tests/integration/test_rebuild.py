@@ -1,6 +1,7 @@
 """`newsroom replay wordcount-stream` on a real cluster: counts are those of the records that are there."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -45,27 +46,31 @@ def test_a_rebuild_counts_each_record_once_and_forgets_what_is_not_there(pipelin
     assert changelog(pipeline)
 
 
-def test_a_lost_changelog_is_mended_with_the_command_that_the_error_names(
-    pipeline: ProcessPipeline, tmp_path: Path
+def test_a_rebuild_that_is_killed_anywhere_is_ended_by_the_command_that_the_service_names(
+    pipeline: ProcessPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert pipeline.rounds(1).code == 0
     pipeline.quiet()
     words = [f"value{number}" for number in KEYS]
     before = pipeline.observer.counts()
-    pipeline.stack.scale("wordcount-stream", 0)
-    try:
-        lost = changelog(pipeline)
-        admin = AdminClient({"bootstrap.servers": pipeline.ports.bootstrap})
-        admin.delete_topics([lost])[lost].result(30)
-        wait_for("its end", lambda: lost not in admin.list_topics(timeout=10).topics)
-        ended = pipeline.command("wordcount-stream", "--state-dir", str(tmp_path), "--http-port", "0")
-        assert ended.code == 1, ended.output
-        remedy = re.search(r"changelog \S+ is missing, .* and run '(newsroom [^']+)'", ended.output)
-        assert remedy is not None, ended.output
-        done = pipeline.command(*remedy[1].split(), seconds=120)
-        assert done.code == 0, done.output
-    finally:
-        pipeline.stack.scale("wordcount-stream", 1)
+    command = ["newsroom", "replay", "wordcount-stream", "--execute"]
+    for step in (1, 2, 3, 4):
+        monkeypatch.setenv("NEWSROOM_CRASH_AT", f"after-effect:{step}")
+        killed = pipeline.command(*command, seconds=120)
+        assert killed.code == -signal.SIGKILL, killed.output
+        monkeypatch.delenv("NEWSROOM_CRASH_AT")
+        if step == 1:
+            # The command has stopped the stack's replica. One that starts now would count on without its state.
+            ended = pipeline.command("wordcount-stream", "--state-dir", str(tmp_path), "--http-port", "0")
+            assert ended.code == 1, ended.output
+            remedy = re.search(r"changelog \S+ is missing, .* and run '(newsroom [^']+)'", ended.output)
+            assert remedy is not None, ended.output
+            command = remedy[1].split()
+    done = pipeline.command(*command, seconds=120)
+    assert done.code == 0, done.output
+    start = re.search(r"'(newsroom [^']+)' starts wordcount-stream again", done.last_line)
+    assert start is not None, done.output
+    assert pipeline.command(*start[1].split(), seconds=120).code == 0
 
     def counted() -> bool:
         counts = pipeline.observer.counts()

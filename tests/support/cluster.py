@@ -2,20 +2,22 @@
 
 import ctypes
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition, cimpl
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition, cimpl
 
 PARTITIONS = 4
 """Of every topic; a topic is there as soon as a client asks for it."""
 
-PRODUCE, JOIN_GROUP = 0, 11
-"""The numbers of two requests in Kafka's protocol."""
+PRODUCE, FIND_COORDINATOR, JOIN_GROUP, LEAVE_GROUP = 0, 10, 11, 13
+"""The numbers of requests in Kafka's protocol."""
 
 LIBRARY = ctypes.CDLL(cimpl.__file__)
 for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new", "rd_kafka_produceva"):
     getattr(LIBRARY, name).restype = ctypes.c_void_p
+LIBRARY.rd_kafka_mock_get_requests.restype = ctypes.POINTER(ctypes.c_void_p)
+LIBRARY.rd_kafka_mock_request_api_key.restype = ctypes.c_int16
 LIBRARY.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
 
 
@@ -75,10 +77,27 @@ class MockCluster:
         """Answer the next request to join a group with this error."""
         self._fail_next(JOIN_GROUP, code)
 
-    def _fail_next(self, request: int, code: int) -> None:
-        errors = (ctypes.c_int * 1)(code)
+    def count_requests(self, request: int) -> Callable[[], int]:
+        """A function that says how often the brokers were asked for this from now on."""
+        LIBRARY.rd_kafka_mock_start_request_tracking(self._cluster)
+
+        def count() -> int:
+            number = ctypes.c_size_t()
+            entries = LIBRARY.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(number))
+            keys = [LIBRARY.rd_kafka_mock_request_api_key(ctypes.c_void_p(entries[n])) for n in range(number.value)]
+            LIBRARY.rd_kafka_mock_request_destroy_array(entries, number)
+            return keys.count(request)
+
+        return count
+
+    def fail_coordinators(self) -> None:
+        """Let no group find its coordinator any more."""
+        self._fail_next(FIND_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, 1000)
+
+    def _fail_next(self, request: int, code: int, times: int = 1) -> None:
+        errors = (ctypes.c_int * times)(*[code] * times)
         push = LIBRARY.rd_kafka_mock_push_request_errors_array
-        push(self._cluster, ctypes.c_int16(request), ctypes.c_size_t(1), errors)
+        push(self._cluster, ctypes.c_int16(request), ctypes.c_size_t(times), errors)
 
     def topic(self) -> str:
         """The name of a new topic."""

@@ -2,8 +2,9 @@
 
 import socket
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from confluent_kafka.admin import (
 )
 
 from newsroom.access import Right
+from newsroom.topics import DeclaredTopic
 from newsroom_stack.jvm import launch as jvm
 from newsroom_stack.jvm.artifacts import ensure_artifacts
 from newsroom_stack.jvm.progress import LineProgress
@@ -140,14 +142,18 @@ class SecuredBroker:
             "super.users": "User:ANONYMOUS",
         }
 
-    def create(self, *names: str) -> None:
-        """Create topics of one partition, and wait until they have leaders."""
-        for future in self._admin.create_topics([NewTopic(name, 1, 1) for name in names]).values():
+    def create(self, *names: str, declared: Sequence[DeclaredTopic] = ()) -> None:
+        """Create topics of one partition, and topics as they are declared, and wait until they have leaders."""
+        new = [NewTopic(name, 1, 1) for name in names]
+        for topic in declared:
+            config = replace(topic, replication_factor=1).full_config()
+            new.append(NewTopic(topic.name, topic.partitions, 1, config=config))
+        for future in self._admin.create_topics(new).values():
             future.result(SECONDS)
 
         def led() -> bool:
             topics = self._admin.list_topics(timeout=SECONDS).topics
-            return all(name in topics and topics[name].partitions[0].leader == 1 for name in names)
+            return all(each.topic in topics and topics[each.topic].partitions[0].leader == 1 for each in new)
 
         wait_for("the topics' leaders", led)
 

@@ -17,9 +17,10 @@ class Request(BaseHTTPRequestHandler):
     """One request, which the server's `answer` answers."""
 
     server: Web
+    body: bytes
 
     def do_GET(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        self.body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         self.server.paths.append(self.path)
         self.server.answer(self)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ import pytest
 from support.waiting import wait_for
 
 SERVICES = ("news_producer", "avro_consumer", "wordcount_stream", "join_service", "status_api", "provision")
+
+JOB = "provision"
+"""Its exit code says that it is not done."""
 
 NOBODY = "127.0.0.1:1"
 SAID = ("no broker", "brokers are down", "brokers running")
@@ -61,11 +65,12 @@ class Service:
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[list[Service]]:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test that runs below `nohup` would hand down that it is ignored
     with ExitStack() as resources:
         yield [Service(package, tmp_path, resources) for package in SERVICES]
 
 
-def test_every_line_is_of_the_log_and_none_is_an_error(services: list[Service]) -> None:
+def test_every_line_is_of_the_log_and_none_is_an_error_until_the_terminal_is_closed(services: list[Service]) -> None:
     for service in services:
         wait_for(f"{service.package} says that no broker answers", service.says_so)
     for service in services:
@@ -73,3 +78,8 @@ def test_every_line_is_of_the_log_and_none_is_an_error(services: list[Service]) 
         assert errors == "", service.package
         levels = {json.loads(line)["level"] for line in lines}
         assert levels <= {"info", "warning"}, (service.package, lines)
+    for service in services:
+        service.process.send_signal(signal.SIGHUP)
+    for service in services:
+        assert service.process.wait(20) == (1 if service.package == JOB else 0), service.written()
+        assert service.written()[1] == "", service.package

@@ -214,8 +214,8 @@ class Loop:
         if not self._was_member and self._joining.passed():
             raise ClusterUnavailable(
                 f"this member could not join consumer group {self._settings.group_id} within "
-                f"{self._joining.seconds:.0f} s ({self._source.without_records}): check the brokers and the group's "
-                "other members"
+                f"{self._joining.seconds:.0f} s ({self._source.without_records}): check the brokers, their "
+                "advertised.listeners, and the group's other members"
             )
 
 

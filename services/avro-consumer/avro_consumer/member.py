@@ -163,7 +163,8 @@ class Member:
         if self._brokers.silent:
             return "no broker answers"
         if not self.joined:
-            return f"not a member of group {self._group}"
+            error = f" (the last error: {self._last_error})" if self._last_error else ""
+            return f"not a member of group {self._group}{error}"
         if not self._owned:
             return f"this member of group {self._group} owns no partition of {self._topic}"
         return None
@@ -366,7 +367,8 @@ class Member:
             self._on_error(error)
 
     def _on_error(self, error: KafkaError) -> None:
-        self._last_error = error.str()
+        if error.code() != KafkaError._ALL_BROKERS_DOWN or not self._last_error:  # noqa: SLF001 - it names no address
+            self._last_error = error.str()
         self._access.note(error)
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
             self._fatal = error.str()

@@ -84,7 +84,7 @@ class Sender:
         self._config = dict(config)
         self._limit = 0
         self._limit_unknown = ""
-        self._access = Access(config, Right("WRITE", "topic", topic), Right("IDEMPOTENT_WRITE", "cluster", ""))
+        self._access = Access(config, Right("WRITE", "topic", topic))
         self._refused: LastingFailure | None = None
         self._fatal: str | None = None
         self._last_outage = float("-inf")

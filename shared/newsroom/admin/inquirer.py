@@ -15,6 +15,7 @@ from kafka import KafkaAdminClient, errors
 from kafka.net.compat import KafkaNetClient
 
 from newsroom.access import Access, Right
+from newsroom.admin.tokens import Tokens
 from newsroom.background import in_background
 from newsroom.errors import ClusterUnavailable
 from newsroom.waiting import Deadline
@@ -140,6 +141,9 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
     config = settings.client_config(CLIENT_ID)
     for name in settings.properties():
         config.pop(name, None)  # it is librdkafka's
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        config = {name: value for name, value in config.items() if not name.startswith("sasl.oauthbearer.")}
+        config["sasl.oauth.token.provider"] = Tokens(settings)
     return {KAFKA_PYTHON_NAMES.get(name, name.replace(".", "_")): value for name, value in config.items()}
 
 

@@ -26,6 +26,7 @@ from newsroom.streams.admin import OneAdmin
 from newsroom.streams.clients import consumer_extra, producer_extra
 from newsroom.streams.consumer import PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
+from newsroom.streams.joining import Joining
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
 from newsroom.streams.replica import NEED_PARTITIONS, NEED_STATE, identity
 from newsroom.streams.watchdog import Watchdog
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from newsroom.slots import Slot
     from newsroom.streams.settings import StreamSettings
     from newsroom.topic_watch import TopicWatch
-    from newsroom.waiting import StopFlag
+    from newsroom.waiting import Deadline, StopFlag
 
 log = get_logger(__name__)
 
@@ -93,7 +94,9 @@ class StreamApplication(Application):
         claims: Mapping[str, str] | None = None,
         most_bytes: int = MAX_RECORD_BYTES,
         before_first_commit: Callable[[], None] = do_nothing,
+        start: Deadline | None = None,
     ) -> None:
+        self._joining = Joining(settings.consumer_group, settings.bootstrap_servers, start)
         self._health = health
         self._stop_flag = stop
         self._watch = watch
@@ -103,6 +106,7 @@ class StreamApplication(Application):
         # Each client has its own: one may be accepted while the other is refused.
         self._consumer_access, self._producer_access = (Access(settings.client_config(name), *rights) for _ in range(2))
         self._claims = claims or {}
+        self._leaves = not settings.static_membership
         self._before_first_commit: Callable[[], None] | None = before_first_commit
         self._after_commit = AfterCommit()
         self.after_commit = self._after_commit.add
@@ -147,10 +151,12 @@ class StreamApplication(Application):
         if '"state":"UP"' in statistics:
             self._consumer_access.answered()
         self._look_at_state()
-        if self._watch is not None:
-            self._watch.look()
         if self._stop_flag:  # the signal arrived before run() installed Quix's handlers
             self.stop()
+            return
+        self._joining.check()
+        if self._watch is not None:
+            self._watch.look()
 
     def run_watched(self, explain: Callable[[BaseException], BaseException]) -> None:
         """Run until a stop signal; end the process by force if the loop hangs or its clients do not close.
@@ -164,8 +170,14 @@ class StreamApplication(Application):
         consumer._user_error_cb = self._on_consumer_error  # noqa: SLF001
         config = consumer._consumer_config  # noqa: SLF001
         consumer._inner_consumer = PatientConsumer(  # noqa: SLF001
-            config, self._stop_flag, self._consumer_access, claims=self._claims, after_commit=self._after_commit.run
+            config,
+            self._stop_flag,
+            self._consumer_access,
+            claims=self._claims,
+            after_commit=self._after_commit.run,
+            leaves=self._leaves,
         )
+        self._joining.begin()
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         try:
             with Watchdog(self._health) as self._watchdog:
@@ -200,6 +212,7 @@ class StreamApplication(Application):
 
     def _on_consumer_error(self, error: KafkaError) -> None:
         self._consumer_access.note(error)
+        self._joining.note(error)
         log_client_error(error)
 
     def _after_a_look(self, commit: Callable[..., None]) -> Callable[..., None]:
@@ -314,6 +327,7 @@ class StreamApplication(Application):
         if self._watch is not None:
             self._watch.check()
         super()._on_assign(consumer, topic_partitions)
+        self._joining.done()
         self._look_at_state()
         log.info("partitions assigned", partitions=_data_partitions(topic_partitions))
         self._health.reached(NEED_PARTITIONS)

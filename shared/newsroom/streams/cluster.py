@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CLUSTER_WAIT_SECONDS = 60.0
-"""A broker answers about ten seconds after its start. A whole cluster on a laptop takes up to a minute."""
-
 METADATA_SECONDS = 2.0
 """The timeout of one metadata request, which a running broker answers in milliseconds."""
 
@@ -51,6 +48,11 @@ AT_ONCE = 16
 """The timeout of a question about another group, and how many of them are asked at once."""
 
 DENIED = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED})
+
+
+def patience(seconds: float, stop: StopFlag) -> Wait:
+    """A wait for the cluster that begins now."""
+    return Wait(Deadline(seconds), stop, longest_pause=RETRY_SECONDS)
 
 
 def rights_on(access: Access, name: str) -> list[Right]:
@@ -91,23 +93,16 @@ def admin_client(settings: StreamSettings, access: Access) -> AdminClient:
 
 
 class Cluster:
-    """Requests to the cluster, each repeated until the cluster answers. All of them share one deadline.
+    """Requests to the cluster, each repeated until the cluster answers. All of them share the deadline of `wait`."""
 
-    It begins now and ends after `seconds`, by default those that a whole cluster may take to start.
-    """
-
-    def __init__(
-        self, settings: StreamSettings, access: Access, stop: StopFlag, *, seconds: float | None = None
-    ) -> None:
+    def __init__(self, settings: StreamSettings, access: Access, wait: Wait) -> None:
         self._settings = settings
         self._access = access
         self._name = f"{settings.consumer_group}-setup"
         self._admin = admin_client(settings, access)
         self._hidden: set[str] = set()
         """Groups that this user may not read."""
-        self._wait = Wait(
-            Deadline(CLUSTER_WAIT_SECONDS if seconds is None else seconds), stop, longest_pause=RETRY_SECONDS
-        )
+        self._wait = wait
 
     def described(self, name: str) -> Any | None:  # noqa: ANN401 - confluent-kafka is untyped
         """The topic, or None if the broker that answers does not know it; a broker may learn of a new topic late."""

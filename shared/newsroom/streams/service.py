@@ -14,7 +14,7 @@ from newsroom.logs import get_logger
 from newsroom.slots import take_slot
 from newsroom.streams.changelog import Changelog, state_folder
 from newsroom.streams.claims import claims_of
-from newsroom.streams.cluster import Cluster
+from newsroom.streams.cluster import Cluster, patience
 from newsroom.streams.internal_topics import prepare_changelog, provide
 from newsroom.streams.offsets import forget_offsets, forget_old_topics, refuse_second_owner
 from newsroom.streams.replica import NEEDS, identity
@@ -28,9 +28,13 @@ if TYPE_CHECKING:
     from newsroom.streams.application import StreamApplication
     from newsroom.streams.dead_letters import DeadLetterTopic
     from newsroom.streams.settings import StreamSettings
-    from newsroom.waiting import StopFlag
+    from newsroom.waiting import StopFlag, Wait
 
 log = get_logger(__name__)
+
+START_SECONDS = 60.0
+"""How long the start may take until the replica joins its group. A broker answers about ten seconds after its start; a
+whole cluster on a laptop takes up to a minute."""
 
 FIRST_COMMIT_SECONDS = 5.0
 """How long the loop may wait, before its first commit, for what other groups say that they write."""
@@ -76,7 +80,8 @@ def run_stream(
         log.info("replica", identity=name, slot=str(slot.folder))
         needed = rights(name, changelog, plan, settings.dead_letter_topic, exactly_once=settings.exactly_once)
         access = Access(settings.client_config(name), *needed)
-        ready = _prepare(settings, access, plan, changelog, stop)
+        start = patience(START_SECONDS, stop)
+        ready = _prepare(settings, access, plan, changelog, start)
         folder = state_folder(slot, ready.changelog_id)
         watch = TopicWatch(
             settings.client_config(f"{name}-watch"), {*plan.reads, *plan.writes}, (*plan.stateful, *plan.keyed)
@@ -100,6 +105,7 @@ def run_stream(
             claims=claims_of(ready.ids, plan.writes),
             most_bytes=dead_letters.most_bytes,
             before_first_commit=partial(_look_for_owners, settings, access, plan, stop),
+            start=start.deadline,
         )
         explain = partial(_explained, settings, access, changelog, folder)
         with _forgetting(settings, access, ready, stop), translated_errors(explain):
@@ -127,7 +133,8 @@ def _forgetting(settings: StreamSettings, access: Access, ready: _Ready, stop: S
     except TopicMismatch as error:
         topic = str(error.fields.get("topic"))
         if error.fields.get("recreated") and topic in ready.metadata:
-            forget_offsets(Cluster(settings, access, stop), settings.consumer_group, topic, ready.metadata[topic])
+            cluster = Cluster(settings, access, patience(START_SECONDS, stop))
+            forget_offsets(cluster, settings.consumer_group, topic, ready.metadata[topic])
         raise
 
 
@@ -141,25 +148,25 @@ class _Ready:
     changelog_id: str
 
 
-def _prepare(settings: StreamSettings, access: Access, plan: Plan, changelog: Changelog, stop: StopFlag) -> _Ready:
+def _prepare(settings: StreamSettings, access: Access, plan: Plan, changelog: Changelog, start: Wait) -> _Ready:
     """Wait for the topics, make the internal ones, and settle whose the outputs and the committed offsets are."""
     group, letters = settings.consumer_group, settings.dead_letter_topic
     names = [*plan.reads, *plan.writes]
-    outside = await_topics(settings, access, [name for name in names if name not in plan.internal], stop)
-    cluster = Cluster(settings, access, stop)
+    outside = await_topics(settings, access, [name for name in names if name not in plan.internal], start)
+    cluster = Cluster(settings, access, start)
     # Before anything is made: a group that is refused leaves no topic behind.
     refuse_second_owner(cluster, group, plan.writes)
     provide(cluster, plan.internal, letters, {name: outside[name] for name in plan.writes if name in outside})
-    metadata = await_topics(settings, access, [*names, letters], stop)
+    metadata = await_topics(settings, access, [*names, letters], start)
     ids = {name: cluster.id_of(name) for name in plan.reads}
-    forget_old_topics(cluster, group, {name: metadata[name] for name in plan.reads}, ids, stop)
+    forget_old_topics(cluster, group, {name: metadata[name] for name in plan.reads}, ids, start.stop)
     sources = {name: metadata[name] for name in plan.stateful}
     return _Ready(cluster, metadata, ids, prepare_changelog(cluster, changelog, sources))
 
 
 def _look_for_owners(settings: StreamSettings, access: Access, plan: Plan, stop: StopFlag) -> None:
     # The loop stands still meanwhile. If the cluster does not answer, the replica starts over and looks again.
-    cluster = Cluster(settings, access, stop, seconds=FIRST_COMMIT_SECONDS)
+    cluster = Cluster(settings, access, patience(FIRST_COMMIT_SECONDS, stop))
     refuse_second_owner(cluster, settings.consumer_group, plan.writes)
 
 

@@ -9,14 +9,12 @@ from confluent_kafka import KafkaException
 from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, NotYet, TopicMismatch
 from newsroom.kafka_errors import reason_of
 from newsroom.streams.cluster import (
-    CLUSTER_WAIT_SECONDS,
     METADATA_SECONDS,
-    RETRY_SECONDS,
     admin_client,
     check_rights,
     rights_on,
 )
-from newsroom.waiting import Deadline, Wait, need
+from newsroom.waiting import need
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,22 +23,21 @@ if TYPE_CHECKING:
 
     from newsroom.access import Access
     from newsroom.streams.settings import StreamSettings
-    from newsroom.waiting import StopFlag
+    from newsroom.waiting import Wait
 
 
-def await_topics(settings: StreamSettings, access: Access, names: Sequence[str], stop: StopFlag) -> dict[str, Any]:
+def await_topics(settings: StreamSettings, access: Access, names: Sequence[str], wait: Wait) -> dict[str, Any]:
     """Wait for the cluster and the topics, and check the rights on them.
 
     Returns librdkafka's metadata of each topic by name.
 
     Raises:
-        ClusterUnavailable: no broker answers within a minute.
+        ClusterUnavailable: no broker answers before the deadline.
         LastingFailure: waiting does not help.
-        TopicMismatch: a topic does not exist after a minute.
+        TopicMismatch: a topic does not exist at the deadline.
         Stopped: a signal arrived.
     """
     admin = admin_client(settings, access)
-    deadline = Deadline(CLUSTER_WAIT_SECONDS)
     error: type[NewsroomError] = ClusterUnavailable
 
     def attempt() -> dict[str, Any]:
@@ -64,8 +61,7 @@ def await_topics(settings: StreamSettings, access: Access, names: Sequence[str],
         check_rights(admin, access, names)
         return {name: topics[name] for name in names}
 
-    wait = Wait(deadline, stop, longest_pause=RETRY_SECONDS)
-    return wait.until(attempt, lambda missing: error(f"{missing} (waited {deadline.seconds:.0f} s)"))
+    return wait.until(attempt, lambda missing: error(f"{missing} (waited {wait.deadline.seconds:.0f} s)"))
 
 
 def _check_describable(admin: AdminClient, access: Access, names: Sequence[str]) -> None:

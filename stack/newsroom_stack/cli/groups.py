@@ -58,6 +58,7 @@ def groups_list(*, bootstrap: str | None, as_json: bool) -> None:
 @command(READ_AGAIN, GROUP, BOOTSTRAP, JSON, of="groups")
 def groups_describe(*, group: str, bootstrap: str | None, as_json: bool) -> None:
     """Show a group's members, committed offsets and lag."""
+    from newsroom.access import Right
     from newsroom_stack.cluster.groups import OTHER_TOOLS
 
     with open_groups(bootstrap) as groups:
@@ -75,7 +76,8 @@ def groups_describe(*, group: str, bootstrap: str | None, as_json: bool) -> None
     elif standings:
         print_standings(standings, owners)
     else:
-        console().print("it has committed nothing")
+        hidden = groups.cluster.or_hidden(Right("DESCRIBE", "topic", "*"))
+        console().print(f"it has committed nothing{hidden}", markup=False)
 
 
 def print_standings(standings: Sequence[Standing], owners: dict[tuple[str, int], str]) -> None:
@@ -119,6 +121,7 @@ def groups_reset(
     *, group: str, to: str, chosen: list[str], execute: bool, bootstrap: str | None, as_json: bool
 ) -> None:
     """Set the committed offsets of a group without members, so that it reads again or skips."""
+    from newsroom.access import Right
     from newsroom_stack.cluster.resets import parse_target, parse_topics, plan
 
     target = parse_target(to)
@@ -129,7 +132,10 @@ def groups_reset(
         committed = groups.committed(group)
         places = places or [place for place in committed if place[1] in cluster.topics().get(place[0], ())]
         if not places:
-            raise StackError(f"group {group} has committed nothing at {cluster.address}: name a topic with --topic")
+            hidden = cluster.or_hidden(Right("DESCRIBE", "topic", "*"))
+            raise StackError(
+                f"group {group} has committed nothing at {cluster.address}{hidden}: name a topic with --topic"
+            )
         refuse_a_stream(groups, group)
         moves = plan(cluster, target, committed, places)
         if execute:
@@ -141,12 +147,14 @@ def refuse_a_stream(groups: Groups, group: str) -> None:
     """Refuse a group whose state must go together with its offsets.
 
     Raises:
-        StackError: the group has a changelog.
+        StackError: the group has a changelog, or its commits say that it is a stream's.
     """
     changelogs = [name for name in groups.cluster.topics() if name.startswith(f"changelog__{group}--")]
-    if changelogs:
+    # Who may not describe a changelog does not see it.
+    if changelogs or groups.outputs(group):
+        state = ", ".join(changelogs) or "a changelog"
         raise StackError(
-            f"group {group} keeps a state in {', '.join(changelogs)}, and offsets alone would count records twice or "
+            f"group {group} keeps a state in {state}, and offsets alone would count records twice or "
             f"not at all: 'newsroom replay wordcount-stream' rebuilds the word count as a whole"
         )
 

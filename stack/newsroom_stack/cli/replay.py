@@ -124,7 +124,8 @@ def wait_until_idle(groups: Groups, group: str, seconds: float) -> None:
 def start_again(stack: Stack | None, service: str, replicas: int) -> None:
     """Start the replicas that were stopped."""
     if stack is None or not replicas:
-        _say(f"start {service} again: it counts from the oldest record of its topics")
+        how = f"start {service} again" if stack is None else f"'newsroom scale {service} 1' starts {service} again"
+        _say(f"{how}: it counts from the oldest record of its topics")
         return
     stack.scale(service, replicas)
     _say(f"{replicas} replicas of {service} run again, and count from the oldest record of their topics")

@@ -6,19 +6,20 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from pydantic import ValidationError
 
-from newsroom.access import Access
+from newsroom.access import Access, Right
 from newsroom.errors import NotYet
 from newsroom.kafka_errors import is_unreachable, kafka_error, reason_of
 from newsroom.settings import KafkaSettings
+from newsroom.streams.cluster import check_rights
 from newsroom_stack.errors import StackError
 from newsroom_stack.waits import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -32,6 +33,10 @@ ADMIN_SECONDS = 15.0
 """The timeout of a request to the cluster, once a broker has answered."""
 
 PAUSE_SECONDS = 0.2
+
+CLIENT_LOG = logging.getLogger("librdkafka")
+"""What the clients log: nothing, since each error comes as a sentence. Without a handler Python would print it."""
+CLIENT_LOG.addHandler(logging.NullHandler())
 
 Place = tuple[str, int]
 """A topic and the number of a partition."""
@@ -59,9 +64,10 @@ class Cluster:
         self.address = settings.bootstrap_servers
         config = settings.client_config(CLIENT)
         self.access = Access(config)
-        quiet = {"error_cb": self.access.note, "log_level": 0}
+        self.quiet = {"error_cb": self.access.note, "log_level": 0}
+        """Parameters of every client: what it would log goes to `access`."""
         try:
-            self.admin = AdminClient(config | quiet, logger=logging.getLogger("librdkafka"))
+            self.admin = AdminClient(config | self.quiet, logger=CLIENT_LOG)
         except KafkaException as error:
             raise StackError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
         self._metadata: Any = None
@@ -103,8 +109,35 @@ class Cluster:
         """
         partitions = self.topics().get(topic)
         if not partitions:
-            raise StackError(f"there is no topic {topic} at {self.address}: 'newsroom kafka topics --list' lists them")
+            raise StackError(
+                f"there is no topic {topic} at {self.address}{self.or_hidden(Right('DESCRIBE', 'topic', topic))}: "
+                "'newsroom kafka topics --list' lists them"
+            )
         return partitions
+
+    def or_hidden(self, right: Right) -> str:
+        """The clause that what is not there may be hidden: brokers do not name what a user may not describe."""
+        who = self.access.principal
+        return f" that {who} may {right.operation}" if who.startswith("User:") else ""
+
+    def check_visible(self, topic: str) -> None:
+        """Check that this user would see a topic if it were there.
+
+        Raises:
+            LastingFailure: the user may not describe it.
+            StackError: the cluster does not answer.
+        """
+
+        def request() -> None:
+            try:
+                self.admin.describe_topics(TopicCollection([topic]), request_timeout=ADMIN_SECONDS)[topic].result(
+                    ADMIN_SECONDS
+                )
+            except KafkaException as error:
+                if kafka_error(error).code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+
+        self.repeated(f"topic {topic} could not be looked for", request, Right("DESCRIBE", "topic", topic))
 
     def begins(self, places: Iterable[Place]) -> dict[Place, int]:
         """The offset of the oldest record of each partition."""
@@ -113,6 +146,22 @@ class Cluster:
     def ends(self, places: Iterable[Place], *, committed: bool = False) -> dict[Place, int]:
         """The next offset of each partition; with `committed` where a read_committed reader stops."""
         return self.offsets(dict.fromkeys(places, OffsetSpec.latest()), committed=committed)
+
+    def check_rights(self, rights: Sequence[Right]) -> None:
+        """Compare these rights on topics with what the brokers say that this user may do.
+
+        Raises:
+            LastingFailure: a right is missing.
+            StackError: the cluster does not answer.
+        """
+        access = Access(self.settings.client_config(CLIENT), *rights)
+        names = list(dict.fromkeys(right.name for right in rights))
+
+        def attempt() -> None:
+            check_rights(self.admin, access, names)
+
+        late = f"the rights on {', '.join(names)} could not be read at {self.address}"
+        wait_until(attempt, ADMIN_SECONDS, lambda missing: StackError(f"{late}: {missing}"), pause=PAUSE_SECONDS)
 
     def offsets(self, specs: Mapping[Place, Any], *, committed: bool = False) -> dict[Place, int]:
         """The offsets that these specifications mean now; -1 where no record is as young as a time.
@@ -129,15 +178,18 @@ class Cluster:
             answers = self.admin.list_offsets(question, isolation_level=isolation, request_timeout=ADMIN_SECONDS)
             return {(part.topic, part.partition): answer.result(ADMIN_SECONDS) for part, answer in answers.items()}
 
-        ends = self.repeated("the offsets could not be read", request)
+        rights = [Right("DESCRIBE", "topic", topic) for topic in sorted({topic for topic, _ in specs})]
+        ends = self.repeated("the offsets could not be read", request, *rights)
         # If a leader vanishes during the request, librdkafka returns -1001 and no error.
         silent = [f"{topic} partition {number}" for (topic, number), end in ends.items() if end.offset < -1]
         if silent:
             raise StackError(f"the leader of {', '.join(sorted(silent))} did not answer: try again")
         return {place: end.offset for place, end in ends.items()}
 
-    def repeated(self, what: str, request: Callable[[], T]) -> T:
+    def repeated(self, what: str, request: Callable[[], T], *rights: Right) -> T:
         """The answer to a request that may be made twice: it is made again while a leader or coordinator changes.
+
+        `rights` are those that it needs.
 
         Raises:
             StackError: the cluster did not do it, within `ADMIN_SECONDS` from the first request.
@@ -145,7 +197,7 @@ class Cluster:
         """
 
         def attempt() -> T:
-            with self.spoken(what):
+            with self.spoken(what, *rights):
                 try:
                     return request()
                 except KafkaException as error:
@@ -157,8 +209,10 @@ class Cluster:
         return wait_until(attempt, ADMIN_SECONDS, lambda missing: StackError(f"{late}: {missing}"), pause=PAUSE_SECONDS)
 
     @contextmanager
-    def spoken(self, what: str) -> Iterator[None]:
+    def spoken(self, what: str, *rights: Right) -> Iterator[None]:
         """Turn an error of the client into a sentence that says what failed, and what to do.
+
+        `rights` are those that the request needs.
 
         Raises:
             StackError: the cluster did not do it.
@@ -167,7 +221,7 @@ class Cluster:
         try:
             yield
         except KafkaException as error:
-            self.access.raise_lasting(error)
+            self.access.raise_lasting(error, *rights)
             raise StackError(f"{what} at {self.address}: {reason_of(error)}") from error
         except TimeoutError as error:
             raise StackError(f"{what} at {self.address}: no answer within {ADMIN_SECONDS:g} s") from error

@@ -120,7 +120,10 @@ class Groups(Inquirer[Any]):
         """
         group = self.find(name)
         if group is None:
-            raise StackError(f"there is no group {name} at {self.cluster.address}: 'newsroom groups list' lists them")
+            hidden = self.cluster.or_hidden(Right("DESCRIBE", "group", name))
+            raise StackError(
+                f"there is no group {name} at {self.cluster.address}{hidden}: 'newsroom groups list' lists them"
+            )
         return group
 
     def members(self, group: Group) -> list[Member]:
@@ -132,7 +135,8 @@ class Groups(Inquirer[Any]):
             answer = self.cluster.admin.describe_consumer_groups([group.name], request_timeout=ADMIN_SECONDS)
             return answer[group.name].result(ADMIN_SECONDS)
 
-        described = self.cluster.repeated(f"group {group.name} could not be described", request)
+        right = Right("DESCRIBE", "group", group.name)
+        described = self.cluster.repeated(f"group {group.name} could not be described", request, right)
         return sorted(
             (
                 Member(
@@ -144,6 +148,26 @@ class Groups(Inquirer[Any]):
             ),
             key=lambda member: member.client,
         )
+
+    def check_right(self, operation: str, name: str) -> None:
+        """Check that this user may do something with a group.
+
+        Raises:
+            LastingFailure: it may not.
+            StackError: the coordinator does not answer.
+        """
+
+        def request() -> Any:  # noqa: ANN401 - confluent-kafka is untyped
+            answer = self.cluster.admin.describe_consumer_groups(
+                [name], include_authorized_operations=True, request_timeout=ADMIN_SECONDS
+            )
+            return answer[name].result(ADMIN_SECONDS)
+
+        right = Right(operation, "group", name)
+        described = self.cluster.repeated(f"group {name} could not be described", request, right)
+        allowed = {entry.name for entry in described.authorized_operations or ()}
+        if allowed and operation not in allowed:  # a broker that does not tell lists nothing
+            raise self._access.denied([right])
 
     def committed(self, name: str) -> dict[Place, int]:
         """The committed offsets of a group.
@@ -210,7 +234,8 @@ class Groups(Inquirer[Any]):
                 if kind is not errors.NoError:
                     raise kind
 
-        self._request(f"the offsets of group {name} could not be set", call, Right("READ", "group", name))
+        topics = [Right("READ", "topic", topic) for topic in sorted({topic for topic, _ in offsets})]
+        self._request(f"the offsets of group {name} could not be set", call, Right("READ", "group", name), *topics)
 
     def delete(self, name: str) -> None:
         """Delete a group without members, and with it its committed offsets.
@@ -246,7 +271,8 @@ class Groups(Inquirer[Any]):
 
     def _refusal(self, what: str, error: BaseException, *rights: Right) -> Exception:
         if isinstance(error, errors.AuthorizationError) and rights:
-            return self._access.denied(rights)
+            kind = "topic" if isinstance(error, errors.TopicAuthorizationFailedError) else "group"
+            return self._access.denied([right for right in rights if right.kind == kind])
         if isinstance(error, errors.NonEmptyGroupError | errors.UnknownMemberIdError):
             return StackError(f"{what}: it has members again, so stop them first")
         text = reason(error, ADMIN_SECONDS) if isinstance(error, Exception) else str(error)

@@ -6,18 +6,18 @@ stands for. A replay that is killed has sent both or neither. The transactional 
 
 from __future__ import annotations
 
-import logging
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from newsroom.access import Right
+from newsroom.crash import AFTER_COMMIT, AFTER_EFFECT, BEFORE_COMMIT, BEFORE_EFFECT, crash_point
 from newsroom.dead_letters import REPLAYS, WHOLE_BYTES
 from newsroom.kafka_errors import FENCED, kafka_error, raise_errors, reason_of
 from newsroom.topics import DEAD_LETTER_BYTES
-from newsroom_stack.cluster.connection import ADMIN_SECONDS, CLIENT, Cluster, Place
+from newsroom_stack.cluster.connection import ADMIN_SECONDS, CLIENT, CLIENT_LOG, Cluster, Place
 from newsroom_stack.cluster.reading import Header, Record, read
 from newsroom_stack.errors import StackError
 
@@ -137,13 +137,11 @@ class Replay:
         self._say = say
         self._group = replay_group(topic)
         self._places = [(topic, number) for number in cluster.partitions(topic)]
-        self._failure: str | None = None
-        settings = cluster.settings
-        quiet = {"log_level": 0, "error_cb": cluster.access.note}
+        self._failure: tuple[Letter, KafkaError] | None = None
+        settings, quiet = cluster.settings, cluster.quiet
         config = settings.producer_config(CLIENT, transactional_id=self._group, linger_ms=20)
-        log = logging.getLogger("librdkafka")
-        self._producer = Producer(config | quiet | {"message.max.bytes": DEAD_LETTER_BYTES}, logger=log)
-        self._committed = Consumer(settings.consumer_config(CLIENT, self._group) | quiet, logger=log)
+        self._producer = Producer(config | quiet | {"message.max.bytes": DEAD_LETTER_BYTES}, logger=CLIENT_LOG)
+        self._committed = Consumer(settings.consumer_config(CLIENT, self._group) | quiet, logger=CLIENT_LOG)
 
     def run(self, most: int = 0) -> Outcome:
         """Send what is there now, at most so many letters (0: all of them).
@@ -178,20 +176,27 @@ class Replay:
 
     def _send(self, batch: list[Letter], outcome: Outcome) -> None:
         self._producer.begin_transaction()
+        crash_point(BEFORE_EFFECT)
         sendable = [letter for letter in batch if self._has_origin(letter)]
         for letter in sendable:
             self._produce(letter)
         self._producer.flush(TRANSACTION_SECONDS)
         if self._failure is not None:
             self._producer.abort_transaction(TRANSACTION_SECONDS)
-            raise StackError(f"dead letters of {self._topic} could not be sent again: {self._failure}")
+            letter, error = self._failure
+            self._cluster.access.raise_lasting(error, Right("WRITE", "topic", letter.topic))
+            place = f"{letter.record.place} to {letter.topic}"
+            raise StackError(f"dead letters of {self._topic} could not be sent again: {place}: {error}")
+        crash_point(AFTER_EFFECT)
         ends: dict[int, int] = {}
         for letter in batch:
             ends[letter.record.partition] = max(letter.record.offset + 1, ends.get(letter.record.partition, 0))
         offsets = [TopicPartition(self._topic, partition, offset) for partition, offset in ends.items()]
         group = self._committed.consumer_group_metadata()
         self._producer.send_offsets_to_transaction(offsets, group, TRANSACTION_SECONDS)
+        crash_point(BEFORE_COMMIT)
         self._producer.commit_transaction(TRANSACTION_SECONDS)
+        crash_point(AFTER_COMMIT)
         outcome.sent += len(sendable)
         outcome.left += len(batch) - len(sendable)
 
@@ -211,9 +216,9 @@ class Replay:
         # The partition that it came from: a record without a key has no other.
         where = {"partition": partition} if partition in self._cluster.partitions(topic) else {}
 
-        def delivered(error: object, _: object) -> None:
+        def delivered(error: KafkaError | None, _: object) -> None:
             if error is not None and self._failure is None:
-                self._failure = f"{letter.record.place} to {topic}: {error}"
+                self._failure = letter, error
 
         while True:
             try:
@@ -231,7 +236,8 @@ class Replay:
         try:
             yield
         except KafkaException as error:
-            self._cluster.access.raise_lasting(error, Right("WRITE", "transactional-id", self._group))
+            rights = (Right("WRITE", "transactional-id", self._group), Right("READ", "group", self._group))
+            self._cluster.access.raise_lasting(error, *rights)
             if kafka_error(error).code() in FENCED:
                 raise StackError(
                     f"another replay ({self._group}) has begun, and goes on instead of this one"
@@ -253,4 +259,5 @@ def purge(cluster: Cluster, ends: Mapping[Place, int]) -> None:
         for future in cluster.admin.delete_records(parts, request_timeout=ADMIN_SECONDS).values():
             future.result(ADMIN_SECONDS)
 
-    cluster.repeated("records could not be deleted", request)
+    rights = [Right("DELETE", "topic", topic) for topic in sorted({topic for topic, _ in ends})]
+    cluster.repeated("records could not be deleted", request, *rights)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from newsroom.access import Right
 from newsroom.errors import DecodeError, NewsroomError
 from newsroom.headers import headers_of
 from newsroom.kafka_errors import is_unreachable
 from newsroom.waiting import Deadline
-from newsroom_stack.cluster.connection import CLIENT, Cluster, Place
+from newsroom_stack.cluster.connection import CLIENT, CLIENT_LOG, Cluster, Place
 from newsroom_stack.cluster.resets import Target, plan
 from newsroom_stack.errors import StackError
 
@@ -70,9 +70,10 @@ def read(cluster: Cluster, begins: Mapping[Place, int], ends: Mapping[Place, int
     unread = {place for place, end in ends.items() if end > begins[place]}
     if not unread:
         return
-    config = cluster.settings.consumer_config(CLIENT, f"{CLIENT}-{uuid.uuid4()}") | {"log_level": 0}
-    consumer = Consumer(config, logger=logging.getLogger("librdkafka"))
-    with closing(consumer), cluster.spoken("records could not be read"):
+    config = cluster.settings.consumer_config(CLIENT, f"{CLIENT}-{uuid.uuid4()}")
+    consumer = Consumer(config | {"log_level": 0}, logger=CLIENT_LOG)
+    rights = [Right("READ", "topic", topic) for topic in sorted({topic for topic, _ in unread})]
+    with closing(consumer), cluster.spoken("records could not be read", *rights):
         consumer.assign([TopicPartition(*place, begins[place]) for place in sorted(unread)])
         positions: dict[Place, int] = {}
         stall = Deadline(STALL_SECONDS)
@@ -80,8 +81,7 @@ def read(cluster: Cluster, begins: Mapping[Place, int], ends: Mapping[Place, int
         while unread:
             for message in consumer.consume(BATCH, POLL_SECONDS):
                 if message.error():
-                    # The client finds the successor of an unreachable leader by itself.
-                    if not is_unreachable(message.error()):
+                    if not _passes(message.error()):
                         raise KafkaException(message.error())
                 elif message.offset() < ends[message.topic(), message.partition()]:
                     yield as_record(message)
@@ -94,6 +94,11 @@ def read(cluster: Cluster, begins: Mapping[Place, int], ends: Mapping[Place, int
             elif stall.passed():
                 where = ", ".join(f"{topic} partition {number}" for topic, number in sorted(unread))
                 raise StackError(f"{where} gave no record for {STALL_SECONDS:g} s: are its brokers up?")
+
+
+def _passes(error: KafkaError) -> bool:
+    """Whether reading goes on: the client finds a leader's successor by itself, and the group is only a name."""
+    return is_unreachable(error) or error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
 
 
 def as_record(message: Message) -> Record:

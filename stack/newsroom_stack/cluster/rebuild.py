@@ -6,14 +6,16 @@ to start; so the changelog goes first and the group last. A replica drops state 
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
+from newsroom.access import Right
+from newsroom.crash import AFTER_EFFECT, crash_point
+from newsroom.streams.changelog import Changelog
 from newsroom.topics import WORD_COUNTS, WORD_DELTAS
-from newsroom_stack.cluster.connection import ADMIN_SECONDS, CLIENT
+from newsroom_stack.cluster.connection import ADMIN_SECONDS, CLIENT, CLIENT_LOG
 from newsroom_stack.cluster.letters import purge
 from newsroom_stack.cluster.reading import read
 from newsroom_stack.errors import StackError
@@ -69,6 +71,8 @@ def plan_rebuild(groups: Groups, group: str = WORDCOUNT, table: str = WORD_COUNT
     internal = tuple(sorted(named)) or (deltas_of(group),)
     for name in (*internal, table):
         groups.cluster.partitions(name)
+    if not changelogs:  # one that is only hidden would stay, and its state be counted on
+        groups.cluster.check_visible(Changelog(group, internal).topic)
     if outputs and table not in outputs:
         raise StackError(
             f"group {group} does not write {table} but {', '.join(sorted(outputs))}: name its table with --table"
@@ -89,19 +93,37 @@ def execute(groups: Groups, rebuild: Rebuild, say: Callable[[str], None]) -> Non
         StackError: the cluster refuses. To run it again continues.
     """
     cluster = groups.cluster
+    _check_rights(groups, rebuild)
     if rebuild.changelogs:
         with cluster.spoken("the changelog could not be deleted"):
             futures = cluster.admin.delete_topics(list(rebuild.changelogs), operation_timeout=ADMIN_SECONDS)
             for future in futures.values():
                 future.result(ADMIN_SECONDS)
         say("the changelog is deleted")
+    crash_point(AFTER_EFFECT)
     places = [(topic, number) for topic in rebuild.internal for number in cluster.partitions(topic)]
     purge(cluster, cluster.ends(places))
     say(f"the records of {', '.join(rebuild.internal)} are deleted")
+    crash_point(AFTER_EFFECT)
     say(f"{_forget_words(groups, rebuild.table):,} words of {rebuild.table} are deleted")
+    crash_point(AFTER_EFFECT)
     if groups.find(rebuild.group):
         groups.delete(rebuild.group)
     say(f"the group {rebuild.group} is deleted")
+    crash_point(AFTER_EFFECT)
+
+
+def _check_rights(groups: Groups, rebuild: Rebuild) -> None:
+    """Check before anything is deleted that everything can be: a part alone would leave the service stopped.
+
+    Raises:
+        LastingFailure: a right is missing.
+    """
+    deleted = [Right("DELETE", "topic", name) for name in (*rebuild.changelogs, *rebuild.internal)]
+    table = [Right(operation, "topic", rebuild.table) for operation in ("READ", "WRITE")]
+    groups.cluster.check_rights([*deleted, *table])
+    if groups.find(rebuild.group):
+        groups.check_right("DELETE", rebuild.group)
 
 
 def _forget_words(groups: Groups, table: str) -> int:
@@ -115,22 +137,22 @@ def _forget_words(groups: Groups, table: str) -> int:
             words[record.key] = record.partition
         elif record.key is not None:
             words.pop(record.key, None)
-    failures: list[str] = []
-    producer = Producer(
-        cluster.settings.producer_config(CLIENT, linger_ms=20) | {"log_level": 0, "error_cb": cluster.access.note},
-        logger=logging.getLogger("librdkafka"),
-    )
+    failures: list[KafkaError] = []
+    config = cluster.settings.producer_config(CLIENT, linger_ms=20)
+    producer = Producer(config | cluster.quiet, logger=CLIENT_LOG)
 
-    def delivered(error: object, _: object) -> None:
+    def delivered(error: KafkaError | None, _: object) -> None:
         if error is not None:
-            failures.append(str(error))
+            failures.append(error)
 
-    with cluster.spoken(f"tombstones could not be written to {table}"):
+    what = f"tombstones could not be written to {table}"
+    with cluster.spoken(what, Right("WRITE", "topic", table)):
         for word, partition in words.items():
             producer.produce(table, None, word, partition=partition, on_delivery=delivered)
             producer.poll(0)
         left = producer.flush(ADMIN_SECONDS)
-    if failures or left:
-        reason = failures[0] if failures else f"{left} of them have no answer"
-        raise StackError(f"tombstones could not be written to {table} at {cluster.address}: {reason}")
+        if failures:
+            raise KafkaException(failures[0])
+    if left:
+        raise StackError(f"{what} at {cluster.address}: {left} of them have no answer")
     return len(words)

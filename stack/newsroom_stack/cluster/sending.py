@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, Producer
 
 from newsroom.access import Right
-from newsroom_stack.cluster.connection import ADMIN_SECONDS, CLIENT
+from newsroom_stack.cluster.connection import ADMIN_SECONDS, CLIENT, CLIENT_LOG
 from newsroom_stack.errors import StackError
 
 if TYPE_CHECKING:
@@ -26,17 +25,15 @@ def send_one(cluster: Cluster, topic: str, key: str, value: str) -> tuple[int, i
     """
     cluster.partitions(topic)
     config = cluster.settings.producer_config(CLIENT, delivery_timeout_ms=round(ADMIN_SECONDS * 1000))
-    quiet = {"log_level": 0, "error_cb": cluster.access.note}
-    producer = Producer(config | quiet, logger=logging.getLogger("librdkafka"))
+    producer = Producer(config | cluster.quiet, logger=CLIENT_LOG)
     reports: list[tuple[KafkaError | None, Message]] = []
     what = f"the record could not be sent to topic {topic}"
-    with cluster.spoken(what):
+    with cluster.spoken(what, Right("WRITE", "topic", topic)):
         producer.produce(topic, value.encode(), key.encode(), on_delivery=lambda *report: reports.append(report))
         producer.flush(ADMIN_SECONDS + 1)
         if not reports:
             raise StackError(f"{what} at {cluster.address}: no answer within {ADMIN_SECONDS:g} s")
         error, message = reports[0]
         if error is not None:
-            cluster.access.raise_lasting(error, Right("WRITE", "topic", topic))
             raise KafkaException(error)
     return message.partition(), message.offset()

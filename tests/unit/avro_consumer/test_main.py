@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from newsroom.schemas.avro import AvroEncoder
 from newsroom.schemas.registry import register, registry_client
 from newsroom.waiting import StopFlag
 from support.cluster import PARTITIONS, MockCluster
+from support.relay import Relay
 from support.schemas import NEWS_SCHEMA
 from support.waiting import wait_for
 
@@ -214,6 +216,28 @@ def test_a_member_without_partitions_is_ready_too(bench: Bench) -> None:
     finally:
         for _, member in members:
             member.__exit__(None, None, None)
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_brokers_that_name_an_address_where_nobody_answers_end_the_start(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avro_consumer.loop.JOIN_SECONDS", 0.0)
+    port = closed_port()
+    named = rf"could not join consumer group {bench.group} within .*127.0.0.1:{port}.*refused.*advertised\.listeners"
+    with Relay(bench.cluster.address, port) as relay, pytest.raises(ClusterUnavailable, match=named):
+        bench.run(bootstrap_servers=relay.address, start_timeout=2.0)
+
+
+def test_a_coordinator_that_never_answers_ends_the_start(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avro_consumer.loop.JOIN_SECONDS", 0.0)
+    bench.cluster.fail_coordinators()
+    with pytest.raises(ClusterUnavailable, match=rf"could not join consumer group {bench.group} within .*not a member"):
+        bench.run(start_timeout=2.0)
 
 
 def test_an_idle_member_ends(bench: Bench) -> None:

@@ -43,6 +43,7 @@ def test_a_denial_names_principal_address_operation_resource_and_acl() -> None:
     [
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, "x", r"may not READ topic news .*allows User:reader READ topic news"),
         (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "x", "may not do this"),
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, "x", "may not do this"),
         (KafkaError._AUTHENTICATION, f"{AT_B1}bad", r"login of user reader .* at b1:9092 was refused \(bad\): check"),
         (KafkaError.UNSUPPORTED_SASL_MECHANISM, "x", "with --sasl-mechanism PLAIN"),
         (KafkaError._SSL, f"{AT_B1}verify failed", r"no TLS connection to b1:9092 \(verify failed\): check --ssl-ca"),
@@ -57,6 +58,13 @@ def test_each_lasting_cause_is_a_sentence(code: int, text: str, sentence: str) -
 def test_a_denial_of_another_kind_than_the_request_names_the_clients_own_right() -> None:
     denied = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "x")
     assert "may not READ group g at" in str(Access(LOGIN, READ_GROUP).failure(denied, READ_NEWS))
+
+
+def test_a_denied_idempotent_producer_lacks_the_right_to_write() -> None:
+    access = Access(LOGIN, READ_NEWS, Right("WRITE", "topic", "news"))
+    denied = KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, "x")
+    assert "user reader may not WRITE topic news at" in str(access.failure(denied))
+    assert "may not CREATE cluster at" in str(access.failure(denied, Right("CREATE", "cluster", "")))
 
 
 @pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE])

@@ -11,7 +11,7 @@ from confluent_kafka.error import KafkaError
 
 from newsroom.access import Access, Right
 from newsroom.streams.changelog import Changelog
-from newsroom.streams.cluster import Cluster
+from newsroom.streams.cluster import Cluster, patience
 from newsroom.streams.internal_topics import prepare_changelog
 from newsroom.streams.settings import StreamSettings
 from newsroom.waiting import StopFlag
@@ -47,6 +47,8 @@ class FakeCluster:
         self.leaderless = 0
         self.failures: list[Exception] = []
         self.silent = False
+        self.seconds = 60.0
+        """How long the start may take."""
         self.outages = 0
         """How many of the next requests for metadata fail."""
         self.questions = 0
@@ -63,7 +65,7 @@ class FakeCluster:
 
     def prepare(self, stop: StopFlag | None = None) -> Cluster:
         """The requests that a service makes of it."""
-        return Cluster(self.settings, self.access, stop or StopFlag())
+        return Cluster(self.settings, self.access, patience(self.seconds, stop or StopFlag()))
 
     def list_topics(self, name: str = "", *, timeout: float) -> object:
         assert timeout <= 5

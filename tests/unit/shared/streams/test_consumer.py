@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -14,7 +15,7 @@ from newsroom.errors import LastingFailure
 from newsroom.streams import consumer as stream_consumer
 from newsroom.streams.consumer import PatientConsumer, patiently
 from newsroom.waiting import Deadline, StopFlag, Stopped
-from support.cluster import MockCluster
+from support.cluster import LEAVE_GROUP, PARTITIONS, MockCluster
 from support.quix import counter
 from support.waiting import wait_for
 
@@ -82,10 +83,10 @@ def test_a_stop_ends_it() -> None:
         patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", Deadline(5), stop)
 
 
-def test_quix_gets_the_answers_of_a_cluster_as_from_its_own_consumer(cluster: MockCluster) -> None:
-    cluster.send("t", [(None, b"v")], partition=0)
+def test_quix_gets_the_answers_of_a_cluster_as_from_its_own_consumer(brokers: MockCluster) -> None:
+    brokers.send("t", [(None, b"v")], partition=0)
     with closing(
-        PatientConsumer({"bootstrap.servers": cluster.address, "group.id": "g"}, StopFlag(), ACCESS)
+        PatientConsumer({"bootstrap.servers": brokers.address, "group.id": "g"}, StopFlag(), ACCESS)
     ) as consumer:
         consumer.commit(offsets=[TopicPartition("t", 0, 1)], asynchronous=False)
         assert [part.offset for part in consumer.committed([TopicPartition("t", 0)], timeout=10)] == [1]
@@ -108,14 +109,14 @@ YEAR_2100_MS = 4_102_444_800_000
 
 
 @pytest.mark.parametrize("call", ["poll", "consume"])
-def test_a_record_from_the_future_has_the_present_time_and_is_counted(cluster: MockCluster, call: str) -> None:
-    topic = cluster.topic()
-    producer = Producer({"bootstrap.servers": cluster.address, "linger.ms": 0})
+def test_a_record_from_the_future_has_the_present_time_and_is_counted(brokers: MockCluster, call: str) -> None:
+    topic = brokers.topic()
+    producer = Producer({"bootstrap.servers": brokers.address, "linger.ms": 0})
     for timestamp in (1000, YEAR_2100_MS):
         producer.produce(topic, b"value", b"key", partition=0, timestamp=timestamp)
     assert producer.flush(10) == 0
     with closing(
-        PatientConsumer({"bootstrap.servers": cluster.address, "group.id": "g"}, StopFlag(), ACCESS)
+        PatientConsumer({"bootstrap.servers": brokers.address, "group.id": "g"}, StopFlag(), ACCESS)
     ) as consumer:
         consumer.assign([TopicPartition(topic, 0, 0)])
         past, future = [consumer.poll(10), consumer.poll(10)] if call == "poll" else consumer.consume(2, 10)
@@ -136,10 +137,55 @@ def test_a_denied_record_names_its_topic() -> None:
         consumer._check([denied])
 
 
-def test_a_denied_member_names_its_group(cluster: MockCluster) -> None:
-    cluster.fail_next_join(KafkaError.GROUP_AUTHORIZATION_FAILED)
-    config: dict[str, object] = {"bootstrap.servers": cluster.address, "group.id": "g"}
+def test_a_denied_member_names_its_group(brokers: MockCluster) -> None:
+    brokers.fail_next_join(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    config: dict[str, object] = {"bootstrap.servers": brokers.address, "group.id": "g"}
     with closing(PatientConsumer(config, StopFlag(), ACCESS)) as consumer:
-        consumer.subscribe([cluster.topic()], on_assign=lambda *_: None)
+        consumer.subscribe([brokers.topic()], on_assign=lambda *_: None)
         with pytest.raises(LastingFailure, match="may not READ group g at b:1"):
             wait_for("the denial", lambda: consumer.poll(0.1), 20)
+
+
+class Replica:
+    """A member of group `g` with a name of its own, which polls until it has partitions."""
+
+    def __init__(self, brokers: MockCluster, topic: str, name: str, *, leaves: bool = True) -> None:
+        config: dict[str, Any] = {"bootstrap.servers": brokers.address, "group.id": "g", "group.instance.id": name}
+        times = {"session.timeout.ms": 60_000, "heartbeat.interval.ms": 100, "log_level": 0}
+        self.consumer = PatientConsumer(config | times, StopFlag(), Access(config), leaves=leaves)
+        self.revoked: list[TopicPartition] = []
+        self.consumer.subscribe(
+            [topic], on_assign=lambda *_: None, on_revoke=lambda _, partitions: self.revoked.extend(partitions)
+        )
+
+    def owns(self) -> list[TopicPartition]:
+        """Its partitions, after one more poll."""
+        self.consumer.poll(0.1)
+        owned: list[TopicPartition] = self.consumer.assignment()
+        return owned
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_replica_that_stops_leaves_its_group_unless_it_is_to_keep_its_partitions(
+    brokers: MockCluster, *, leaves: bool
+) -> None:
+    stopped = Replica(brokers, brokers.topic(), "g-0", leaves=leaves)
+    wait_for("its partitions", stopped.owns)
+    farewells = brokers.count_requests(LEAVE_GROUP)
+    stopped.consumer.close()
+    assert len(stopped.revoked) == PARTITIONS, "its last commit is made there"
+    assert farewells() == leaves
+
+
+def test_an_error_of_the_last_commit_does_not_keep_the_client_open(brokers: MockCluster) -> None:
+    topic = brokers.topic()
+    stopped = Replica(brokers, topic, "g-0")
+
+    def fail(*_: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._FAIL))
+
+    stopped.consumer.subscribe([topic], on_assign=lambda *_: None, on_revoke=fail)
+    wait_for("its partitions", stopped.owns)
+    stopped.consumer.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        stopped.consumer.poll(0)

@@ -74,14 +74,14 @@ def test_what_waiting_does_not_change_is_said_at_once(fake: FakeCluster) -> None
 def test_a_cluster_that_is_silent_is_a_sentence(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "ASK_SECONDS", 0.0)
     monkeypatch.setattr(requests, "ANSWER_MARGIN_SECONDS", 0.01)
-    monkeypatch.setattr(requests, "CLUSTER_WAIT_SECONDS", 0.1)
+    fake.seconds = 0.1
     fake.silent = True
     with pytest.raises(ClusterUnavailable, match=r"no answer within 0 s"):
         fake.prepared()
 
 
-def test_a_topic_without_a_leader_is_a_sentence(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "CLUSTER_WAIT_SECONDS", 0.1)
+def test_a_topic_without_a_leader_is_a_sentence(fake: FakeCluster) -> None:
+    fake.seconds = 0.1
     fake.leaderless = 10**9
     with pytest.raises(ClusterUnavailable, match="has no leader: are enough brokers up"):
         fake.prepared()
@@ -99,8 +99,8 @@ def test_a_stop_ends_the_waiting(fake: FakeCluster, monkeypatch: pytest.MonkeyPa
         fake.prepared(stop)
 
 
-def test_without_a_broker_only_metadata_is_asked_for(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "CLUSTER_WAIT_SECONDS", 0.2)
+def test_without_a_broker_only_metadata_is_asked_for(fake: FakeCluster) -> None:
+    fake.seconds = 0.2
     fake.outages = 10**9
     with pytest.raises(ClusterUnavailable, match=r"could not be looked up at .*transport failure"):
         fake.prepared()

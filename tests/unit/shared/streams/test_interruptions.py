@@ -326,10 +326,10 @@ def test_the_end_of_a_changelog_is_read_once_its_transactions_are_complete() -> 
     assert stable((0, 7), 6, "t partition 0") == (0, 7)
 
 
-def test_partitions_are_taken_anew_from_the_committed_offsets(cluster: MockCluster) -> None:
-    topic = cluster.topic()
-    cluster.send(topic, [(None, b"%d" % number) for number in range(8)])
-    config = {"bootstrap.servers": cluster.address, "group.id": topic, "auto.offset.reset": "earliest"}
+def test_partitions_are_taken_anew_from_the_committed_offsets(brokers: MockCluster) -> None:
+    topic = brokers.topic()
+    brokers.send(topic, [(None, b"%d" % number) for number in range(8)])
+    config = {"bootstrap.servers": brokers.address, "group.id": topic, "auto.offset.reset": "earliest"}
     assigned: list[int] = []
 
     def on_assign(consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -344,9 +344,9 @@ def test_partitions_are_taken_anew_from_the_committed_offsets(cluster: MockClust
     assert assigned == [PARTITIONS, PARTITIONS]
 
 
-def test_without_a_transaction_the_consumers_commit_says_of_which_topic_it_is(cluster: MockCluster) -> None:
-    topic = cluster.topic()
-    config = {"bootstrap.servers": cluster.address, "group.id": topic, "enable.auto.commit": False}
+def test_without_a_transaction_the_consumers_commit_says_of_which_topic_it_is(brokers: MockCluster) -> None:
+    topic = brokers.topic()
+    config = {"bootstrap.servers": brokers.address, "group.id": topic, "enable.auto.commit": False}
     calls: list[str] = []
     consumer = PatientConsumer(
         config, StopFlag(), Access(config), claims={topic: "of it"}, after_commit=lambda: calls.append("committed")
@@ -357,17 +357,17 @@ def test_without_a_transaction_the_consumers_commit_says_of_which_topic_it_is(cl
     assert (commit.offset, commit.metadata, calls) == (3, "of it", ["committed"])
 
 
-def test_a_restore_waits_for_the_marker_of_a_transaction_whose_offsets_count_already(cluster: MockCluster) -> None:
-    topic = f"changelog__g--{cluster.topic()}--default"
-    cluster.send(topic, [(None, b"%d" % number) for number in range(4)], partition=0)
-    config: dict[str, object] = {"bootstrap.servers": cluster.address, "group.id": topic}
+def test_a_restore_waits_for_the_marker_of_a_transaction_whose_offsets_count_already(brokers: MockCluster) -> None:
+    topic = f"changelog__g--{brokers.topic()}--default"
+    brokers.send(topic, [(None, b"%d" % number) for number in range(4)], partition=0)
+    config: dict[str, object] = {"bootstrap.servers": brokers.address, "group.id": topic}
     questions = 0
 
     def end_with_the_open_transaction(*_: object, **__: object) -> tuple[int, int]:
         nonlocal questions
         questions += 1
         # Two records more than a read_committed client sees; their marker comes half a second later.
-        threading.Timer(0.5, cluster.send, (topic, [(None, b"4"), (None, b"5")], 0)).start()
+        threading.Timer(0.5, brokers.send, (topic, [(None, b"4"), (None, b"5")], 0)).start()
         return 0, 6
 
     with closing(PatientConsumer(config, StopFlag(), Access(config))) as consumer:

@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka.error import KafkaError
 
 from newsroom.errors import LastingFailure
+from newsroom.streams.cluster import patience
 from newsroom.streams.topics import await_topics, denied_topics
 from newsroom.waiting import StopFlag
 from unit.shared.streams.fakes import CHANGELOG, FakeCluster, failed
@@ -20,7 +21,7 @@ def test_an_input_that_is_just_being_created_is_waited_for(fake: FakeCluster, mo
         lambda *_, **__: SimpleNamespace(brokers={}, topics={"news": answers.pop(0)}),
         raising=False,
     )
-    assert await_topics(fake.settings, fake.access, ["news"], StopFlag())["news"].partitions
+    assert await_topics(fake.settings, fake.access, ["news"], patience(60, StopFlag()))["news"].partitions
 
 
 def test_an_input_that_is_invisible_may_be_one_that_this_user_may_not_see(
@@ -34,7 +35,7 @@ def test_an_input_that_is_invisible_may_be_one_that_this_user_may_not_see(
 
     monkeypatch.setattr(fake, "list_topics", list_topics, raising=False)
     with pytest.raises(LastingFailure, match=r"may not READ topic news at .*add an ACL"):
-        await_topics(fake.settings, fake.access, ["news"], StopFlag())
+        await_topics(fake.settings, fake.access, ["news"], patience(60, StopFlag()))
 
 
 def visible(_name: str | None = None, **_: object) -> object:
@@ -59,7 +60,7 @@ def test_a_right_that_is_missing_is_said_before_the_first_record(
     monkeypatch.setattr(fake, "list_topics", visible, raising=False)
     fake.allowed = allowed
     with pytest.raises(LastingFailure, match=sentence):
-        await_topics(fake.settings, fake.access, [name], StopFlag())
+        await_topics(fake.settings, fake.access, [name], patience(60, StopFlag()))
 
 
 def test_after_a_denial_the_broker_is_asked_for_the_topic(fake: FakeCluster) -> None:
@@ -75,4 +76,4 @@ def test_after_a_denial_the_broker_is_asked_for_the_topic(fake: FakeCluster) -> 
 def test_a_broker_that_does_not_tell_rights_is_believed(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake, "list_topics", visible, raising=False)
     fake.allowed = set()
-    assert await_topics(fake.settings, fake.access, ["word-counts"], StopFlag())
+    assert await_topics(fake.settings, fake.access, ["word-counts"], patience(60, StopFlag()))
