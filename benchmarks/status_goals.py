@@ -61,9 +61,11 @@ def commit(admin: AdminClient, group: str, offset: int) -> None:
 
 
 def until(probe: Callable[[], bool]) -> float:
-    """Ask again and again; the seconds until the answer is yes."""
+    """Ask again and again, for a minute; the seconds until the answer is yes."""
     began = time.monotonic()
     while not probe():
+        if time.monotonic() - began > SECONDS:
+            raise TimeoutError(f"not seen within {SECONDS:g} s: is the machine busy?")
         time.sleep(0.005)
     return time.monotonic() - began
 
