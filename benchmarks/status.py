@@ -1,12 +1,17 @@
-"""What a snapshot costs the status API: .venv/bin/python benchmarks/status.py [GROUPS]. It needs no cluster.
+"""What the status API costs: .venv/bin/python benchmarks/status.py [GROUPS | URL [PID]]. GROUPS needs no cluster.
 
-The groups have one member and six partitions each, on 200 topics, and none has read everything. Each time is the
-shortest of twelve snapshots, in one thread.
+The groups have one member and six partitions each, on 200 topics, and none has read everything. First comes the load:
+200 readers of events, a scrape a second and requests in turn, over real connections, beside a snapshot a second. With
+URL it is that of a running status API, whose memory is told if PID is its process. Then come the steps of a snapshot:
+each time is the shortest of twelve, in one thread.
 """
 
 from __future__ import annotations
 
-import resource
+import os
+import selectors
+import signal
+import socket
 import sys
 import threading
 import time
@@ -15,10 +20,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+from typing_extensions import override
 
 from newsroom.health import Health
+from status_api import process
 from status_api.app import create_app
 from status_api.known import KnownGroups, SilentMembers
+from status_api.main import StatusServer, listen
 from status_api.model import Broker, Group, GroupMember, GroupPartition, Partition, Snapshot, TopicState
 from status_api.progress import Progress
 from status_api.rebalances import RebalanceLog
@@ -31,13 +42,17 @@ from status_api.timelag import TimeLags
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flask import Flask
+
 GROUPS = 2004
 TOPICS, PARTITIONS = 200, 6
 SNAPSHOTS, WARM = 15, 3
-REQUESTS = 1000
+STREAMS, REQUESTS = 200, 200
+HTTP_OK = 200
 GZIP = {"Accept-Encoding": "gzip"}
 """Prometheus asks so."""
 PATHS = ("/api/v1/cluster", "/api/v1/groups", "/api/v1/groups?limit=50&sort=-lag", "/metrics", "/live")
+LOADED = ("/livez", "/api/v1/cluster", "/api/v1/groups?limit=50&sort=-lag", "/api/v1/pipeline", "/live")
 RETENTIONS = dict.fromkeys((f"t{number}" for number in range(TOPICS)), 604_800.0)
 
 
@@ -81,7 +96,7 @@ class Service:
         self._known, self._silent, self._progress = KnownGroups(), SilentMembers(), Progress()
         self._lags, self._judge, self._log = TimeLags(), Judge(), RebalanceLog()
         self._store = SnapshotStore(1.0)
-        self.client = create_app(self._store, Health(), StatusSettings()).test_client()
+        self.app = create_app(self._store, Health(), StatusSettings())
 
     def snapshot(self, second: int, times: Times) -> None:
         """Take one snapshot."""
@@ -104,57 +119,134 @@ class Service:
             self._store.succeeded(snapshot)
 
 
-def resident() -> float:
-    """The memory of this process, in MB."""
-    return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize() / 1e6
-
-
 def steps(number: int) -> None:
     """Print the time of each step and of each path."""
     times, service = Times(), Service(number)
+    client = service.app.test_client()
     for second in range(SNAPSHOTS):
         service.snapshot(second, times)
         for path in PATHS:
             with times.step(path):
-                service.client.get(path, headers=GZIP)
+                client.get(path, headers=GZIP)
     for step, values in times.of.items():
         print(f"{step:36s} {min(values[WARM:]):8.1f} ms")
 
 
-def beside(number: int) -> None:
-    """Print how long a small request takes while each second another thread takes a snapshot and scrapes."""
-    before, service, stop = resident(), Service(number), threading.Event()
-    service.snapshot(0, Times())
+class Server(StatusServer):
+    """The status API as it is, but for its snapshots: a thread takes those of made-up groups."""
 
-    def work() -> None:
-        for second in range(1, 1000):
-            ended = time.monotonic() + 1.0
+    def __init__(self, number: int, listener: socket.socket) -> None:
+        self._number = number
+        super().__init__(StatusSettings(), listener)
+
+    @override
+    def load(self) -> Flask:
+        service = Service(self._number)
+        process.share_memory()
+        process.shorten_pauses()
+        threading.Thread(target=self._snapshots, args=(service,), daemon=True).start()
+        return service.app
+
+    def _snapshots(self, service: Service) -> None:
+        looks = process.Looks()
+        for second in range(100_000):
+            due = time.monotonic() + 1.0
             service.snapshot(second, Times())
-            service.client.get("/metrics", headers=GZIP)
-            if stop.wait(max(0.0, ended - time.monotonic())):
-                return
+            looks.turn()
+            time.sleep(max(0.0, due - time.monotonic()))
 
-    thread = threading.Thread(target=work)
+
+@contextmanager
+def serving(number: int) -> Iterator[tuple[str, int]]:
+    """Serve this many groups in a process of its own; its address and process id."""
+    with listen("127.0.0.1", 0) as listener:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                Server(number, listener).run()
+            finally:
+                os._exit(0)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", pid
+        finally:
+            os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
+
+
+def memory(pid: int) -> str:
+    """The memory of a process and of those that it started, in MB: shared pages count in part, as often as shared."""
+    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split())]
+    rollups = [Path(f"/proc/{one}/smaps_rollup").read_text(encoding="utf-8").splitlines() for one in pids]
+    each = [sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:")) / 1024 for rollup in rollups]
+    return f"{sum(each):.0f} MiB (" + " + ".join(f"{part:.0f}" for part in each) + ")"
+
+
+def followers(url: str, ended: threading.Event) -> threading.Thread:
+    """Follow the events over 200 connections until the end."""
+    address = urlsplit(url)
+    assert address.hostname is not None
+    selector = selectors.DefaultSelector()
+    for _ in range(STREAMS):
+        sock = socket.create_connection((address.hostname, address.port or 80))
+        sock.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        sock.setblocking(False)
+        selector.register(sock, selectors.EVENT_READ, sock)
+
+    def read() -> None:
+        while not ended.is_set():
+            for key, _ in selector.select(0.2):
+                assert key.data.recv(65536), "the server ended a stream"
+        for key in list(selector.get_map().values()):
+            key.data.close()
+
+    thread = threading.Thread(target=read)
     thread.start()
-    client, took = service.client.application.test_client(), []
-    for _ in range(REQUESTS):
-        began = time.perf_counter()
-        client.get("/livez")
-        took.append((time.perf_counter() - began) * 1000)
-        time.sleep(0.01)
-    stop.set()
-    thread.join()
-    took.sort()
-    print(f"/livez beside it: p50 {took[len(took) // 2]:.1f}, p99 {took[len(took) * 99 // 100]:.1f}, {took[-1]:.1f} ms")
-    print(f"memory: {before:.0f} MB before the first snapshot, {resident():.0f} MB now")
+    return thread
+
+
+def load(url: str, pid: int | None) -> None:
+    """Print how long requests take beside the readers of events and the scrapes."""
+    ended, times = threading.Event(), Times()
+    threads = [followers(url, ended), threading.Thread(target=scrape, args=(url, ended, times))]
+    threads[1].start()
+    with httpx.Client(base_url=url, timeout=60) as client:
+        client.get("/api/v1/groups")
+        for _ in range(REQUESTS):
+            for path in LOADED:
+                with times.step(path):
+                    assert client.get(path, headers={"Accept-Encoding": "identity"}).status_code == HTTP_OK, path
+                time.sleep(0.01)
+    held = "" if pid is None else f", memory {memory(pid)}"
+    ended.set()
+    for thread in threads:
+        thread.join()
+    print(f"{STREAMS} streams, a scrape a second{held}")
+    together = [value for path in LOADED for value in times.of[path]]
+    for step, values in [*times.of.items(), ("all but the scrapes", together)]:
+        ordered = sorted(values)
+        p50, p99 = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
+        print(f"{step:36s} p50 {p50:6.1f}, p99 {p99:6.1f}, most {ordered[-1]:6.1f} ms of {len(ordered)}")
+
+
+def scrape(url: str, ended: threading.Event, times: Times) -> None:
+    """Scrape each second until the end, as Prometheus does."""
+    with httpx.Client(base_url=url, timeout=60) as client:
+        while not ended.wait(1.0):
+            with times.step("/metrics"):
+                assert client.get("/metrics", headers=GZIP).status_code == HTTP_OK
 
 
 def main() -> None:
     """Measure."""
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else GROUPS
-    print(f"{number} groups of {PARTITIONS} partitions")
-    beside(number)
-    steps(number)
+    argument = sys.argv[1] if len(sys.argv) > 1 else str(GROUPS)
+    if not argument.isdecimal():
+        load(argument, int(sys.argv[2]) if len(sys.argv) > 2 else None)  # noqa: PLR2004
+        return
+    print(f"{argument} groups of {PARTITIONS} partitions")
+    with serving(int(argument)) as (url, pid):
+        load(url, pid)
+    steps(int(argument))
 
 
-main()
+if __name__ == "__main__":
+    main()
