@@ -17,7 +17,8 @@ from newsroom_lab.write.audit import (
     stops_in_time,
     values_by_key,
 )
-from newsroom_lab.write.task import Round
+from newsroom_lab.write.task import Evidence, Round
+from newsroom_lab.write.tasks import dead_letters
 from newsroom_lab.write.trial import Judged, breaches
 from newsroom_stack.pipeline.observe import Record
 
@@ -136,3 +137,16 @@ def test_what_ended_a_member_is_named_before_what_followed_from_it() -> None:
     rest = [nothing_lost(SENT, []), all_committed(3)]
     judged = Judged(Round("calm"), [*rest, members_survive(["member 1 ended by itself"], 0)], [])
     assert list(breaches([judged])) == ["members survive", "nothing is lost", "progress is committed"]
+
+
+def test_a_healthy_dead_letter_with_its_origin_breaks_one_promise_only() -> None:
+    records = {
+        "INPUT": [Record(0, 7, b"poison-1", b"not Avro", {}), Record(1, 9, b"key1", b"Avro", {})],
+        "DEAD_LETTERS": [
+            Record(0, 0, b"poison-1", b"not Avro", {"origin.offset": b"7"}),
+            Record(0, 1, b"key1", b"Avro", {"origin.offset": b"9"}),
+        ],
+    }
+    evidence = Evidence(Round("r"), records, lag=0, deaths=[], stop_seconds=0, codes=[], lines=[])
+    broken = [finding.promise for finding in dead_letters.audit(evidence) if not finding.kept]
+    assert broken == ["only poison is a dead letter"]

@@ -45,7 +45,7 @@ def audit(evidence: Evidence) -> list[Finding]:
     poison = [record for record in evidence.input if (record.key or b"").startswith(POISON_KEY.encode())]
     known = {(record.key, record.value) for record in poison}
     healthy = [record for record in letters if (record.key, record.value) not in known]
-    offsets = {(record.key, str(record.offset).encode()) for record in poison}
+    offsets = {(record.key, str(record.offset).encode()) for record in evidence.input}
     silent = [record for record in letters if not any((record.key, v) in offsets for v in record.headers.values())]
     return [
         nothing_lost(poison, letters),
