@@ -27,7 +27,7 @@ LOGS = REPOSITORY / ".newsroom" / "e2e-logs"
 PROJECT: list[ContainerPipeline] = []
 """The project that is up, for the logs of a test that fails."""
 
-ORDER = ("test_stack", "test_story", "test_lab", "test_scaling", "test_faults", "test_volumes")
+ORDER = ("test_stack", "test_story", "test_lab", "test_scaling", "test_faults", "test_engine", "test_volumes")
 """What a first start looks like is seen before anything is broken, and data is deleted last."""
 
 

@@ -2,10 +2,13 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from e2e.network import ContainerPipeline
+from newsroom_stack.interface import State
 from support.pipeline import HTTP_OK
 from support.waiting import wait_for
 
@@ -17,43 +20,48 @@ BATCH = 500
 committed."""
 
 MEMBERS = (
-    "news-producer-1",
-    "avro-consumer-1",
-    "wordcount-stream-1",
-    "join-service-1",
-    "status-api",
-    "connect",
-    "registry",
-    "kafka-2",
+    ("news-producer-1", "status-api"),
+    ("avro-consumer-1", "wordcount-stream-1"),
+    ("join-service-1", "connect"),
+    ("registry",),
+    ("kafka-2",),
 )
+"""Those of one line fail at the same time. Neither needs the other, so each heals as if it had failed alone."""
+
 GROUPS = {
     "avro-consumer-1": "avro-consumer",
     "wordcount-stream-1": "wordcount-stream",
     "join-service-1": "join-service",
 }
 
-
-def kill(pipeline: ContainerPipeline, name: str) -> None:
-    pipeline.stack.kill(name)
-    assert {each.name: each.state for each in pipeline.stack.ps()}[name] == "killed"
-    pipeline.stack.restart(name)
+Names = tuple[str, ...]
 
 
-def pause(pipeline: ContainerPipeline, name: str) -> None:
-    """Longer than its session, where it has one: others must have given it up when it goes on."""
-    pipeline.stack.pause(name)
-    if name in GROUPS:
-        wait_for(f"the group without {name}", lambda: is_empty(pipeline, GROUPS[name]), 60)
-    elif name.startswith("kafka"):
-        wait_for("under-replicated partitions", lambda: under_replicated(pipeline), 60)
-    else:
-        time.sleep(2)  # nobody notices: it just stands still for a while
-    pipeline.stack.resume(name)
+def kill(pipeline: ContainerPipeline, names: Names) -> None:
+    for name in names:
+        pipeline.stack.kill(name)
+    states = {each.name: each.state for each in pipeline.stack.ps()}
+    assert {name: states[name] for name in names} == dict.fromkeys(names, State.KILLED)
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(pipeline.stack.restart, names))
 
 
-def restart(pipeline: ContainerPipeline, name: str) -> None:
-    service = name if name in {"status-api", "connect", "registry", "kafka-2"} else name.rpartition("-")[0]
-    pipeline.stack.compose.run("restart", service, seconds=120)
+def pause(pipeline: ContainerPipeline, names: Names) -> None:
+    """Longer than the session of each that has one: others must have given it up when it goes on."""
+    for name in names:
+        pipeline.stack.pause(name)
+    time.sleep(2)  # nobody notices a member without a session: it just stands still for a while
+    for name in names:
+        if name in GROUPS:
+            wait_for(f"the group without {name}", partial(is_empty, pipeline, GROUPS[name]), 60)
+        elif name.startswith("kafka"):
+            wait_for("under-replicated partitions", partial(under_replicated, pipeline), 60)
+    for name in names:
+        pipeline.stack.resume(name)
+
+
+def restart(pipeline: ContainerPipeline, names: Names) -> None:
+    pipeline.stack.compose.run("restart", *(name.removesuffix("-1") for name in names), seconds=120)
 
 
 def is_empty(pipeline: ContainerPipeline, group: str) -> bool:
@@ -73,17 +81,17 @@ def crashed_workers(pipeline: ContainerPipeline) -> list[str]:
     return [line for _, line in pipeline.stack.logs("status-api") if re.search("SIGSEGV|SIGABRT", line)]
 
 
-@pytest.mark.parametrize("name", MEMBERS)
-def test_nothing_acknowledged_is_lost_and_counts_stay_exact(pipeline: ContainerPipeline, name: str) -> None:
+@pytest.mark.parametrize("names", MEMBERS, ids="+".join)
+def test_nothing_acknowledged_is_lost_and_counts_stay_exact(pipeline: ContainerPipeline, names: Names) -> None:
     with pipeline.load("news", RATE) as news, pipeline.load("mytopic", RATE) as strings:
         for fault in (kill, pause, restart):
-            fault(pipeline, name)
+            fault(pipeline, names)
             wait_for(f"everything is ready after {fault.__name__}", pipeline.all_ready, 120)
     duplicates = pipeline.duplicates_of_consumed(news)
     assert duplicates <= 3 * BATCH
     pipeline.counted_exactly(strings)
     pipeline.count_rounds_and_join_all(1)
-    if name.startswith("kafka"):
+    if "kafka-2" in names:
         wait_for("every replica in sync again", lambda: under_replicated(pipeline) == 0, 120)
         assert crashed_workers(pipeline) == []
 

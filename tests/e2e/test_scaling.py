@@ -35,11 +35,26 @@ def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipel
     pipeline.spread("avro-consumer", "news", 1)
 
 
-def test_word_counts_are_exact_while_replicas_come_and_go(pipeline: ContainerPipeline) -> None:
+def identity(pipeline: ContainerPipeline, name: str) -> str:
+    """The identity a replica took at its last start."""
+    found = re.findall(r"identity=(\S+)", pipeline.log(name))
+    assert found, f"{name} has not said which replica it is"
+    return str(found[-1])
+
+
+def test_word_counts_are_exact_while_replicas_come_go_and_are_killed(pipeline: ContainerPipeline) -> None:
+    replicas = ("wordcount-stream-1", "wordcount-stream-2")
     with pipeline.load("mytopic", rate=200) as account:
-        for replicas in (2, 1):
-            pipeline.stack.scale("wordcount-stream", replicas)
-            pipeline.spread("wordcount-stream", "word-deltas", replicas)
+        pipeline.stack.scale("wordcount-stream", 2)
+        pipeline.spread("wordcount-stream", "word-deltas", 2)
+        before = [identity(pipeline, name) for name in replicas]
+        assert sorted(before) == ["wordcount-stream-0", "wordcount-stream-1"]
+        pipeline.stack.kill("wordcount-stream-1")
+        pipeline.stack.restart("wordcount-stream-1")
+        assert [identity(pipeline, name) for name in replicas] == before, "a killed replica takes its identity back"
+        pipeline.spread("wordcount-stream", "word-deltas", 2)
+        pipeline.stack.scale("wordcount-stream", 1)
+        pipeline.spread("wordcount-stream", "word-deltas", 1)
     pipeline.counted_exactly(account)
 
 
@@ -54,21 +69,3 @@ def test_a_stream_replica_without_partitions_is_healthy(pipeline: ContainerPipel
     wait_for(f"{PARTITIONS} replicas own a pair of partitions and one is idle", lambda: shares() == wanted, 120)
     assert [each.name for each in pipeline.stack.ps() if not each.ready] == []
     pipeline.stack.scale("join-service", 1)
-
-
-def identity(pipeline: ContainerPipeline, name: str) -> str:
-    """The identity a replica took at its last start."""
-    found = re.findall(r"identity=(\S+)", pipeline.log(name))
-    assert found, f"{name} has not said which replica it is"
-    return str(found[-1])
-
-
-def test_a_replica_that_was_killed_takes_its_identity_back(pipeline: ContainerPipeline) -> None:
-    pipeline.stack.scale("wordcount-stream", 2)
-    before = [identity(pipeline, f"wordcount-stream-{number}") for number in (1, 2)]
-    assert sorted(before) == ["wordcount-stream-0", "wordcount-stream-1"]
-    pipeline.stack.kill("wordcount-stream-1")
-    pipeline.stack.restart("wordcount-stream-1")
-    after = [identity(pipeline, f"wordcount-stream-{number}") for number in (1, 2)]
-    assert after == before
-    pipeline.stack.scale("wordcount-stream", 1)

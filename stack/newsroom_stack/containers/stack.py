@@ -49,7 +49,7 @@ UP_SECONDS = 900.0
 DOWN_SECONDS = 120.0
 """Containers stop layer by layer, each within its own grace period of 30 s."""
 
-READY_SECONDS = 120.0
+READY_SECONDS = 240.0
 """Deadline of a restarted container: longer than the health check's start period."""
 
 GRACE_SECONDS = 30
