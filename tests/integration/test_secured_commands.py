@@ -157,6 +157,7 @@ def test_the_least_rights_suffice_and_a_missing_one_is_named(
     assert re.search(said, err) or (lacking.operation == "DESCRIBE" and hidden in out + err), out + err
     assert (code == 0) == (hidden in out)
     assert "may not do this" not in err
+    assert "stays stopped" not in err, "nothing was stopped or deleted before"
     assert "deleted" not in out.replace("this will be deleted", ""), "a part of it"
 
 
