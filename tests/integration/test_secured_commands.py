@@ -76,7 +76,8 @@ class Case:
         lacking = right(self.lacking, self.user)
         if lacking.operation == "DESCRIBE":
             return [other for other in needed if other.resource != lacking.resource]
-        return [Right("DESCRIBE", other.kind, other.name) if other == lacking else other for other in needed]
+        rights = (Right("DESCRIBE", other.kind, other.name) if other == lacking else other for other in needed)
+        return list(dict.fromkeys(rights))
 
 
 def cases() -> Iterator[tuple[str, str]]:
