@@ -56,6 +56,7 @@ def replay(*, service: str, group: str, table: str, execute: bool, bootstrap: st
         refuse_strangers(groups, group, replicas)
         if not execute:
             return
+        rebuilding.check_rights(groups, plan)
         if stack is not None and replicas:
             _say(f"stopping {replicas} replicas of {service}")
             stack.scale(service, 0)

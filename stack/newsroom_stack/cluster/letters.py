@@ -138,6 +138,7 @@ class Replay:
         self._group = replay_group(topic)
         self._places = [(topic, number) for number in cluster.partitions(topic)]
         self._failure: tuple[Letter, KafkaError] | None = None
+        self._writable: set[str] = set()
         settings, quiet = cluster.settings, cluster.quiet
         config = settings.producer_config(CLIENT, transactional_id=self._group, linger_ms=20)
         self._producer = Producer(config | quiet | {"message.max.bytes": DEAD_LETTER_BYTES}, logger=CLIENT_LOG)
@@ -175,9 +176,10 @@ class Replay:
         return {place: max(begins[place], done[place]) for place in self._places}
 
     def _send(self, batch: list[Letter], outcome: Outcome) -> None:
+        sendable = [letter for letter in batch if self._has_origin(letter)]
+        self._check_rights({letter.topic for letter in sendable})
         self._producer.begin_transaction()
         crash_point(BEFORE_EFFECT)
-        sendable = [letter for letter in batch if self._has_origin(letter)]
         for letter in sendable:
             self._produce(letter)
         self._producer.flush(TRANSACTION_SECONDS)
@@ -199,6 +201,12 @@ class Replay:
         crash_point(AFTER_COMMIT)
         outcome.sent += len(sendable)
         outcome.left += len(batch) - len(sendable)
+
+    def _check_rights(self, origins: set[str]) -> None:
+        """Check that this user may write to topics: inside a transaction a denial would show only after its timeout."""
+        if new := origins - self._writable:
+            self._cluster.check_rights([Right("WRITE", "topic", topic) for topic in sorted(new)])
+            self._writable |= new
 
     def _has_origin(self, letter: Letter) -> bool:
         place = f"dead letter {letter.record.place} of {letter.origin}"

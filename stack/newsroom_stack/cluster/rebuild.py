@@ -93,7 +93,6 @@ def execute(groups: Groups, rebuild: Rebuild, say: Callable[[str], None]) -> Non
         StackError: the cluster refuses. To run it again continues.
     """
     cluster = groups.cluster
-    _check_rights(groups, rebuild)
     if rebuild.changelogs:
         with cluster.spoken("the changelog could not be deleted"):
             futures = cluster.admin.delete_topics(list(rebuild.changelogs), operation_timeout=ADMIN_SECONDS)
@@ -113,8 +112,8 @@ def execute(groups: Groups, rebuild: Rebuild, say: Callable[[str], None]) -> Non
     crash_point(AFTER_EFFECT)
 
 
-def _check_rights(groups: Groups, rebuild: Rebuild) -> None:
-    """Check before anything is deleted that everything can be: a part alone would leave the service stopped.
+def check_rights(groups: Groups, rebuild: Rebuild) -> None:
+    """Check that everything can be deleted: without a part of it the service would stay stopped.
 
     Raises:
         LastingFailure: a right is missing.
