@@ -68,9 +68,9 @@ class Own:
         records = self.pipeline.observer.read(self.counts)
         return {(record.key or b"").decode(): int(record.value or b"0") for record in records}
 
-    def wait_for_counts(self, **wanted: int) -> None:
+    def wait_for_counts(self, seconds: float = 90.0, **wanted: int) -> None:
         """Wait until the counts are these."""
-        wait_for(f"the counts {wanted}", lambda: self.counted() == wanted, 90)
+        wait_for(f"the counts {wanted}", lambda: self.counted() == wanted, seconds)
 
 
 def test_a_second_group_is_refused_and_counts_beside_the_pipeline_with_topics_of_its_own(
@@ -105,7 +105,7 @@ def test_a_replica_goes_on_after_a_kill_and_hands_over_when_it_stops_before_its_
     pipeline: ProcessPipeline, tmp_path: Path
 ) -> None:
     own = Own(pipeline, "sessions", tmp_path)
-    session = ("--session-timeout", "240")  # longer than this test waits for anything
+    session = ("--session-timeout", "60")  # longer than this test waits after a kill or a stop
     with own.running(*session) as (killed, _):
         own.send("one")
         own.wait_for_counts(one=1)
@@ -113,13 +113,13 @@ def test_a_replica_goes_on_after_a_kill_and_hands_over_when_it_stops_before_its_
         killed.wait()
     with own.running(*session) as (stopped, _):
         own.send("two")
-        own.wait_for_counts(one=1, two=1)
+        own.wait_for_counts(45, one=1, two=1)
         with own.running(*session) as (_, log):
             wait_for("the second replica", lambda: "identity=sessions-1" in log())
             stopped.terminate()
             assert stopped.wait(20) == 0
             own.send("three")
-            own.wait_for_counts(one=1, two=1, three=1)
+            own.wait_for_counts(45, one=1, two=1, three=1)
 
 
 def registered(pipeline: ProcessPipeline, subject: str, kind: str, schema: str) -> int:
