@@ -1,6 +1,6 @@
 """The engine itself restarts, as at a reboot of the machine: what ran runs again, and what was stopped stays stopped.
 
-The test restarts the engine only where NEWSROOM_TEST_ENGINE_RESTART has the command that does it: nobody's own engine.
+The test restarts the engine only where TEST_ENGINE_RESTART has the command that does it: nobody's own engine.
 """
 
 import os
@@ -17,7 +17,7 @@ from support.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(900)
 
-RESTART = os.environ.get("NEWSROOM_TEST_ENGINE_RESTART", "")
+RESTART = os.environ.get("TEST_ENGINE_RESTART", "")
 RESTART_SECONDS = 180
 HEAL_SECONDS = 180
 
@@ -51,7 +51,7 @@ def states(pipeline: ContainerPipeline) -> dict[str, Instance]:
     return {each.name: each for each in pipeline.stack.ps()}
 
 
-@pytest.mark.skipif(not RESTART, reason="NEWSROOM_TEST_ENGINE_RESTART has no command that may restart the engine")
+@pytest.mark.skipif(not RESTART, reason="TEST_ENGINE_RESTART has no command that may restart the engine")
 def test_what_ran_runs_again_and_what_was_stopped_stays_stopped(pipeline: ContainerPipeline) -> None:
     counts = pipeline.count_rounds_and_join_all(1)
     pipeline.stack.compose.run("stop", *{name.removesuffix("-1") for name in STOPPED}, seconds=90)
