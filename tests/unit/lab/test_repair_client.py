@@ -77,6 +77,12 @@ def test_a_consumer_that_works_for_too_long_gets_nowhere(
         "work.topic=parcels\nwork.batch=10\nwork.seconds=0.2\n"
     )
     log = tmp_path / "log"
-    wait_for("it was put out twice", lambda: log.read_text().count("beginning anew") >= 3, SECONDS)
+
+    def times_put_out() -> int:
+        # The other reason to begin anew is the file, which is empty at first.
+        return sum("beginning anew" in line and "work." not in line for line in log.read_text().splitlines())
+
+    # The group gives it its partitions some 6 s after it was put out, and later on a busy machine.
+    wait_for("it was put out twice", lambda: times_put_out() >= 2, 2 * SECONDS)
     assert committed(cluster, "slow", "parcels") == 0
     assert started.poll() is None
