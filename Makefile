@@ -73,8 +73,8 @@ test-integration: $(INSTALLED) ## Integration tests on a real cluster of their o
 test-faults: $(INSTALLED) ## Each broker's role lost under load, five seeds (half an hour): figures in faults.jsonl
 	@$(BIN)/pytest tests/faults --figures faults.jsonl
 
-test-delivery: $(INSTALLED) ## Exactly once in a database: 200,000 records, 20 kills (minutes); make test tries fewer
-	@$(BIN)/pytest tests/integration/test_kills.py --whole
+test-delivery: $(INSTALLED) ## 200,000 records and 20 kills, and each way to reset a group (minutes); make test tries fewer
+	@$(BIN)/pytest tests/integration/test_kills.py tests/integration/test_groups.py --whole
 
 lab-see: $(INSTALLED) ## Run all experiments of the lab and their wrong answers (half an hour); make test runs the quick ones
 	@$(BIN)/pytest tests/integration/test_lab.py --whole
@@ -82,7 +82,7 @@ lab-see: $(INSTALLED) ## Run all experiments of the lab and their wrong answers 
 lab-write: $(INSTALLED) ## Try right and wrong programs on all tasks of the lab (half an hour); make test tries five
 	@$(BIN)/pytest tests/integration/test_lab_write.py --whole
 
-lab-repair: $(INSTALLED) ## Break, repair and heal each fault of the lab (minutes); make test tries three
+lab-repair: $(INSTALLED) ## Break, repair and heal each fault of the lab (minutes); make test tries two
 	@$(BIN)/pytest tests/integration/test_lab_repair.py --whole
 
 test-e2e: $(INSTALLED) ## End-to-end tests of the containers, through the compose network

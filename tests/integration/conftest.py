@@ -17,6 +17,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files without the shared stack first: some start a whole stack of their own, and need not run beside it."""
+    shared = {item.path for item in items if "pipeline" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in shared)
+
+
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPipeline]:
     home: Path = tmp_path_factory.mktemp("stack")

@@ -47,5 +47,4 @@ FAULT = Fault(
     cause="The connector was paused. A paused connector keeps its tasks and its offsets, and reads nothing; no metric "
     "of failure moves, only the lag of its group grows.",
     solution=(f"curl -fsS -X PUT {{connect}}/connectors/{CONNECTOR}/resume",),
-    quick=True,
 )
