@@ -67,5 +67,5 @@ def test_a_stream_replica_without_partitions_is_healthy(pipeline: ContainerPipel
 
     wanted = [[], *[["word", "word-counts"]] * PARTITIONS]
     wait_for(f"{PARTITIONS} replicas own a pair of partitions and one is idle", lambda: shares() == wanted, 120)
-    assert [each.name for each in pipeline.stack.ps() if not each.ready] == []
+    wait_for("each of them is ready, the idle one too", pipeline.all_ready, 60)
     pipeline.stack.scale("join-service", 1)
