@@ -28,6 +28,9 @@ see `ConnectWorker._restart`."""
 FAILED_SECONDS = 5.0
 """What is failed for this long stays so until someone restarts it. A changed configuration restarts it at once."""
 
+STARTING = frozenset({httpx.codes.NOT_FOUND, httpx.codes.CONFLICT})
+"""What Connect answers to a configuration, beside 5xx, before its paths are there, and while its workers rebalance."""
+
 RUNNING = "RUNNING"
 FAILED = "FAILED"
 
@@ -84,8 +87,7 @@ class ConnectWorker:
             )
             return None
         message = _message(answer)
-        if answer.status_code == httpx.codes.CONFLICT or answer.is_server_error:
-            # Connect answers 409 while its workers rebalance, and 5xx while it starts.
+        if answer.status_code in STARTING or answer.is_server_error:
             return f"it answers {answer.status_code}: {message}"
         raise ConnectorRefused(f"Connect at {self._address} refuses connector {name} ({answer.status_code}): {message}")
 

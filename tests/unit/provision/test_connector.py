@@ -149,6 +149,8 @@ def test_a_connect_that_starts_or_rebalances_is_asked_again() -> None:
         httpx.Response(200, text="<html>a proxy's page</html>"),
         httpx.Response(503, text="starting"),
         httpx.Response(503, text="starting"),
+        httpx.Response(404, text="no path is there yet"),
+        httpx.Response(404, text="no path is there yet"),
         httpx.Response(404, json={"message": "Connector not found"}),
         httpx.Response(409, json={"message": "rebalance in process"}),
         httpx.Response(404, json={"message": "Connector not found"}),
