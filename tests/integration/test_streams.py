@@ -101,27 +101,6 @@ def test_a_second_group_is_refused_and_counts_beside_the_pipeline_with_topics_of
     assert "secondword" not in pipeline.observer.counts()
 
 
-def test_a_replica_goes_on_after_a_kill_and_hands_over_when_it_stops_before_its_session_ends(
-    pipeline: ProcessPipeline, tmp_path: Path
-) -> None:
-    own = Own(pipeline, "sessions", tmp_path)
-    session = ("--session-timeout", "60")  # longer than this test waits after a kill or a stop
-    with own.running(*session) as (killed, _):
-        own.send("one")
-        own.wait_for_counts(one=1)
-        killed.kill()
-        killed.wait()
-    with own.running(*session) as (stopped, _):
-        own.send("two")
-        own.wait_for_counts(45, one=1, two=1)
-        with own.running(*session) as (_, log):
-            wait_for("the second replica", lambda: "identity=sessions-1" in log())
-            stopped.terminate()
-            assert stopped.wait(20) == 0
-            own.send("three")
-            own.wait_for_counts(45, one=1, two=1, three=1)
-
-
 def registered(pipeline: ProcessPipeline, subject: str, kind: str, schema: str) -> int:
     """The id of a schema of this type, registered now."""
     url = f"{pipeline.ports.registry_url}/subjects/{subject}/versions"

@@ -2,7 +2,7 @@
 
 import ctypes
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition, cimpl
@@ -10,14 +10,12 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 PARTITIONS = 4
 """Of every topic; a topic is there as soon as a client asks for it."""
 
-PRODUCE, FIND_COORDINATOR, JOIN_GROUP, LEAVE_GROUP = 0, 10, 11, 13
+PRODUCE, FIND_COORDINATOR, JOIN_GROUP = 0, 10, 11
 """The numbers of requests in Kafka's protocol."""
 
 LIBRARY = ctypes.CDLL(cimpl.__file__)
 for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new", "rd_kafka_produceva"):
     getattr(LIBRARY, name).restype = ctypes.c_void_p
-LIBRARY.rd_kafka_mock_get_requests.restype = ctypes.POINTER(ctypes.c_void_p)
-LIBRARY.rd_kafka_mock_request_api_key.restype = ctypes.c_int16
 LIBRARY.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
 
 
@@ -76,19 +74,6 @@ class MockCluster:
     def fail_next_join(self, code: int) -> None:
         """Answer the next request to join a group with this error."""
         self._fail_next(JOIN_GROUP, code)
-
-    def count_requests(self, request: int) -> Callable[[], int]:
-        """A function that says how often the brokers were asked for this from now on."""
-        LIBRARY.rd_kafka_mock_start_request_tracking(self._cluster)
-
-        def count() -> int:
-            number = ctypes.c_size_t()
-            entries = LIBRARY.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(number))
-            keys = [LIBRARY.rd_kafka_mock_request_api_key(ctypes.c_void_p(entries[n])) for n in range(number.value)]
-            LIBRARY.rd_kafka_mock_request_destroy_array(entries, number)
-            return keys.count(request)
-
-        return count
 
     def fail_coordinators(self) -> None:
         """Let no group find its coordinator any more."""

@@ -106,7 +106,6 @@ class StreamApplication(Application):
         # Each client has its own: one may be accepted while the other is refused.
         self._consumer_access, self._producer_access = (Access(settings.client_config(name), *rights) for _ in range(2))
         self._claims = claims or {}
-        self._leaves = not settings.static_membership
         self._before_first_commit: Callable[[], None] | None = before_first_commit
         self._after_commit = AfterCommit()
         self.after_commit = self._after_commit.add
@@ -170,12 +169,7 @@ class StreamApplication(Application):
         consumer._user_error_cb = self._on_consumer_error  # noqa: SLF001
         config = consumer._consumer_config  # noqa: SLF001
         consumer._inner_consumer = PatientConsumer(  # noqa: SLF001
-            config,
-            self._stop_flag,
-            self._consumer_access,
-            claims=self._claims,
-            after_commit=self._after_commit.run,
-            leaves=self._leaves,
+            config, self._stop_flag, self._consumer_access, claims=self._claims, after_commit=self._after_commit.run
         )
         self._joining.begin()
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}

@@ -46,9 +46,9 @@ def consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": METADATA_MS,
         **RECONNECT,
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
-        # A replica that was killed and starts again is the same member: it need not wait for its own old session.
-        "group.instance.id": name,
     }
+    if settings.static_membership:
+        config["group.instance.id"] = name
     return config | settings.properties()
 
 

@@ -47,9 +47,6 @@ ATTEMPT_SECONDS = 2.0
 """One request waits for the broker that it chose, also when that broker is gone. A repetition finds the new one."""
 
 
-LEAVE_SECONDS = 2.0
-"""How long a replica waits until it has left its group. If its last commit takes longer, it leaves by its session."""
-
 AHEAD_MS = 60_000
 """How far ahead of this machine's clock a timestamp may be. Clocks of machines differ by less, and a topic takes an
 hour by default (message.timestamp.after.max.ms)."""
@@ -84,8 +81,7 @@ class AtPresent:
 class PatientConsumer(Consumer):  # type: ignore[misc]
     """Repeats requests that only the right broker can answer, for `PATIENCE_SECONDS` or until a stop.
 
-    It raises what the cluster refuses for good as a `LastingFailure` that names the right. With `leaves` a static
-    member leaves its group when it closes.
+    It raises what the cluster refuses for good as a `LastingFailure` that names the right.
     """
 
     def __init__(
@@ -96,10 +92,8 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         *,
         claims: Mapping[str, str] | None = None,
         after_commit: Callable[[], None] = do_nothing,
-        leaves: bool = False,
     ) -> None:
         super().__init__(config)
-        self._leaves = leaves
         self._claims = claims or {}
         self._after_commit = after_commit
         self._access = access
@@ -165,21 +159,12 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     @override
     def close(self) -> None:
         """As `confluent_kafka.Consumer.close`, which loses the error of a callback that fails while it closes."""
-        for step in (self._leave, super().close) if self._leaves else (super().close,):
-            try:
-                step()
-            except Exception as error:  # noqa: BLE001 - of a callback; the client must be closed after it
-                log.warning("the consumer did not hand over its partitions in order when it closed", error=str(error))
+        try:
+            super().close()
+        except SystemError as error:
+            log.warning("the consumer did not hand over its partitions in order when it closed", error=str(error))
         if "_whole" in vars(self):
             self._whole.close()
-
-    def _leave(self) -> None:
-        """Leave the group: a static member that only closes keeps its partitions until its session times out."""
-        super().unsubscribe()
-        limit = Deadline(LEAVE_SECONDS)
-        # Inside poll() the partitions are revoked; when that is done, the client leaves and forgets its member id.
-        while super().memberid() and not limit.passed():
-            super().poll(PAUSE_SECONDS)
 
     @override
     def assign(self, partitions: list[TopicPartition]) -> None:

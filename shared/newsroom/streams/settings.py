@@ -39,8 +39,8 @@ class StreamSettings(ServiceSettings):
     )
     static_membership: bool = Field(
         default=False,
-        description="a replica that is stopped and started again quickly keeps its partitions, but those of a stopped "
-        "replica wait for the session timeout; after a crash a replica keeps them in any case",
+        description="a quickly restarted replica keeps its partitions (group.instance.id per slot), "
+        "but the partitions of a stopped replica wait for the session timeout",
     )
     delivery: Literal["exactly-once", "at-least-once"] = Field(
         default="exactly-once",

@@ -106,9 +106,10 @@ def test_whose_the_outputs_are_is_asked_before_the_first_commit_alone(bench: Ben
     assert (asked, commits) == (["owner"], [True, True])
 
 
-def test_a_member_is_named_after_its_slot(bench: Bench) -> None:
-    config = bench.application(session_timeout=6).config
-    assert config.consumer_extra_config["group.instance.id"] == "g-0"
+@pytest.mark.parametrize(("static", "instance"), [(True, "g-0"), (False, None)])
+def test_static_membership_is_the_slots(bench: Bench, *, static: bool, instance: str | None) -> None:
+    config = bench.application(static_membership=static, session_timeout=6).config
+    assert config.consumer_extra_config.get("group.instance.id") == instance
     assert config.consumer_extra_config["session.timeout.ms"] == 6000
     assert config.consumer_extra_config["heartbeat.interval.ms"] < 500
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -15,7 +14,7 @@ from newsroom.errors import LastingFailure
 from newsroom.streams import consumer as stream_consumer
 from newsroom.streams.consumer import PatientConsumer, patiently
 from newsroom.waiting import Deadline, StopFlag, Stopped
-from support.cluster import LEAVE_GROUP, PARTITIONS, MockCluster
+from support.cluster import MockCluster
 from support.quix import counter
 from support.waiting import wait_for
 
@@ -144,48 +143,3 @@ def test_a_denied_member_names_its_group(brokers: MockCluster) -> None:
         consumer.subscribe([brokers.topic()], on_assign=lambda *_: None)
         with pytest.raises(LastingFailure, match="may not READ group g at b:1"):
             wait_for("the denial", lambda: consumer.poll(0.1), 20)
-
-
-class Replica:
-    """A member of group `g` with a name of its own, which polls until it has partitions."""
-
-    def __init__(self, brokers: MockCluster, topic: str, name: str, *, leaves: bool = True) -> None:
-        config: dict[str, Any] = {"bootstrap.servers": brokers.address, "group.id": "g", "group.instance.id": name}
-        times = {"session.timeout.ms": 60_000, "heartbeat.interval.ms": 100, "log_level": 0}
-        self.consumer = PatientConsumer(config | times, StopFlag(), Access(config), leaves=leaves)
-        self.revoked: list[TopicPartition] = []
-        self.consumer.subscribe(
-            [topic], on_assign=lambda *_: None, on_revoke=lambda _, partitions: self.revoked.extend(partitions)
-        )
-
-    def owns(self) -> list[TopicPartition]:
-        """Its partitions, after one more poll."""
-        self.consumer.poll(0.1)
-        owned: list[TopicPartition] = self.consumer.assignment()
-        return owned
-
-
-@pytest.mark.parametrize("leaves", [True, False])
-def test_a_replica_that_stops_leaves_its_group_unless_it_is_to_keep_its_partitions(
-    brokers: MockCluster, *, leaves: bool
-) -> None:
-    stopped = Replica(brokers, brokers.topic(), "g-0", leaves=leaves)
-    wait_for("its partitions", stopped.owns)
-    farewells = brokers.count_requests(LEAVE_GROUP)
-    stopped.consumer.close()
-    assert len(stopped.revoked) == PARTITIONS, "its last commit is made there"
-    assert farewells() == leaves
-
-
-def test_an_error_of_the_last_commit_does_not_keep_the_client_open(brokers: MockCluster) -> None:
-    topic = brokers.topic()
-    stopped = Replica(brokers, topic, "g-0")
-
-    def fail(*_: object) -> None:
-        raise KafkaException(KafkaError(KafkaError._FAIL))
-
-    stopped.consumer.subscribe([topic], on_assign=lambda *_: None, on_revoke=fail)
-    wait_for("its partitions", stopped.owns)
-    stopped.consumer.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        stopped.consumer.poll(0)
