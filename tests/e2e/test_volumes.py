@@ -50,13 +50,12 @@ def test_down_and_up_keeps_data(pipeline: ContainerPipeline) -> None:
     pipeline.count_rounds_and_join_all(1)
 
 
-def test_a_topic_that_is_not_as_declared_is_said_at_once(pipeline: ContainerPipeline) -> None:
+def test_a_topic_that_is_not_as_declared_is_said_at_once_and_its_data_can_be_deleted(
+    pipeline: ContainerPipeline,
+) -> None:
     pipeline.agent.call("grow_topic", name="news.dlq", partitions=7)
     with pytest.raises(StackError, match=r"(?s)provision.* news\.dlq has 7 partitions, declared 6"):
         pipeline.stack.up()
-
-
-def test_down_with_volumes_deletes_all_data(pipeline: ContainerPipeline) -> None:
     project = pipeline.stack.compose.project
     assert volumes(project) != []
     pipeline.agent.close()
