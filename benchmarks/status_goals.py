@@ -85,7 +85,7 @@ class Members:
         self.all: list[Consumer] = []
         self.owning: set[str] = set()
         """The ids of those that have partitions."""
-        self._ended = threading.Event()
+        self._ended, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._poll)
         self._thread.start()
 
@@ -93,15 +93,16 @@ class Members:
         """Add a member; its id as soon as it has partitions."""
         consumer = Consumer(self._config)
         consumer.subscribe([TOPIC], on_assign=lambda one, _: self.owning.add(one.memberid()))
-        self.all.append(consumer)
+        with self._lock:
+            self.all.append(consumer)
         until(lambda: consumer.memberid() in self.owning)
         return str(consumer.memberid())
 
     def leave(self) -> str:
         """Let the oldest member leave; the id that it had."""
-        consumer = self.all.pop(0)
+        with self._lock:  # the thread polls it no more
+            consumer = self.all.pop(0)
         member = str(consumer.memberid())
-        time.sleep(0.1)  # the thread may still poll it
         consumer.close()
         return member
 
@@ -113,10 +114,10 @@ class Members:
             consumer.close()
 
     def _poll(self) -> None:
-        while not self._ended.is_set():
-            for consumer in list(self.all):
-                consumer.poll(0.01)
-            time.sleep(0.01)
+        while not self._ended.wait(0.01):
+            with self._lock:
+                for consumer in self.all:
+                    consumer.poll(0.01)
 
 
 def visibility(client: httpx.Client, admin: AdminClient, bootstrap: str) -> None:

@@ -30,7 +30,7 @@ def strangers(project: str) -> list[str]:
     client = docker.from_env()
     try:
         running = client.containers.list()
-        return [str(each.name) for each in running if each.labels.get("com.docker.compose.project") != project]
+        return [str(other.name) for other in running if other.labels.get("com.docker.compose.project") != project]
     finally:
         client.close()
 
@@ -48,7 +48,7 @@ def restart_engine(pipeline: ContainerPipeline) -> None:
 
 
 def states(pipeline: ContainerPipeline) -> dict[str, Instance]:
-    return {each.name: each for each in pipeline.stack.ps()}
+    return {instance.name: instance for instance in pipeline.stack.ps()}
 
 
 @pytest.mark.skipif(not RESTART, reason="TEST_ENGINE_RESTART has no command that may restart the engine")
@@ -60,13 +60,13 @@ def test_what_ran_runs_again_and_what_was_stopped_stays_stopped(pipeline: Contai
     restart_engine(pipeline)
 
     def whole() -> bool:
-        return all(each.ready for name, each in states(pipeline).items() if name not in STOPPED)
+        return all(instance.ready for name, instance in states(pipeline).items() if name not in STOPPED)
 
     wait_for("what ran is ready again", whole, HEAL_SECONDS)
     after = starts(pipeline)
     ran = set(states(pipeline)) - STOPPED
     assert {name for name in ran if after[name] == before[name]} == set(), "the engine has started them again"
-    down = {name for name, each in states(pipeline).items() if each.state in {State.EXITED, State.KILLED}}
+    down = {name for name, instance in states(pipeline).items() if instance.state in {State.EXITED, State.KILLED}}
     assert down == STOPPED
     assert {name: after[name] for name in STOPPED} == {name: before[name] for name in STOPPED}
 

@@ -17,8 +17,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "whole: runs with --whole alone, because it takes minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files without the shared stack first: some start a whole stack of their own, and need not run beside it."""
+    if not config.getoption("--whole"):
+        items[:] = [item for item in items if item.get_closest_marker("whole") is None]
     shared = {item.path for item in items if "pipeline" in getattr(item, "fixturenames", ())}
     items.sort(key=lambda item: item.path in shared)
 

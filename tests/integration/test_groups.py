@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from support.pipeline import Finished, ProcessPipeline
 from support.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(480)  # twelve starts of a JVM
+pytestmark = pytest.mark.timeout(480)  # twelve starts of a JVM with --whole
 
 TOPIC, GROUP = "reset-me", "reset-group"
 

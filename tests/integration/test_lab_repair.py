@@ -97,12 +97,9 @@ def test_a_fault_is_repaired_by_its_solution_and_not_by_doing_nothing(shell: She
     assert not any(same_process(*program) for program in programs)
 
 
-def test_a_broker_starts_after_its_topics_minimum_was_changed_while_it_was_away(
-    shell: Shell, pytestconfig: pytest.Config
-) -> None:
+@pytest.mark.whole
+def test_a_broker_starts_after_its_topics_minimum_was_changed_while_it_was_away(shell: Shell) -> None:
     """Decision 0014: without it the second start of kafka-3 ends with exit code 1, again and again."""
-    if not pytestconfig.getoption("--whole"):
-        pytest.skip("it starts a broker four times: make lab-repair")
     assert shell.lab("break", "refused-writes").code == 0
     for line in reversed(fault_of("refused-writes").solution):
         assert shell.run(line).code == 0

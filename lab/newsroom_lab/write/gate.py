@@ -61,6 +61,7 @@ class _Passer(socketserver.BaseRequestHandler):
             self.request.close()
             return
         with contextlib.suppress(OSError), socket.create_connection(self.server.target, CONNECT_SECONDS) as server:
+            server.settimeout(None)  # a client may keep a connection that is idle for long
             answers = threading.Thread(target=_copy, args=(server, self.request), daemon=True)
             answers.start()
             _copy(self.request, server)

@@ -220,7 +220,7 @@ class Passage:
         self._do_later(10 * PORTIONS)
 
     def _do_later(self, place: int) -> None:
-        for due, action in [each for each in self._later if each[0] <= place]:
+        for due, action in [entry for entry in self._later if entry[0] <= place]:
             self._later.remove((due, action))
             action()
 
@@ -265,11 +265,14 @@ class Passage:
 
     def _kill_broker(self) -> Callable[[], object]:
         """Kill a broker; what brings it back, once."""
-        away = [True]
         name = f"kafka-{self._chance.randrange(1, 4)}"
 
+        is_away = True
+
         def bring_back() -> None:
-            if away.pop() if away else False:
+            nonlocal is_away
+            if is_away:
+                is_away = False
                 self._lab.restart(name)
                 self._note(f"{name} is back")
 

@@ -68,7 +68,8 @@ class Streams:
     def push(self) -> None:
         """Send all readers what is new, some in each turn of the loop."""
         under_way = bool(self._due)
-        self._due = deque(self._streams.values())
+        # Those that still wait come first, or a slow loop would never reach the last ones.
+        self._due = deque(dict.fromkeys([*self._due, *self._streams.values()]))
         if not under_way:
             self._push_some()
 
