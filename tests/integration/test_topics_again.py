@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from newsroom_stack.cluster.letters import delete_records
 from support.pipeline import ANSI, ProcessPipeline
 from support.tools import need
 from support.waiting import wait_for
@@ -74,7 +75,7 @@ def test_records_that_were_deleted_unread_are_said(pipeline: ProcessPipeline, tm
         wait_for("their commit", lambda: pipeline.observer.committed(topic, topic) == {0: 10})
     pipeline.send(topic, NUMBERS)
     admin = AdminClient({"bootstrap.servers": pipeline.ports.bootstrap})
-    (deleted,) = admin.delete_records([TopicPartition(topic, 0, 17)]).values()
+    (deleted,) = delete_records(admin, [TopicPartition(topic, 0, 17)]).values()
     assert deleted.result(30).low_watermark == 17
     with string_consumer(pipeline, topic, tmp_path) as (output, sink):
         wait_for("the three that are left", lambda: lines_of(sink) == 13)

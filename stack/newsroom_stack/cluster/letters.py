@@ -6,9 +6,10 @@ stands for. A replay that is killed has sent both or neither. The transactional 
 
 from __future__ import annotations
 
+import ctypes
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
@@ -23,6 +24,9 @@ from newsroom_stack.errors import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
+
+    from confluent_kafka.admin import AdminClient
 
 OURS, CONNECT = "dlq.", "__connect.errors."
 """The prefixes of the headers that say where a dead letter comes from: avro-consumer's, and Kafka Connect's."""
@@ -264,8 +268,17 @@ def purge(cluster: Cluster, ends: Mapping[Place, int]) -> None:
     parts = [TopicPartition(*place, offset) for place, offset in ends.items()]
 
     def request() -> None:
-        for future in cluster.admin.delete_records(parts, request_timeout=ADMIN_SECONDS).values():
+        for future in delete_records(cluster.admin, parts).values():
             future.result(ADMIN_SECONDS)
 
     rights = [Right("DELETE", "topic", topic) for topic in sorted({topic for topic, _ in ends})]
     cluster.repeated("records could not be deleted", request, *rights)
+
+
+def delete_records(admin: AdminClient, parts: list[TopicPartition]) -> dict[TopicPartition, Future[Any]]:
+    """Ask the leaders to delete the records of each partition below its offset."""
+    # The client drops a reference to the list that it never took, which corrupts other objects or crashes Python:
+    # https://github.com/confluentinc/confluent-kafka-python/issues/2275. One more reference costs only the list.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(parts))
+    futures: dict[TopicPartition, Future[Any]] = admin.delete_records(parts, request_timeout=ADMIN_SECONDS)
+    return futures

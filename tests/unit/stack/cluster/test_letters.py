@@ -1,8 +1,12 @@
 """What a dead letter's headers say, and what a record looks like as bytes."""
 
-import pytest
+import sys
 
-from newsroom_stack.cluster.letters import Letter
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from newsroom_stack.cluster.letters import Letter, delete_records
 from newsroom_stack.cluster.reading import Header, Record, hex_lines
 
 
@@ -50,3 +54,10 @@ def test_bytes_are_shown_as_hexdump_does_and_the_rest_is_counted() -> None:
         "00000010  21                                               |!|",
         "… and 1 bytes more",
     ]
+
+
+def test_a_request_to_delete_records_leaves_the_list_to_its_owner() -> None:
+    parts = [TopicPartition("t", 0, 1)]
+    references = sys.getrefcount(parts)
+    delete_records(AdminClient({"bootstrap.servers": "localhost:1", "log_level": 0}), parts)
+    assert sys.getrefcount(parts) >= references
