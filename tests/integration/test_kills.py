@@ -1,5 +1,6 @@
 """Exactly once in a database while replicas are killed at random moments: every record is in the table once."""
 
+import json
 import os
 import random
 import signal
@@ -14,9 +15,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from avro_consumer.settings import AvroConsumerSettings
+from newsroom.errors import NotYet
+from newsroom.waiting import need
 from support.pipeline import ProcessPipeline
 from support.postgres import postgres
 from support.waiting import wait_for
@@ -49,7 +55,7 @@ class Replicas:
         log = self.resources.enter_context((self.folder / f"{number}.log").open("ab"))
         program = str(Path(sys.executable).parent / "avro-consumer")
         process = subprocess.Popen(
-            [program, *place, *promise, "--batch-size", "200", "--log-level", "warning"],
+            [program, *place, *promise, "--batch-size", "200", "--log-level", "info"],
             env=self.pipeline.environment(),
             stdout=log,
             stderr=log,
@@ -74,6 +80,7 @@ def kill_and_count(pipeline: ProcessPipeline, folder: Path, url: str, *, replica
     with ExitStack() as resources:
         resources.callback(engine.dispose)
         group = Replicas(pipeline, folder, topic, url, resources)
+        resources.callback(lambda: sys.stdout.write(group.logs()))  # shown if the test fails
         running = [group.start(number) for number in range(replicas)]
         values = [b"%06d" % number for number in range(records)]
         share = records // kills
@@ -83,8 +90,9 @@ def kill_and_count(pipeline: ProcessPipeline, folder: Path, url: str, *, replica
             # Somewhere in this portion, so that the kill meets work in progress.
             wanted = portion * share + chance.randrange(share)
             wait_for(f"{wanted} rows (SEED={seed})", partial(has, engine, wanted), 120)
+            ended = [number for number, process in enumerate(running) if process.poll() is not None]
+            assert not ended, f"replicas {ended} ended (SEED={seed})"
             victim = chance.randrange(replicas)
-            assert running[victim].poll() is None, group.logs()
             running[victim].kill()
             running[victim].wait(10)
             running[victim] = group.start(victim)
@@ -94,12 +102,18 @@ def kill_and_count(pipeline: ProcessPipeline, folder: Path, url: str, *, replica
 
 
 def has(engine: Engine, rows: int) -> bool:
-    """Whether so many rows are committed."""
+    """Whether so many rows are committed.
+
+    Raises:
+        NotYet: says how many there are.
+    """
     try:
         with engine.connect() as connection:
-            return int(connection.execute(text("select count(*) from consumed_records")).scalar_one()) >= rows
-    except (OperationalError, ProgrammingError):
-        return False  # no replica has created the table yet
+            committed = int(connection.execute(text("select count(*) from consumed_records")).scalar_one())
+    except (OperationalError, ProgrammingError) as error:
+        raise NotYet(str(error)) from error  # no replica has created the table yet
+    need(None if committed >= rows else f"{committed} rows")
+    return True
 
 
 def check(engine: Engine, topic: str, values: list[bytes], seed: int) -> None:
@@ -128,3 +142,50 @@ def test_three_replicas_with_postgresql(
 
 def test_one_replica_with_sqlite(pipeline: ProcessPipeline, tmp_path: Path, size: tuple[int, int]) -> None:
     kill_and_count(pipeline, tmp_path, f"sqlite:///{tmp_path}/rows.sqlite", replicas=1, size=size)
+
+
+STATIC_MEMBER = """
+import json, os, sys
+from confluent_kafka import Consumer
+
+def give_away(consumer, partitions):
+    if sys.argv[2] == "die":
+        os.kill(os.getpid(), 9)
+
+consumer = Consumer(json.loads(sys.argv[1]))
+consumer.subscribe([sys.argv[3]], on_revoke=give_away)
+while True:
+    consumer.poll(0.1)
+"""
+
+
+def test_a_static_member_that_is_killed_while_it_gives_partitions_away_leaves_none_without_an_owner(
+    pipeline: ProcessPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = f"handover-{uuid.uuid4().hex[:8]}"
+    pipeline.create_topic(topic, partitions=PARTITIONS)
+    monkeypatch.setenv("NEWSROOM_BOOTSTRAP_SERVERS", pipeline.ports.bootstrap)
+    settings = AvroConsumerSettings(group=topic, static_membership=True)
+
+    def owned() -> list[int]:
+        """How many partitions each member has, once it is settled."""
+        group = admin.describe_consumer_groups([topic])[topic].result(10)
+        settled = group.members if group.state is ConsumerGroupState.STABLE else ()
+        return [len(member.assignment.topic_partitions) for member in settled]
+
+    with ExitStack() as resources:
+
+        def start(slot: int, fate: str) -> subprocess.Popen[bytes]:
+            config = json.dumps(settings.member_config(slot))
+            process = subprocess.Popen([sys.executable, "-c", STATIC_MEMBER, config, fate, topic])
+            resources.callback(process.wait, 10)
+            resources.callback(process.kill)
+            return process
+
+        admin = AdminClient({"bootstrap.servers": pipeline.ports.bootstrap})
+        first = start(0, "die")
+        wait_for("the first owner of all", lambda: owned() == [PARTITIONS], 60)
+        start(1, "live")
+        assert first.wait(60) == -signal.SIGKILL
+        start(0, "live")
+        wait_for("an owner of each partition", lambda: owned() == [PARTITIONS // 2] * 2, 30)

@@ -16,6 +16,7 @@ from avro_consumer.ends import EndWatch
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.messages import records_of
 from avro_consumer.records import PLACE, Record
+from avro_consumer.settings import EAGER
 from newsroom.access import Access, Right
 from newsroom.background import in_background
 from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, NotYet, SettingsError, TopicMismatch
@@ -89,6 +90,7 @@ class Member:
         """What went wrong inside a callback, for `take`."""
         self._access = Access(config, Right("READ", "topic", topic), Right("READ", "group", self._group))
         self._kip_848 = config.get("group.protocol") == "consumer"
+        self._eager = config.get("partition.assignment.strategy") == EAGER
         self._owned: set[int] = set()
         self._held: list[Record] = []
         """Records from the client that `take` has not returned yet."""
@@ -310,7 +312,7 @@ class Member:
             offset = offsets[partition.partition]
             partition.offset = OFFSET_BEGINNING if offset is None else offset
         self._unread.begin_at(partitions)
-        self._consumer.incremental_assign(partitions)
+        (self._consumer.assign if self._eager else self._consumer.incremental_assign)(partitions)
 
     def _note_beginning(self, partitions: list[TopicPartition]) -> None:
         # Here, before the first record: in the loop the answer would delay a commit, perhaps beyond a rebalance.

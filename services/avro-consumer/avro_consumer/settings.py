@@ -14,6 +14,9 @@ from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ
 
 FETCH_PAUSE_MILLISECONDS = 10
 
+COOPERATIVE, EAGER = "cooperative-sticky", "range"
+"""How the classic protocol hands partitions over: those that move, or all of them at once."""
+
 
 class AvroConsumerSettings(ServiceSettings):
     """Reads a topic as a member of a consumer group, and sends poison records to a dead-letter topic."""
@@ -39,7 +42,8 @@ class AvroConsumerSettings(ServiceSettings):
     )
     group_protocol: Literal["classic", "consumer"] = Field(
         default="classic",
-        description="classic (cooperative-sticky) or consumer (KIP-848: the broker assigns partitions)",
+        description="classic (cooperative-sticky; range with static membership) or consumer (KIP-848: the broker "
+        "assigns partitions)",
     )
     session_timeout: float = Field(
         default=10.0,
@@ -48,7 +52,9 @@ class AvroConsumerSettings(ServiceSettings):
         "protocol only, at least the brokers' group.min.session.timeout.ms",
     )
     static_membership: bool = Field(
-        default=False, description="keep the member's identity across restarts (group.instance.id = GROUP-SLOT)"
+        default=False,
+        description="keep the member's identity across restarts (group.instance.id = GROUP-SLOT); classic members then "
+        "rebalance eagerly, so replicas of a group must agree on this",
     )
     state_dir: Path = Field(
         default=state_folder("avro-consumer"), description="folder for the replicas' identities (slots)"
@@ -157,7 +163,8 @@ class AvroConsumerSettings(ServiceSettings):
             # KIP-848: the broker sets session, heartbeat and assignor. librdkafka refuses them here.
             config["group.protocol"] = "consumer"
         else:
-            config["partition.assignment.strategy"] = "cooperative-sticky"
+            # A cooperative handover can lose partitions of static members (decision 15).
+            config["partition.assignment.strategy"] = EAGER if self.static_membership else COOPERATIVE
             config["session.timeout.ms"] = int(self.session_timeout * 1000)
             config["heartbeat.interval.ms"] = HEARTBEAT_MILLISECONDS
         if self.static_membership and slot is not None:

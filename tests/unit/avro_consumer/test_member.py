@@ -56,6 +56,9 @@ class FakeClient(CommittingClient):
     def incremental_assign(self, partitions: list[TopicPartition]) -> None:
         self.assigned |= {place.partition: place.offset for place in partitions}
 
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.assigned = {place.partition: place.offset for place in partitions}
+
     def rebalance(self, event: str, *numbers: int) -> None:
         self.callbacks[event](self, [TopicPartition("news", number) for number in numbers])
 
@@ -220,17 +223,20 @@ class Claims:
         return {number: self._offsets[number] for number in partitions}
 
 
-def claiming(client: FakeClient, claims: Claims) -> Member:
-    member = Member(CONFIG, "news", Health(MEMBERSHIP), client=lambda *_, **__: client, claims=claims)
+def claiming(client: FakeClient, claims: Claims, **config: str) -> Member:
+    member = Member(CONFIG | config, "news", Health(MEMBERSHIP), client=lambda *_, **__: client, claims=claims)
     member.subscribe()
     return member
 
 
-def test_partitions_begin_where_their_claims_say() -> None:
+@pytest.mark.parametrize("strategy", ["cooperative-sticky", "range"])
+def test_partitions_begin_where_their_claims_say(strategy: str) -> None:
     client = FakeClient()
-    claiming(client, Claims({0: None, 1: 42}))
+    client.assigned = {7: 1}
+    claiming(client, Claims({0: None, 1: 42}), **{"partition.assignment.strategy": strategy})
     client.rebalance("on_assign", 0, 1)
-    assert client.assigned == {0: OFFSET_BEGINNING, 1: 42}
+    before = {7: 1} if strategy == "cooperative-sticky" else {}
+    assert client.assigned == {**before, 0: OFFSET_BEGINNING, 1: 42}
 
 
 @pytest.mark.parametrize("error", [SinkFailed("the database does not answer"), Stopped("the database")])

@@ -264,9 +264,10 @@ def test_the_consumer_protocol_sets_nothing_that_belongs_to_the_broker() -> None
     assert not {"session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy"} & set(config)
 
 
-def test_a_static_member_is_named_after_its_slot() -> None:
+def test_a_static_member_is_named_after_its_slot_and_hands_all_partitions_over_at_once() -> None:
     config = options("--static-membership", "--group", "g").member_config(2)
     assert config["group.instance.id"] == "g-2"
+    assert config["partition.assignment.strategy"] == "range"
 
 
 def test_exactly_once_does_not_write_to_a_file() -> None:
