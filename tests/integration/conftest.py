@@ -32,6 +32,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPipeline]:
     home: Path = tmp_path_factory.mktemp("stack")
-    settings = StackSettings(home=home, port_offset=free_offset(), news_rate=5.0)
+    settings = StackSettings(home=home, port_offset=free_offset(), news_rate=1.0)
     with running(settings) as pipeline:
         yield pipeline
