@@ -20,12 +20,12 @@ from confluent_kafka.error import KafkaError
 from newsroom.access import Access, Right
 from newsroom.errors import ClusterUnavailable, NotYet
 from newsroom.kafka_errors import kafka_error, raise_errors, reason_of
+from newsroom.rights import ASK_SECONDS, answer, check_rights, rights_on
 from newsroom.topics import MAX_RECORD_BYTES
 from newsroom.waiting import Deadline, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterable, Mapping
 
     from newsroom.streams.settings import StreamSettings
     from newsroom.waiting import StopFlag
@@ -34,12 +34,6 @@ T = TypeVar("T")
 
 METADATA_SECONDS = 2.0
 """The timeout of one metadata request, which a running broker answers in milliseconds."""
-
-ASK_SECONDS = 5.0
-"""The timeout of one request to the cluster. A stop request may wait as long."""
-
-ANSWER_MARGIN_SECONDS = 0.5
-"""librdkafka itself ends a request at its timeout. Its result gets this much longer to arrive."""
 
 RETRY_SECONDS = 0.5
 
@@ -53,37 +47,6 @@ DENIED = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTH
 def patience(seconds: float, stop: StopFlag) -> Wait:
     """A wait for the cluster that begins now."""
     return Wait(Deadline(seconds), stop, longest_pause=RETRY_SECONDS)
-
-
-def rights_on(access: Access, name: str) -> list[Right]:
-    """Which of the client's rights are about a topic."""
-    return [right for right in access.rights if (right.kind, right.name) == ("topic", name)]
-
-
-def check_rights(admin: AdminClient, access: Access, names: Sequence[str]) -> None:
-    """Compare what the service needs with what the broker says that its user may do on each topic.
-
-    Without this a denied write would show at the first result, which may be hours away.
-
-    Raises:
-        LastingFailure: a right is missing.
-        NotYet: the broker did not answer.
-    """
-    answers = admin.describe_topics(
-        TopicCollection(list(dict.fromkeys(names))), include_authorized_operations=True, request_timeout=ASK_SECONDS
-    )
-    lacking: list[Right] = []
-    for name, future in sorted(answers.items()):
-        try:
-            allowed = {operation.name for operation in answer(future).authorized_operations or ()}
-        except (KafkaException, TimeoutError) as error:
-            if isinstance(error, KafkaException):
-                access.raise_lasting(error, *rights_on(access, name))
-            raise NotYet(f"topic {name} could not be looked up ({reason_of(error)})") from error
-        if allowed:  # a broker that does not tell lists nothing
-            lacking += [right for right in rights_on(access, name) if right.operation not in allowed]
-    if lacking:
-        raise access.denied(lacking)
 
 
 def admin_client(settings: StreamSettings, access: Access) -> AdminClient:
@@ -237,13 +200,3 @@ class Cluster:
         return self._wait.until(
             attempt, lambda missing: ClusterUnavailable(f"{failure} at {address}: {missing}", address=address)
         )
-
-
-def answer(future: Future[T]) -> T:
-    """The result of a request; librdkafka ends it at its timeout.
-
-    Raises:
-        KafkaException: the cluster refused it.
-        TimeoutError: no answer came.
-    """
-    return future.result(timeout=ASK_SECONDS + ANSWER_MARGIN_SECONDS)

@@ -8,12 +8,8 @@ from confluent_kafka import KafkaException
 
 from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, NotYet, TopicMismatch
 from newsroom.kafka_errors import reason_of
-from newsroom.streams.cluster import (
-    METADATA_SECONDS,
-    admin_client,
-    check_rights,
-    rights_on,
-)
+from newsroom.rights import check_rights, rights_on
+from newsroom.streams.cluster import METADATA_SECONDS, admin_client
 from newsroom.waiting import need
 
 if TYPE_CHECKING:

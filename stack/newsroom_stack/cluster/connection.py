@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from newsroom.access import Access, Right
 from newsroom.errors import NotYet
 from newsroom.kafka_errors import is_unreachable, kafka_error, reason_of
+from newsroom.rights import check_rights
 from newsroom.settings import KafkaSettings
-from newsroom.streams.cluster import check_rights
 from newsroom_stack.errors import StackError
 from newsroom_stack.waits import wait_until
 
