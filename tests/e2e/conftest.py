@@ -92,10 +92,13 @@ def unready(project: ContainerPipeline) -> str:
     """What is not ready now, with its last lines: the reader of a failure may not have the files."""
     lines = []
     try:
-        for each in project.stack.ps():
-            if not each.ready:
-                last = [line for _, line in project.stack.logs(each.name)][-LAST_LINES:]
-                lines += [f"{each.name}: {each.state}, {each.restarts} restarts", *(f"    {line}" for line in last)]
+        for instance in project.stack.ps():
+            if not instance.ready:
+                last = [line for _, line in project.stack.logs(instance.name)][-LAST_LINES:]
+                lines += [
+                    f"{instance.name}: {instance.state}, {instance.restarts} restarts",
+                    *(f"    {line}" for line in last),
+                ]
         lines += [
             f"{container.name}: a process was killed because the container's memory was full"
             for container in project.stack.containers()

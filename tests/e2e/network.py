@@ -114,13 +114,13 @@ class Agent(Observing):
     def read(self, topic: str, since: Mapping[int, int] | None = None) -> list[Record]:
         return [
             Record(
-                each["partition"],
-                each["offset"],
-                _bytes(each["key"]),
-                _bytes(each["value"]),
-                {name: value.encode("latin-1") for name, value in each["headers"].items()},
+                record["partition"],
+                record["offset"],
+                _bytes(record["key"]),
+                _bytes(record["value"]),
+                {name: value.encode("latin-1") for name, value in record["headers"].items()},
             )
-            for each in self.call("read", topic=topic, since=since)
+            for record in self.call("read", topic=topic, since=since)
         ]
 
     @override
@@ -228,9 +228,9 @@ class ContainerPipeline(Pipeline):
         try:
             yield account
         finally:
-            found = self.agent.call("load_finish", name=prefix)
-            account.sent, account.acknowledged = found["sent"], found["acknowledged"]
-        assert found["failures"] == []
+            result = self.agent.call("load_finish", name=prefix)
+            account.sent, account.acknowledged = result["sent"], result["acknowledged"]
+        assert result["failures"] == []
         assert len(account.acknowledged) == account.sent > 0
 
     def duplicates_of_consumed(self, account: Account) -> int:
@@ -286,14 +286,14 @@ class ContainerPipeline(Pipeline):
         if not self.agent.alive():
             self.agent.close()
             self.connect()
-        for each in self.stack.ps():
-            if each.role == "job":
+        for instance in self.stack.ps():
+            if instance.role == "job":
                 continue
-            if each.state is State.PAUSED:
-                self.stack.resume(each.name)
-            elif each.state in {State.KILLED, State.EXITED, State.FAILED}:
-                self.stack.restart(each.name)
-        replicas = Counter(each.service for each in self.stack.ps() if each.role == "service")
+            if instance.state is State.PAUSED:
+                self.stack.resume(instance.name)
+            elif instance.state in {State.KILLED, State.EXITED, State.FAILED}:
+                self.stack.restart(instance.name)
+        replicas = Counter(instance.service for instance in self.stack.ps() if instance.role == "service")
         for service, count in replicas.items():
             if count > 1:
                 self.stack.scale(service, 1)

@@ -40,7 +40,7 @@ Names = tuple[str, ...]
 def kill(pipeline: ContainerPipeline, names: Names) -> None:
     for name in names:
         pipeline.stack.kill(name)
-    states = {each.name: each.state for each in pipeline.stack.ps()}
+    states = {instance.name: instance.state for instance in pipeline.stack.ps()}
     assert {name: states[name] for name in names} == dict.fromkeys(names, State.KILLED)
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(pipeline.stack.restart, names))
@@ -66,8 +66,8 @@ def restart(pipeline: ContainerPipeline, names: Names) -> None:
 
 def is_empty(pipeline: ContainerPipeline, group: str) -> bool:
     """Whether a group is known to have no member."""
-    found = pipeline.group(group)
-    return found is not None and found["state"] == "Empty"
+    known = pipeline.group(group)
+    return known is not None and known["state"] == "Empty"
 
 
 def under_replicated(pipeline: ContainerPipeline) -> int | None:

@@ -17,17 +17,21 @@ last batch, so this bounds what each change of the group may repeat, and none is
 
 def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipeline) -> None:
     steps = (3, 6, 7, 2)
-    seen = [pipeline.spread("avro-consumer", "news", 1)]
+    history = [pipeline.spread("avro-consumer", "news", 1)]
     with pipeline.load("news", rate=200) as account:
         for replicas in steps:
             pipeline.stack.scale("avro-consumer", replicas)
             owners = pipeline.spread("avro-consumer", "news", replicas)
             shares = sorted(len(mine) for mine in owners.values())
-            assert shares == sorted(PARTITIONS // replicas + (each < PARTITIONS % replicas) for each in range(replicas))
-            healthy = [each for each in pipeline.stack.ps() if each.service == "avro-consumer" and each.ready]
+            assert shares == sorted(
+                PARTITIONS // replicas + (number < PARTITIONS % replicas) for number in range(replicas)
+            )
+            healthy = [
+                instance for instance in pipeline.stack.ps() if instance.service == "avro-consumer" and instance.ready
+            ]
             assert len(healthy) == replicas, "an idle replica is healthy, too"
-            assert owners != seen[-1], "the status API has seen the rebalance"
-            seen.append(owners)
+            assert owners != history[-1], "the status API has history the rebalance"
+            history.append(owners)
     duplicates = pipeline.duplicates_of_consumed(account)
     print(f"{account.sent} records, {len(steps)} changes of the group, {duplicates} duplicates")  # noqa: T201
     assert duplicates <= len(steps) * BATCH
@@ -37,9 +41,9 @@ def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipel
 
 def identity(pipeline: ContainerPipeline, name: str) -> str:
     """The identity a replica took at its last start."""
-    found = re.findall(r"identity=(\S+)", pipeline.log(name))
-    assert found, f"{name} has not said which replica it is"
-    return str(found[-1])
+    identities = re.findall(r"identity=(\S+)", pipeline.log(name))
+    assert identities, f"{name} has not said which replica it is"
+    return str(identities[-1])
 
 
 def test_word_counts_are_exact_while_replicas_come_go_and_are_killed(pipeline: ContainerPipeline) -> None:

@@ -31,18 +31,18 @@ def test_the_configuration_has_no_warning(project: ContainerPipeline) -> None:
 
 def test_everything_is_up_in_one_try_and_healthy(pipeline: ContainerPipeline) -> None:
     wait_for("everything is healthy", pipeline.all_ready)
-    instances = {each.name: each for each in pipeline.stack.ps()}
+    instances = {instance.name: instance for instance in pipeline.stack.ps()}
     expected = {"kafka-1", "kafka-2", "kafka-3", "registry", "connect", "kafka-ui", "status-api"}
     expected |= {"avro-consumer-1", "wordcount-stream-1", "join-service-1", "news-producer-1"}
     assert set(instances) == expected | {"tester"}
     # A stream service may meet a broker that does not know its new changelog yet, and start again.
-    may = {name: 1 if each.role == "service" else 0 for name, each in instances.items()}
-    assert {name: each.restarts for name, each in instances.items() if each.restarts > may[name]} == {}
-    assert sum(each.memory_bytes for each in instances.values()) < 4 * 1024**3
+    may = {name: 1 if instance.role == "service" else 0 for name, instance in instances.items()}
+    assert {name: instance.restarts for name, instance in instances.items() if instance.restarts > may[name]} == {}
+    assert sum(instance.memory_bytes for instance in instances.values()) < 4 * 1024**3
 
 
 def test_the_command_line_shows_the_containers(pipeline: ContainerPipeline) -> None:
-    table = {each["name"]: each for each in json.loads(pipeline.newsroom("ps", "--json").output)}
+    table = {instance["name"]: instance for instance in json.loads(pipeline.newsroom("ps", "--json").output)}
     assert table["avro-consumer-1"]["state"] == "running"
     assert table["kafka-2"]["address"] == f"localhost:{pipeline.stack.ports.brokers[1]}"
     assert "total memory" in pipeline.newsroom("ps").output
@@ -72,7 +72,7 @@ def test_nothing_runs_as_root_and_nobody_has_the_engine(pipeline: ContainerPipel
 def test_every_container_is_closed_and_limited(pipeline: ContainerPipeline) -> None:
     for container in pipeline.stack.containers():
         host = container.attrs["HostConfig"]
-        seen = {
+        limits = {
             "read-only": host["ReadonlyRootfs"],
             "no capabilities": host["CapDrop"] == ["ALL"] and not host["CapAdd"],
             "no new privileges": "no-new-privileges:true" in host["SecurityOpt"],
@@ -82,7 +82,7 @@ def test_every_container_is_closed_and_limited(pipeline: ContainerPipeline) -> N
             "log rotation": "max-size" in host["LogConfig"]["Config"] or name_of(container) == "tester",
             "stop grace": (container.attrs["Config"].get("StopTimeout") or 0) >= 30 or name_of(container) == "tester",
         }
-        assert [what for what, good in seen.items() if not good] == [], container.name
+        assert [what for what, good in limits.items() if not good] == [], container.name
 
 
 def test_an_image_is_small_and_labelled(pipeline: ContainerPipeline) -> None:

@@ -59,7 +59,7 @@ def test_the_labs_own_way_leaves_a_stopped_worker_stopped(pipeline: ContainerPip
             return [len(mine) for mine in pipeline.owners("connect-local-file-sink").values()]
 
         wait_for("one worker with the five partitions", lambda: shares() == [5], 120)
-        assert {each.name: each.state for each in pipeline.stack.ps()}["connect"] == State.EXITED
+        assert {instance.name: instance.state for instance in pipeline.stack.ps()}["connect"] == State.EXITED
     finally:
         docker("rm", "--force", worker)
         pipeline.stack.restart("connect")
@@ -92,7 +92,7 @@ def test_a_wrong_converter_fails_its_task_and_says_so(pipeline: ContainerPipelin
         wait_for("the task has failed", lambda: "DataException" in httpx.get(f"{address}/status").text)
         wait_for(
             "Connect is unhealthy",
-            lambda: any(not each.ready for each in pipeline.stack.ps() if each.name == "connect"),
+            lambda: any(not instance.ready for instance in pipeline.stack.ps() if instance.name == "connect"),
         )
         doctor = pipeline.newsroom("doctor")
         assert doctor.code == 1
@@ -104,8 +104,8 @@ def test_a_wrong_converter_fails_its_task_and_says_so(pipeline: ContainerPipelin
 def test_the_page_and_the_api_show_the_pipeline(pipeline: ContainerPipeline) -> None:
     # A snapshot whose leader did not answer in time has no figure, the next one has it again.
     def figures() -> bool:
-        found = pipeline.api("/api/v1/pipeline").json()
-        return (found["records"]["news"] or 0) > 0 and found["words_counted"] > 0
+        pipeline_figures = pipeline.api("/api/v1/pipeline").json()
+        return (pipeline_figures["records"]["news"] or 0) > 0 and pipeline_figures["words_counted"] > 0
 
     wait_for("the pipeline's figures", figures)
 

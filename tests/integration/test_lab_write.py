@@ -81,7 +81,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             "right", right, ids=[f"{task}-{Path(command[-1].split()[-1]).name}" for task, command in right]
         )
     elif "wrong" in metafunc.fixturenames:
-        wrong = [each for each in WRONG if whole or each[1] in QUICK]
+        wrong = [program for program in WRONG if whole or program[1] in QUICK]
         metafunc.parametrize("wrong", wrong, ids=[program for _, program, _ in wrong])
 
 

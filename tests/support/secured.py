@@ -153,7 +153,7 @@ class SecuredBroker:
 
         def led() -> bool:
             topics = self._admin.list_topics(timeout=SECONDS).topics
-            return all(each.topic in topics and topics[each.topic].partitions[0].leader == 1 for each in new)
+            return all(topic.topic in topics and topics[topic.topic].partitions[0].leader == 1 for topic in new)
 
         wait_for("the topics' leaders", led)
 

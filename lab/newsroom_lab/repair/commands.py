@@ -80,11 +80,11 @@ def _check(_: argparse.Namespace) -> int:
     fault = None if memory is None else _fault(memory)
     with console().status("sending something"):
         site = Site(stack, memory or Memory(""))
-        seen = spoken(lambda: (look if fault is None else fault.check)(site))
+        result = spoken(lambda: (look if fault is None else fault.check)(site))
     if fault is None:
         console().print("no fault is set; this is the pipeline of the stack:")
-    _say("  ", seen.what)
-    if not seen.works:
+    _say("  ", result.what)
+    if not result.works:
         console().print("[red]FAIL[/]" if fault is None else f"[red]FAIL[/] {fault.name} is not repaired")
         return 1
     console().print("[green]PASS[/]" if fault is None else f"[green]PASS[/] {fault.name} is repaired")

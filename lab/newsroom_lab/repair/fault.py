@@ -65,8 +65,8 @@ def faults() -> Mapping[str, Fault]:
         fault: Fault = importlib.import_module(f"{package.__name__}.{module.name}").FAULT
         object.__setattr__(fault, "name", module.name.replace("_", "-"))
         known.append(fault)
-    known.sort(key=lambda each: each.number)
-    return MappingProxyType({each.name: each for each in known})
+    known.sort(key=lambda fault: fault.number)
+    return MappingProxyType({fault.name: fault for fault in known})
 
 
 def fault_of(name: str) -> Fault:

@@ -29,5 +29,5 @@ def look(site: Site) -> Seen:
         f"counted in {WORD_COUNTS.name}": sent and site.sees("it is counted", counted, SECONDS),
         f"written to {SINK_FILE}": sent and site.sees("it is written", lambda: site.file_has(SINK_FILE, word), SECONDS),
     }
-    told = "; ".join(f"{stage}: {'yes' if passed else 'NO'}" for stage, passed in done.items())
-    return Seen(all(done.values()), f"the word '{word}' is {told}")
+    stages = "; ".join(f"{stage}: {'yes' if passed else 'NO'}" for stage, passed in done.items())
+    return Seen(all(done.values()), f"the word '{word}' is {stages}")

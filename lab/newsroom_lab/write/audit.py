@@ -106,8 +106,8 @@ def nothing_foreign(sent: Iterable[Record], effects: Sequence[Record]) -> Findin
 def exactly(expected: Sequence[tuple[bytes, bytes]], effects: Sequence[Record]) -> list[Finding]:
     """The output has these keys and values, each once, and no other."""
     wanted: Counter[tuple[bytes | None, bytes | None]] = Counter(expected)
-    seen = set(map(_content, effects))
-    missing = list((wanted - Counter(seen)).elements())
+    contents = set(map(_content, effects))
+    missing = list((wanted - Counter(contents)).elements())
     extra = [record for record in effects if _content(record) not in wanted]
     lost = f"no record with key {text(missing[0][0])} and value {text(missing[0][1])}" if missing else ""
     return [
@@ -131,8 +131,8 @@ def values_by_key(name: str, expected: Mapping[bytes, bytes], effects: Sequence[
     proof = ""
     if wrong:
         key = wrong[0]
-        seen = place(last[key]) if key in last else "no record"
-        proof = f"key {text(key)} must be {text(expected[key])}: {seen}"
+        actual = place(last[key]) if key in last else "no record"
+        proof = f"key {text(key)} must be {text(expected[key])}: {actual}"
     return Finding(name, not wrong, f"{len(wrong)} of {len(expected)} wrong", proof)
 
 

@@ -154,8 +154,8 @@ def tasks() -> Mapping[str, Task]:
         task: Task = importlib.import_module(f"{package.__name__}.{module.name}").TASK
         object.__setattr__(task, "name", module.name.replace("_", "-"))
         known.append(task)
-    known.sort(key=lambda each: each.level)
-    return MappingProxyType({each.name: each for each in known})
+    known.sort(key=lambda task: task.level)
+    return MappingProxyType({task.name: task for task in known})
 
 
 def task_of(name: str) -> Task:

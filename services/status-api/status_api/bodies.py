@@ -173,19 +173,19 @@ def told_json(told: Told[Any]) -> dict[str, Any]:
 def schemas_json(snapshot: Snapshot) -> dict[str, Any]:
     """Return the subjects of the registry."""
     told = snapshot.surroundings.schemas
-    return told_json(told) | {"schemas": [asdict(each) for each in told.items]}
+    return told_json(told) | {"schemas": [asdict(subject) for subject in told.items]}
 
 
 def connectors_json(snapshot: Snapshot) -> dict[str, Any]:
     """Return the connectors with their tasks."""
     told = snapshot.surroundings.connectors
-    return told_json(told) | {"connectors": [asdict(each) for each in told.items]}
+    return told_json(told) | {"connectors": [asdict(connector) for connector in told.items]}
 
 
 def services_json(snapshot: Snapshot) -> dict[str, Any]:
     """Return the replicas of the services."""
     told = snapshot.surroundings.services
-    return told_json(told) | {"services": [asdict(each) for each in told.items]}
+    return told_json(told) | {"services": [asdict(service) for service in told.items]}
 
 
 def words_json(tables: Tables, limit: int) -> dict[str, Any]:

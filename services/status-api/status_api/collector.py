@@ -139,7 +139,7 @@ class Collector:
         self._time_lags.add(partitions, self._tails.tails, asked, now.timestamp())
         unlisted = silence or _unled(metadata)
         known = self._known.update(
-            (with_offsets(each, partitions, self._time_lags) for each in listed), silent, unlisted
+            (with_offsets(group, partitions, self._time_lags) for group in listed), silent, unlisted
         )
         groups = self._judged(known, now)
         quorum, quorum_error = self._controller.result(deadline)

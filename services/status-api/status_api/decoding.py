@@ -82,12 +82,14 @@ class Decoder:
         self._left -= 1
         if self._left < 0 or self._registry is None:
             raise TimeoutError("too many schemas for one look")
-        told = self._registry.get(path)
-        if told.get("schemaType", "AVRO") != "AVRO":
+        version = self._registry.get(path)
+        if version.get("schemaType", "AVRO") != "AVRO":
             return None
-        for each in told.get("references") or ():
-            self._parsed(f"/subjects/{quote(each['subject'], safe='')}/versions/{int(each['version'])}", named)
-        return fastavro.parse_schema(json.loads(told["schema"]), named)
+        for reference in version.get("references") or ():
+            self._parsed(
+                f"/subjects/{quote(reference['subject'], safe='')}/versions/{int(reference['version'])}", named
+            )
+        return fastavro.parse_schema(json.loads(version["schema"]), named)
 
 
 def _decoded(schema: Any, body: bytes) -> str | None:  # noqa: ANN401

@@ -59,7 +59,7 @@ def _written(family: Rows, escapes: _Escapes) -> Iterator[str]:
     line = f"{family.name}{{{names}}} %r\n"
     for values, value in family.rows():
         if value is not None:
-            yield line % (*[escapes[each] for each in values], float(value))
+            yield line % (*[escapes[label] for label in values], float(value))
 
 
 class _Escapes(dict[str, str]):

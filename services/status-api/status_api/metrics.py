@@ -229,5 +229,5 @@ def _group_health(snapshot: Snapshot) -> Iterator[Metric]:
 def _status_rows(groups: tuple[Group, ...]) -> Iterator[Row]:
     for group in groups:
         current = group.status
-        for each in STATUSES:
-            yield [group.id, each], each == current
+        for status in STATUSES:
+            yield [group.id, status], status == current

@@ -137,7 +137,7 @@ class Registry:
         latest = self.get(f"/subjects/{quote(name, safe='')}/versions/latest")
         kind = str(latest.get("schemaType") or "AVRO")
         record = _record_name(latest["schema"]) if kind == "AVRO" else None
-        return Subject(name, tuple(int(each) for each in versions), int(latest["id"]), kind, record)
+        return Subject(name, tuple(int(version) for version in versions), int(latest["id"]), kind, record)
 
     def get(self, path: str) -> Any:  # noqa: ANN401 - JSON values
         """Return the JSON that the registry answers with.
@@ -189,7 +189,7 @@ def _record_name(schema: str) -> str | None:
 def connectors(url: str) -> tuple[Connector, ...]:
     """Return the connectors of a Connect cluster, one of whose workers answers at the URL."""
     statuses = json.loads(fetch(f"{url}/connectors?expand=status", build_opener()))
-    return tuple(_connector(name, each["status"]) for name, each in sorted(statuses.items()))
+    return tuple(_connector(name, entry["status"]) for name, entry in sorted(statuses.items()))
 
 
 def _connector(name: str, status: dict[str, Any]) -> Connector:
@@ -216,10 +216,10 @@ def _replicas(address: ServiceAddress) -> list[Service]:
     first = address.ports[0]
     try:
         # A container's name leads to all of its replicas.
-        found = {each[4][0] for each in socket.getaddrinfo(address.host, first, socket.AF_INET, socket.SOCK_STREAM)}
+        hosts = {entry[4][0] for entry in socket.getaddrinfo(address.host, first, socket.AF_INET, socket.SOCK_STREAM)}
     except OSError as error:
         return [Service(address.name, f"{address.host}:{first}", ready=False, missing=(f"no address: {error}",))]
-    places = [(str(host), port) for host in sorted(found) for port in address.ports]
+    places = [(str(host), port) for host in sorted(hosts) for port in address.ports]
     replicas = (_replica(address.name, host, port, needed=port == first) for host, port in places)
     return [replica for replica in replicas if replica is not None]
 

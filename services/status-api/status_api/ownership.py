@@ -93,12 +93,12 @@ class Ownership:
         keys = sorted(owners.keys() | {change.key for change in changes} | _committed(snapshot.group(group_id)))
         keys = [key for key in keys if not key[0].startswith(INTERNAL_PREFIXES)]
         bands = {key: _bands(key, changes, owners.get(key), began) for key in keys[:MOST_LANES]}
-        seen = {owner for lane in bands.values() for *_, owner in lane if owner}
+        named = {owner for lane in bands.values() for *_, owner in lane if owner}
         return {
             "now": snapshot.collected_at.timestamp(),
             "since": began.timestamp(),
             "owners": [
-                {"name": name, "colour": colours[name]} for name in sorted(seen, key=lambda name: colours[name])
+                {"name": name, "colour": colours[name]} for name in sorted(named, key=lambda name: colours[name])
             ],
             "lanes": [{"partition": f"{topic}[{number}]", "bands": lane} for (topic, number), lane in bands.items()],
             "more": len(keys) - len(bands),

@@ -48,12 +48,12 @@ class Listing(Generic[Item]):
             raise BadRequest(f"The query parameter 'sort' is one of {', '.join(sorted(self.values))}, or -NAME.")
         value, name = self.values[by], self.values[self.name]
         places = [((value(item), name(item)), item) for item in items if text in name(item).casefold()]
-        known = sorted((each for each in places if each[0][0] is not None), key=_place, reverse=backwards)
-        unknown = sorted((each for each in places if each[0][0] is None), key=lambda each: each[0][1])
+        known = sorted((row for row in places if row[0][0] is not None), key=_place, reverse=backwards)
+        unknown = sorted((row for row in places if row[0][0] is None), key=lambda row: row[0][1])
         rows = [*known, *unknown]
         if cursor:
             last = _read(cursor, sort)
-            rows = [each for each in rows if _is_after(each[0], last, backwards=backwards)]
+            rows = [row for row in rows if _is_after(row[0], last, backwards=backwards)]
         chosen = rows[:limit] if limit else rows
         more = _written(chosen[-1][0], sort) if len(chosen) < len(rows) else None
         return [item for _, item in chosen], more

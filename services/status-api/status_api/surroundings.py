@@ -103,7 +103,7 @@ def parse_services(text: str) -> tuple[ServiceAddress, ...]:
     Raises:
         ValueError: the text is not of that form.
     """
-    return tuple(_service(each.strip()) for each in text.split(",") if each.strip())
+    return tuple(_service(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _service(text: str) -> ServiceAddress:

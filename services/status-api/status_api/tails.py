@@ -57,17 +57,17 @@ class TailReader:
             self._consumer = tail_consumer(self._settings)
         self._consumer.assign([TopicPartition(*place) for place in chosen])
         try:
-            found = self._read({place[:2]: place for place in chosen})
+            tails = self._read({place[:2]: place for place in chosen})
         finally:
             self._consumer.unassign()
-        self.tails = {**self.tails, **found}
+        self.tails = {**self.tails, **tails}
 
     def keep(self, places: Iterable[Place]) -> None:
         """Forget every place but these."""
         self.tails = {place: self.tails[place] for place in places if place in self.tails}
 
     def _read(self, waiting: dict[tuple[str, int], Place]) -> dict[Place, Tail]:
-        found: dict[Place, Tail] = {}
+        tails: dict[Place, Tail] = {}
         deadline = Deadline(LOOK_SECONDS)
         assert self._consumer is not None
         while waiting and deadline.left() > 0:
@@ -77,9 +77,9 @@ class TailReader:
             place = waiting.get((message.topic(), message.partition()))
             tail = _tail(message)
             if place is not None and tail is not None:
-                found[place] = tail
+                tails[place] = tail
                 del waiting[place[:2]]
-        return found
+        return tails
 
     def close(self) -> None:
         """Close the consumer, if there is one."""

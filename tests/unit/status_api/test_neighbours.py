@@ -98,7 +98,7 @@ def test_services_tell_what_they_wait_for() -> None:
     ):
         text = f"a={ready.url},b={not_ready.url},c={other.url},d=http://{NOBODY}"
         services = told(StatusSettings(services=text)).services.items
-    assert [(each.name, each.ready, each.missing) for each in services] == [
+    assert [(replica.name, replica.ready, replica.missing) for replica in services] == [
         ("a", True, ()),
         ("b", False, ("waiting for Kafka",)),
         ("c", False, ("it answers 404",)),
@@ -112,7 +112,7 @@ def test_of_a_range_of_ports_the_first_must_answer_and_others_may() -> None:
         services = told(StatusSettings(services=f"a=http://127.0.0.1:{port - 1}-{port}")).services.items
     assert Service("a", f"127.0.0.1:{port}", ready=True, missing=()) in services
     services = told(StatusSettings(services="a=http://127.0.0.1:9-11")).services.items
-    assert [(each.address, each.ready) for each in services] == [("127.0.0.1:9", False)]
+    assert [(replica.address, replica.ready) for replica in services] == [("127.0.0.1:9", False)]
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"x": 1}', b'{"x": {"status": {}}}'])

@@ -140,7 +140,9 @@ def test_the_description_has_every_path_and_parameter_and_no_other(site: Site) -
         parameters = [resolved(document, parameter) for parameter in operation.get("parameters", [])]
         query = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
         assert query == PARAMETERS.get(endpoint, frozenset()), path
-        assert {each["name"] for each in parameters if each["in"] == "path"} == set(re.findall(r"\{(\w+)\}", path))
+        assert {parameter["name"] for parameter in parameters if parameter["in"] == "path"} == set(
+            re.findall(r"\{(\w+)\}", path)
+        )
 
 
 def test_the_limits_in_the_description_are_those_of_the_service(live_site: Site) -> None:

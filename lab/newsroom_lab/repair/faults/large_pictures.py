@@ -22,12 +22,12 @@ def break_(site: Site) -> None:
 
 def check(site: Site) -> Seen:
     """Send a small and a large picture."""
-    seen = []
+    results = []
     for name, size in (("small", SMALL), ("large", LARGE)):
         done = site.send(TOPIC, [(name, bytes(size))], message_timeout_ms=10_000)
         arrived = done.acknowledged == 1 and any(len(value) == size for value in site.visible(TOPIC))
-        seen.append((arrived, f"a picture of {size} bytes: {'it arrived' if arrived else ', '.join(done.errors)}"))
-    return Seen(all(arrived for arrived, _ in seen), "; ".join(what for _, what in seen))
+        results.append((arrived, f"a picture of {size} bytes: {'it arrived' if arrived else ', '.join(done.errors)}"))
+    return Seen(all(arrived for arrived, _ in results), "; ".join(what for _, what in results))
 
 
 FAULT = Fault(

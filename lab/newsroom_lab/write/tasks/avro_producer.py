@@ -27,10 +27,10 @@ def audit(evidence: Evidence) -> list[Finding]:
     """Each headline once, in the wire format, under one schema of the subject."""
     decoded = [(record, decode(record.value, evidence.schemas)) for record in evidence.output]
     garbage = [record for record, fields in decoded if fields is None]
-    seen = Counter(json.dumps(fields, sort_keys=True) for _, fields in decoded if fields is not None)
+    headlines = Counter(json.dumps(fields, sort_keys=True) for _, fields in decoded if fields is not None)
     wanted = [json.dumps(line, sort_keys=True) for line in NEWS]
-    missing = [line for line in wanted if line not in seen]
-    again = [line for line, number in seen.items() if number > 1]
+    missing = [line for line in wanted if line not in headlines]
+    again = [line for line, number in headlines.items() if number > 1]
     versions = len(evidence.schemas)
     return [
         Finding(

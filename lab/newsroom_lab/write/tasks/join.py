@@ -54,10 +54,10 @@ def audit(evidence: Evidence) -> list[Finding]:
         if record.key in table
     }
     results = [(record, _result(record.key, record.value)) for record in evidence.output]
-    seen = [result for _, result in results]
-    missing = [record for result, record in wanted.items() if result not in seen]
+    outputs = [result for _, result in results]
+    missing = [record for result, record in wanted.items() if result not in outputs]
     wrong = [record for record, result in results if result not in wanted]
-    again, allowed = len(seen) - len(set(seen)), BATCH * interruptions(evidence)
+    again, allowed = len(outputs) - len(set(outputs)), BATCH * interruptions(evidence)
     return [
         Finding(
             "nothing is lost",
