@@ -1,13 +1,12 @@
-"""How soon a running status API shows what happens: make bench NAME=status_goals, with a running stack.
+"""How soon a running status API shows what happens: .venv/bin/python benchmarks/status_goals.py [GROUPS].
 
-Makes groups without members that have committed in six partitions (2,000 unless GROUPS says otherwise), and deletes
+Needs a running stack. Makes groups without members that have committed in six partitions (2,000), and deletes
 them and their topic. Tells the time between two snapshots with them, how soon a commit is shown, and how soon a member
 that has its partitions, or has left, is shown. Then comes the load of benchmarks/status.py.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -32,7 +31,7 @@ from newsroom_stack.settings import load_stack_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-GROUPS = int(os.environ.get("GROUPS", "2000"))
+GROUPS = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
 TOPIC, PARTITIONS = "status-goals", 6
 SNAPSHOTS, COMMITS, CHANGES = 40, 40, 20
 SECONDS = 60.0

@@ -146,7 +146,7 @@ class Collector:
         return Snapshot(
             id=f"{self._boot}-{next(self._numbers)}",
             collected_at=now,
-            rebalances=self._rebalances.update(groups, now),
+            rebalances=self._rebalances.update(groups, now, complete=unlisted is None),
             rebalance_totals=self._rebalances.totals,
             cluster_id=metadata.cluster_id,
             controller_id=quorum.leader_id if quorum else None,

@@ -51,22 +51,35 @@ class RebalanceLog:
         self._recent: tuple[Rebalance, ...] = ()
         self.totals: Mapping[str, RebalanceTotals] = {}
         """The sums of each group's rebalances that have ended. A change makes a new mapping."""
+        self._complete = False
+        """Whether every group was listed once: one that is listed later is new, and its members have joined."""
+        self._unread: set[str] = set()
+        """Groups that were listed and not described yet."""
 
-    def update(self, groups: Iterable[Group], at: datetime) -> tuple[Rebalance, ...]:
-        """Take in the groups of a snapshot, and return the rebalances that are kept, newest first."""
+    def update(self, groups: Iterable[Group], at: datetime, *, complete: bool = True) -> tuple[Rebalance, ...]:
+        """Take in the groups of a snapshot, and return the rebalances that are kept, newest first.
+
+        `complete` says whether every broker has listed its groups.
+        """
         changed = False
         alive = set()
         for group in groups:
             alive.add(group.id)
-            if group.state == UNKNOWN or group.error is not None:
-                continue  # what is not known now is no change
             watch = self._groups.get(group.id)
+            if group.state == UNKNOWN or group.error is not None:
+                if watch is None:
+                    self._unread.add(group.id)
+                continue  # what is not known now is no change
             if watch is None:
-                self._groups[group.id] = _Watch(group, at)
-            else:
-                changed |= self._follow(watch, group, at)
+                new = self._complete and group.id not in self._unread
+                watch = self._groups[group.id] = _Watch(replace(group, members=()) if new else group, at)
+                if not new:
+                    continue
+            changed |= self._follow(watch, group, at)
         for group_id in self._groups.keys() - alive:
             del self._groups[group_id]
+        self._unread = (self._unread & alive) - self._groups.keys()
+        self._complete |= complete
         if not self.totals.keys() <= alive:
             self.totals = {group_id: total for group_id, total in self.totals.items() if group_id in alive}
         while self._past and at - (self._past[0].ended or at) > KEEP:

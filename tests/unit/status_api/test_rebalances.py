@@ -36,6 +36,26 @@ def test_a_member_that_joins_and_the_partitions_it_gets() -> None:
     assert log.update([a_group({"a": [0], "b": [1]})], at(4)) == (ended,)
 
 
+def test_the_members_of_a_new_group_have_joined() -> None:
+    log = RebalanceLog()
+    assert log.update([], at(0)) == ()
+    (new,) = log.update([a_group({"a": [0]})], at(1))
+    assert (new.joined, new.moves, seconds_of(new)) == (("a",), (Move("t", 0, None, "a", 0.0),), 0.0)
+    log.update([], at(2))
+    (running, _) = log.update([a_group({"b": []}, "PreparingRebalance")], at(3))
+    assert (running.joined, running.ended) == (("b",), None)
+
+
+def test_a_group_that_only_could_not_be_read_before_is_not_new() -> None:
+    log = RebalanceLog()
+    assert log.update([], at(0), complete=False) == ()
+    assert log.update([a_group({"a": [0]})], at(1)) == (), "a silent broker may have had it"
+    unread = replace(a_group({}), id="unread", state=UNKNOWN)
+    assert log.update([a_group({"a": [0]}), unread], at(2)) == ()
+    assert log.update([a_group({"a": [0]}), replace(a_group({"b": [1]}), id="unread")], at(3)) == ()
+    assert log.update([replace(a_group({}, "Empty"), id="committed")], at(4)) == ()
+
+
 def test_a_rebalance_between_two_snapshots_is_seen_by_what_it_left() -> None:
     log = RebalanceLog()
     log.update([a_group({"a": [0], "b": [1]})], at(0))
