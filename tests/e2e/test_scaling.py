@@ -39,6 +39,17 @@ def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipel
     pipeline.spread("avro-consumer", "news", 1)
 
 
+def test_plain_compose_scales_a_service_and_keeps_its_first_container(pipeline: ContainerPipeline) -> None:
+    def first() -> str | None:
+        return pipeline.stack.find("avro-consumer-1")[0].id
+
+    before = first()
+    for replicas in (2, 1):
+        pipeline.stack.compose.run("scale", f"avro-consumer={replicas}", seconds=120)
+        pipeline.spread("avro-consumer", "news", replicas)
+        assert first() == before
+
+
 def identity(pipeline: ContainerPipeline, name: str) -> str:
     """The identity a replica took at its last start."""
     identities = re.findall(r"identity=(\S+)", pipeline.log(name))
