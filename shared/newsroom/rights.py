@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, TopicCollection
 
+from newsroom.answers import ASK_SECONDS, answer
 from newsroom.errors import NotYet
 from newsroom.kafka_errors import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future
 
     from confluent_kafka.admin import AdminClient
 
     from newsroom.access import Access, Right
-
-T = TypeVar("T")
-
-ASK_SECONDS = 5.0
-"""The timeout of one request to the cluster. A stop request may wait as long."""
-
-ANSWER_MARGIN_SECONDS = 0.5
-"""librdkafka itself ends a request at its timeout. Its result gets this much longer to arrive."""
 
 
 def rights_on(access: Access, name: str) -> list[Right]:
@@ -55,13 +47,3 @@ def check_rights(admin: AdminClient, access: Access, names: Sequence[str]) -> No
             lacking += [right for right in rights_on(access, name) if right.operation not in allowed]
     if lacking:
         raise access.denied(lacking)
-
-
-def answer(future: Future[T]) -> T:
-    """The result of a request; librdkafka ends it at its timeout.
-
-    Raises:
-        KafkaException: the cluster refused it.
-        TimeoutError: no answer came.
-    """
-    return future.result(timeout=ASK_SECONDS + ANSWER_MARGIN_SECONDS)

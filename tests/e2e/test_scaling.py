@@ -30,7 +30,7 @@ def test_consumers_scale_under_load_and_nothing_is_lost(pipeline: ContainerPipel
                 instance for instance in pipeline.stack.ps() if instance.service == "avro-consumer" and instance.ready
             ]
             assert len(healthy) == replicas, "an idle replica is healthy, too"
-            assert owners != history[-1], "the status API has history the rebalance"
+            assert owners != history[-1], "the status API has seen the rebalance"
             history.append(owners)
     duplicates = pipeline.duplicates_of_consumed(account)
     print(f"{account.sent} records, {len(steps)} changes of the group, {duplicates} duplicates")  # noqa: T201

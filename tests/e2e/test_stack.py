@@ -42,7 +42,7 @@ def test_everything_is_up_in_one_try_and_healthy(pipeline: ContainerPipeline) ->
 
 
 def test_the_command_line_shows_the_containers(pipeline: ContainerPipeline) -> None:
-    table = {instance["name"]: instance for instance in json.loads(pipeline.newsroom("ps", "--json").output)}
+    table = {row["name"]: row for row in json.loads(pipeline.newsroom("ps", "--json").output)}
     assert table["avro-consumer-1"]["state"] == "running"
     assert table["kafka-2"]["address"] == f"localhost:{pipeline.stack.ports.brokers[1]}"
     assert "total memory" in pipeline.newsroom("ps").output

@@ -176,7 +176,7 @@ def judge(task: Task, command: tuple[str, ...], stack: Stack, seed: int, *, quic
         console().print(f"[red]broken:[/] {promise}: {escape(finding.proof)}", highlight=False, soft_wrap=True)
         for line in textwrap.wrap(f"hint: {task.promises.get(promise, '')}", 110):
             console().print(f"  {line}", markup=False, highlight=False)
-    passed = all(verdict.passed for verdict in judged)
+    passed = all(result.passed for result in judged)
     longer = len(task.rounds) - len(judged)
     left = f" in the quick rounds; 'newsroom lab try' runs {longer} more" if longer else ""
     colour, verdict = ("green", "PASS") if passed else ("red", "FAIL") if broken else ("yellow", "NOT JUDGED")

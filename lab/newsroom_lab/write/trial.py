@@ -55,7 +55,7 @@ class Trial:
 
     def rounds(self, *, quick: bool = False) -> list[Round]:
         """The rounds that are run."""
-        return [turn for turn in self.task.rounds if turn.quick or not quick]
+        return [chosen for chosen in self.task.rounds if chosen.quick or not quick]
 
     def run(self, number: int, chosen: Round) -> Judged:
         """Run one round and audit it. It cleans up what it made."""

@@ -18,9 +18,10 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from confluent_kafka.error import KafkaError
 
 from newsroom.access import Access, Right
+from newsroom.answers import ASK_SECONDS, answer
 from newsroom.errors import ClusterUnavailable, NotYet
 from newsroom.kafka_errors import kafka_error, raise_errors, reason_of
-from newsroom.rights import ASK_SECONDS, answer, check_rights, rights_on
+from newsroom.rights import check_rights, rights_on
 from newsroom.topics import MAX_RECORD_BYTES
 from newsroom.waiting import Deadline, Wait
 

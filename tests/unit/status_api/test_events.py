@@ -166,26 +166,49 @@ def test_200_open_streams_cost_nobody_an_answer_and_no_thread_and_a_stop_ends_th
         assert [reader.part() for reader in readers] == [""] * 200
 
 
-def test_many_readers_are_sent_an_event_some_at_a_time() -> None:
-    feed = Feed(History())
-    later: list[Callable[[], None]] = []
-    ended: list[Any] = []
-    pairs = [socket.socketpair() for _ in range(2 * AT_ONCE + 1)]
-    with ExitStack() as stack, selectors.DefaultSelector() as poller:
-        streams = Streams(poller, later.append, ended.append)
-        for ours, theirs in pairs:
-            connection = TConn(Config(), stack.enter_context(Outbox(ours)), ("", 0), ("", 0))
-            stack.enter_context(theirs).setblocking(False)
-            connection.sock.follow(feed, 0)
+class Crowd:
+    """More readers than one turn of the loop reaches twice, and the turns that are due."""
+
+    def __init__(self, resources: ExitStack) -> None:
+        self.feed = Feed(History())
+        self.later: list[Callable[[], None]] = []
+        self.ended: list[Any] = []
+        streams = Streams(resources.enter_context(selectors.DefaultSelector()), self.later.append, self.ended.append)
+        self.readers = []
+        for ours, theirs in (socket.socketpair() for _ in range(2 * AT_ONCE + 1)):
+            connection = TConn(Config(), resources.enter_context(Outbox(ours)), ("", 0), ("", 0))
+            resources.enter_context(theirs).setblocking(False)
+            connection.sock.follow(self.feed, 0)
             streams.add(connection)
-        feed.publish(a_snapshot())
-        pairs[AT_ONCE][1].close()  # one that leaves meanwhile
+            self.readers.append(theirs)
+
+    def turn(self) -> int:
+        """Let the loop turn once; how many readers have something now."""
+        self.later.pop(0)()
+        return sum(map(has_data, self.readers))
+
+
+def test_many_readers_are_sent_an_event_some_at_a_time() -> None:
+    with ExitStack() as resources:
+        crowd = Crowd(resources)
+        crowd.feed.publish(a_snapshot())
+        crowd.readers[AT_ONCE].close()  # one that leaves meanwhile
         reached = []
-        while later:
-            later.pop(0)()
-            reached.append(sum(has_data(theirs) for _, theirs in pairs))
+        while crowd.later:
+            reached.append(crowd.turn())
     assert reached == [AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE]
-    assert len(ended) == 1
+    assert len(crowd.ended) == 1
+
+
+def test_the_next_event_reaches_first_those_that_still_wait() -> None:
+    with ExitStack() as resources:
+        crowd = Crowd(resources)
+        crowd.feed.publish(a_snapshot(1))
+        assert crowd.turn() == AT_ONCE
+        crowd.feed.publish(a_snapshot(2))
+        crowd.later.reverse()  # the loop is told of the new event before it goes on
+        assert crowd.turn() == AT_ONCE
+        assert crowd.turn() == 2 * AT_ONCE
 
 
 def has_data(reader: socket.socket) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def judge(evidence: Evidence) -> list[Finding]:
     """Nothing is lost and nothing repeated. A replica that was fenced may end: its supervisor starts it again."""
     fenced = Act.FREEZE in evidence.round.acts or Act.BROKER in evidence.round.acts
-    return [breach for breach in audit(evidence) if not (fenced and breach.promise == MEMBERS_SURVIVE)]
+    return [finding for finding in audit(evidence) if not (fenced and finding.promise == MEMBERS_SURVIVE)]
 
 
 TASK = Task(
