@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaException, TopicPartition
@@ -110,8 +110,11 @@ class ClusterReader:
         def transient() -> T:
             try:
                 return attempt()
-            except (KafkaException, TimeoutError) as error:
-                # While a leader moves, its successor may not know yet; nor does every broker know a new topic.
+            except (KafkaException, TimeoutError, NotYet) as error:
+                # While a leader moves, its successor may not know yet; nor does every broker know a new topic. That a
+                # leader refuses a request does not make librdkafka's admin client read again who leads.
+                with suppress(KafkaException):
+                    self._topics()
                 raise NotYet(reason_of(error)) from error
 
         wait = Wait(Deadline(ANSWER_SECONDS), first_pause=PAUSE_SECONDS, longest_pause=PAUSE_SECONDS, report=do_nothing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -176,14 +176,16 @@ class Cluster:
 
         def request() -> dict[Place, Any]:
             answers = self.admin.list_offsets(question, isolation_level=isolation, request_timeout=ADMIN_SECONDS)
-            return {(part.topic, part.partition): answer.result(ADMIN_SECONDS) for part, answer in answers.items()}
+            ends = {(part.topic, part.partition): answer.result(ADMIN_SECONDS) for part, answer in answers.items()}
+            # If a leader vanishes during the request, librdkafka returns -1001 and no error.
+            if silent := sorted(
+                f"{topic} partition {number}" for (topic, number), end in ends.items() if end.offset < -1
+            ):
+                raise NotYet(f"the leader of {', '.join(silent)} did not answer")
+            return ends
 
         rights = [Right("DESCRIBE", "topic", topic) for topic in sorted({topic for topic, _ in specs})]
         ends = self.repeated("the offsets could not be read", request, *rights)
-        # If a leader vanishes during the request, librdkafka returns -1001 and no error.
-        silent = [f"{topic} partition {number}" for (topic, number), end in ends.items() if end.offset < -1]
-        if silent:
-            raise StackError(f"the leader of {', '.join(sorted(silent))} did not answer: try again")
         return {place: end.offset for place, end in ends.items()}
 
     def repeated(self, what: str, request: Callable[[], T], *rights: Right) -> T:
@@ -200,13 +202,22 @@ class Cluster:
             with self.spoken(what, *rights):
                 try:
                     return request()
-                except KafkaException as error:
-                    if is_unreachable(kafka_error(error)):
-                        raise NotYet(reason_of(error)) from error
+                except NotYet:
+                    self._learn_leaders()
                     raise
+                except KafkaException as error:
+                    if not is_unreachable(kafka_error(error)):
+                        raise
+                    self._learn_leaders()
+                    raise NotYet(reason_of(error)) from error
 
         late = f"{what} at {self.address}"
         return wait_until(attempt, ADMIN_SECONDS, lambda missing: StackError(f"{late}: {missing}"), pause=PAUSE_SECONDS)
+
+    def _learn_leaders(self) -> None:
+        """Read the leaders again: a request that they refuse does not make librdkafka's admin client do it."""
+        with suppress(KafkaException):  # the request that is made again tells the cause
+            self.admin.list_topics(timeout=METADATA_SECONDS)
 
     @contextmanager
     def spoken(self, what: str, *rights: Right) -> Iterator[None]:

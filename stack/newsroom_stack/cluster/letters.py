@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from newsroom.access import Right
 from newsroom.crash import AFTER_COMMIT, AFTER_EFFECT, BEFORE_COMMIT, BEFORE_EFFECT, crash_point
 from newsroom.dead_letters import REPLAYS, WHOLE_BYTES
+from newsroom.errors import NotYet
 from newsroom.kafka_errors import FENCED, kafka_error, raise_errors, reason_of
 from newsroom.topics import DEAD_LETTER_BYTES
 from newsroom_stack.cluster.connection import ADMIN_SECONDS, CLIENT, CLIENT_LOG, Cluster, Place
@@ -269,7 +270,13 @@ def purge(cluster: Cluster, ends: Mapping[Place, int]) -> None:
 
     def request() -> None:
         for future in delete_records(cluster.admin, parts).values():
-            future.result(ADMIN_SECONDS)
+            try:
+                future.result(ADMIN_SECONDS)
+            except KafkaException as error:
+                if kafka_error(error).code() != KafkaError.OFFSET_OUT_OF_RANGE:
+                    raise
+                # A new leader learns only from its followers that they have these records, too.
+                raise NotYet(reason_of(error)) from error
 
     rights = [Right("DELETE", "topic", topic) for topic in sorted({topic for topic, _ in ends})]
     cluster.repeated("records could not be deleted", request, *rights)

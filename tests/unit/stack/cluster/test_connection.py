@@ -22,14 +22,28 @@ class Answers:
         return "done"
 
 
+class Metadata:
+    """An admin client that counts how often it reads the leaders."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def list_topics(self, timeout: float) -> None:
+        assert timeout > 0
+        self.reads += 1
+
+
 @pytest.fixture
 def cluster() -> Cluster:
-    return Cluster(KafkaSettings(bootstrap_servers="127.0.0.1:1", registry_url="mock://"))
+    cluster = Cluster(KafkaSettings(bootstrap_servers="127.0.0.1:1", registry_url="mock://"))
+    cluster.admin = Metadata()
+    return cluster
 
 
 def test_a_request_is_made_again_while_its_leader_changes(cluster: Cluster) -> None:
     request = Answers(KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
     assert cluster.repeated("records could not be deleted", request) == "done"
+    assert cluster.admin.reads == 2, "the client reads the leaders again before each try"
 
 
 def test_a_request_that_its_leader_never_takes_ends_with_the_reason(

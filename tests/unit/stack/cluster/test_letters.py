@@ -1,12 +1,16 @@
 """What a dead letter's headers say, and what a record looks like as bytes."""
 
 import sys
+from concurrent.futures import Future
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from newsroom_stack.cluster.letters import Letter, delete_records
+from newsroom.settings import KafkaSettings
+from newsroom_stack.cluster import connection, letters
+from newsroom_stack.cluster.connection import Cluster
+from newsroom_stack.cluster.letters import Letter, delete_records, purge
 from newsroom_stack.cluster.reading import Header, Record, hex_lines
 
 
@@ -61,3 +65,16 @@ def test_a_request_to_delete_records_leaves_the_list_to_its_owner() -> None:
     references = sys.getrefcount(parts)
     delete_records(AdminClient({"bootstrap.servers": "localhost:1", "log_level": 0}), parts)
     assert sys.getrefcount(parts) >= references
+
+
+def test_a_new_leader_that_does_not_know_its_followers_records_yet_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    early, done = Future[int](), Future[int]()
+    early.set_exception(KafkaException(KafkaError(KafkaError.OFFSET_OUT_OF_RANGE)))
+    done.set_result(1)
+    answers = [early, done]
+    monkeypatch.setattr(letters, "delete_records", lambda _, parts: {parts[0]: answers.pop(0)})
+    monkeypatch.setattr(connection, "METADATA_SECONDS", 0.1)
+    purge(Cluster(KafkaSettings(bootstrap_servers="127.0.0.1:1", registry_url="mock://")), {("t", 0): 1})
+    assert not answers
