@@ -23,6 +23,7 @@ from newsroom_lab.sending import send, transactional, visible
 from newsroom_stack.catalogue import LAB_WRITERS
 from newsroom_stack.errors import StackError
 from newsroom_stack.pipeline.observe import Observer
+from newsroom_stack.settings import status_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -291,7 +292,8 @@ class Lab:
             NotSeen: it does not answer.
         """
         data = "" if json is None else f" --json {shlex.quote(dumps(json))}"
-        self._note(Shown(f"curl {'' if method == 'GET' else f'-X {method} '}{url}{data}"))
+        login = '-H "Authorization: Bearer $NEWSROOM_STATUS_TOKEN" ' if self._login(url) else ""
+        self._note(Shown(f"curl {login}{'' if method == 'GET' else f'-X {method} '}{url}{data}"))
         return self.quietly_ask(url, method, json)
 
     def quietly_ask(self, url: str, method: str = "GET", json: object = None) -> httpx.Response:
@@ -301,9 +303,12 @@ class Lab:
             NotSeen: it does not answer.
         """
         try:
-            return httpx.request(method, url, json=json, timeout=SECONDS)
+            return httpx.request(method, url, json=json, timeout=SECONDS, headers=self._login(url))
         except httpx.HTTPError as error:
             raise NotSeen(f"{url} does not answer ({error})") from error
+
+    def _login(self, url: str) -> dict[str, str]:
+        return status_login() if url.startswith(self.ports.status_url) else {}
 
     def send(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -383,5 +383,7 @@ def _describe(cls: type[ServiceSettings], problem: Any) -> str:  # noqa: ANN401 
     message = problem["msg"].removeprefix("Value error, ")
     if not name:
         return str(message)
-    variable = variable_of(cls, name.split(".")[0])
-    return f"{_option(name)} (or {variable}): {message}, got {problem['input']!r}"
+    setting = name.split(".")[0]
+    kind = cls.model_fields[setting].annotation
+    value = "" if SecretStr in (kind, *get_args(kind)) else f", got {problem['input']!r}"
+    return f"{_option(name)} (or {variable_of(cls, setting)}): {message}{value}"

@@ -12,12 +12,13 @@ import select
 import socket
 import struct
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from newsroom.waiting import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 PROBE_SECONDS = 2.0
 """Deadline of one probe: a process that answers later is not ready."""
@@ -68,7 +69,7 @@ def _what_is_missing(text: str) -> str:
         return text.strip()[:200]
 
 
-def http_get(url: str) -> tuple[int, str]:
+def http_get(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> tuple[int, str]:
     """The status and the body that a URL of this machine answers; the user's proxy cannot reach it and is not asked.
 
     Raises:
@@ -78,10 +79,16 @@ def http_get(url: str) -> tuple[int, str]:
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), PROBE_SECONDS) as connection, connection.makefile("rb") as stream:
         # In HTTP/1.0 the end of the connection is the end of the answer.
-        connection.sendall(f"GET /{path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(request_header(f"/{path}", {"Host": address, "Connection": "close", **headers}))
         head, _, body = stream.read().partition(b"\r\n\r\n")
     words = head.split(None, 2)
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0, body.decode(errors="replace")
+
+
+def request_header(path: str, headers: Mapping[str, str]) -> bytes:
+    """The header of an HTTP/1.0 request."""
+    lines = [f"GET {path} HTTP/1.0", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def connect_ready(url: str) -> str | None:

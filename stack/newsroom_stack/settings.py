@@ -67,6 +67,12 @@ def load_stack_settings() -> StackSettings:
     return StackSettings(**values)
 
 
+def status_login() -> dict[str, str]:
+    """The header that the stack's status API wants, which takes its token from the same variable; none without one."""
+    token = os.environ.get(f"{PREFIX}STATUS_TOKEN")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in YES | NO:
         raise ValueError("it must be 1 or 0")

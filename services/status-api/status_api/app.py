@@ -13,11 +13,13 @@ from status_api import api, page
 from status_api.events import Feed
 from status_api.exposition import exposition
 from status_api.history import History
+from status_api.login import guard_token
 from status_api.metrics import SnapshotMetrics, StoreMetrics
 from status_api.neighbours import Registry
 from status_api.ownership import Ownership
 from status_api.packing import EMPTY, compress, gzipped, pack, unpacked
 from status_api.problems import install_problems
+from status_api.rates import guard_rate
 from status_api.records import RecordReader, topic_records
 from status_api.rendering import Renderings
 from status_api.requests import guard_requests
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -67,9 +69,11 @@ def create_app(store: SnapshotStore, health: Health, settings: StatusSettings) -
     install_problems(app)
     _add_probes(app, store, health)
     _add_metrics(app, store)
-
+    if settings.rate:
+        guard_rate(app, settings.rate)
+    if settings.token is not None:
+        guard_token(app, settings.token.get_secret_value(), secure=settings.public_url.startswith("https:"))
     guard_requests(app, settings)
-
     app.after_request(compress)
 
     @app.after_request

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from newsroom.settings import ServiceSettings
 from status_api.surroundings import check_url, parse_links, parse_services
+
+SHORTEST_TOKEN = 16
+"""Characters. With the limit of requests, nobody guesses one of this length."""
 
 
 class StatusSettings(ServiceSettings):
@@ -31,6 +34,16 @@ class StatusSettings(ServiceSettings):
         default="",
         description="further names under which clients may reach the page, as NAME[,NAME…]; IP addresses, localhost, "
         "--http-host and the name in --public-url are allowed always",
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description="secret of 16 characters or more that a reader must send as 'Authorization: Bearer TOKEN', and a "
+        "browser once as ?token=TOKEN; without it everybody who reaches the address may read",
+    )
+    rate: float = Field(
+        default=100.0,
+        ge=0,
+        description="requests a second that one client address may make, averaged over ten seconds; 0 sets no limit",
     )
     refresh: float = Field(default=1.0, ge=0.2, le=60.0, description="seconds between two snapshots of the cluster")
     request_timeout: float = Field(
@@ -67,6 +80,16 @@ class StatusSettings(ServiceSettings):
     connector_group: str = Field(
         default="connect-local-file-sink", description="the FileStream sink's group, whose committed offsets are shown"
     )
+
+    @field_validator("token")
+    @classmethod
+    def _known_token(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value is not None else None
+        if text is not None and not (
+            len(text) >= SHORTEST_TOKEN and text.isascii() and text.isprintable() and " " not in text
+        ):
+            raise ValueError(f"a token has at least {SHORTEST_TOKEN} characters, of ASCII and without spaces")
+        return value
 
     @field_validator("registry_url", "connect_url")
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from newsroom_stack.probes import HTTP_OK, http_get
+from newsroom_stack.cli.status import ask
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -77,12 +76,7 @@ class Display:
 
 def fetch_figures(ports: Ports) -> dict[str, Any] | None:
     """Ask the status API for the pipeline's figures; None if it does not answer."""
-    try:
-        status, text = http_get(f"{ports.status_url}/api/v1/pipeline")
-    except OSError:
-        return None
-    figures: dict[str, Any] | None = json.loads(text) if status == HTTP_OK else None
-    return figures
+    return ask(ports.status_url, "/api/v1/pipeline")
 
 
 def _rows(figures: dict[str, Any] | None, ports: Ports) -> list[tuple[str, str]]:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from newsroom.waiting import Deadline
-from newsroom_stack.probes import HTTP_OK, http_get
+from newsroom_stack.errors import StackError
+from newsroom_stack.probes import HTTP_OK, http_get, request_header
+from newsroom_stack.settings import status_login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +42,7 @@ class Assignment:
 def ask(url: str, path: str) -> dict[str, Any] | None:
     """Ask the status API; None if it does not answer, or does not have this."""
     try:
-        status, text = http_get(f"{url}{path}")
+        status, text = http_get(f"{url}{path}", status_login())
     except OSError:
         return None
     body: dict[str, Any] | None = json.loads(text) if status == HTTP_OK else None
@@ -52,12 +54,17 @@ def events(url: str, kind: str = "snapshot") -> Iterator[dict[str, Any]]:
 
     Raises:
         OSError: it does not answer, or is silent.
+        StackError: it asks for another token.
     """
     host, _, port = url.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), SILENCE_SECONDS)
     with closing(connection), connection.makefile("rb") as stream:
         # In HTTP/1.0 an answer without a length has no chunks.
-        connection.sendall(f"GET /api/v1/events HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
+        connection.sendall(request_header("/api/v1/events", {"Host": f"{host}:{port}", **status_login()}))
+        if b" 401 " in next(stream, b""):
+            raise StackError(
+                f"the status API at {url} asks for a token: set NEWSROOM_STATUS_TOKEN as it was at its start"
+            )
         name = ""
         for line in stream:
             field, _, value = line.decode().rstrip("\r\n").partition(": ")

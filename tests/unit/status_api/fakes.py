@@ -38,10 +38,11 @@ class Site:
     """The application over a store and a clock that tests move."""
 
     clock: Clock = field(default_factory=Clock)
+    settings: StatusSettings = field(default_factory=StatusSettings)
 
     def __post_init__(self) -> None:
         self.store = SnapshotStore(1.0, self.clock, lambda: 1_700_000_000.0)
-        self.app = create_app(self.store, Health(), StatusSettings())
+        self.app = create_app(self.store, Health(), self.settings)
         self.client: FlaskClient = self.app.test_client()
 
     def json(self, path: str) -> Any:  # noqa: ANN401 - JSON values

@@ -107,12 +107,7 @@ def test_the_records_of_a_topic_are_as_described(site: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "template", "status"),
     [
-        ("/cluster?x=1", "/cluster", 400),
-        ("/topics?sort=x", "/topics", 400),
-        ("/topics/none", "/topics/{name}", 404),
         ("/topics/none/records", "/topics/{name}/records", 404),
-        ("/groups/none", "/groups/{group_id}", 404),
-        ("/groups/none/lag", "/groups/{group_id}/lag", 404),
         ("/events", "/events", 503),
     ],
 )

@@ -95,6 +95,7 @@ async function fetchChanges() {
   const headers = etag ? { "If-None-Match": etag } : {};
   const options = { headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) };
   const response = await fetch(live.dataset.live, options);
+  if (response.status === 401) location.reload(); // the service has another token now, and asks for it
   if (response.status !== 304) {
     if (!response.ok) throw new Error(`status ${response.status}`);
     const parsed = new DOMParser().parseFromString(await response.text(), "text/html");

@@ -111,6 +111,24 @@ def test_a_number_of_members_that_does_not_come_ends_the_wait(web: Web, monkeypa
     assert after_scaling(web.url, "avro-consumer", 5, 0) is None
 
 
+def test_the_token_of_the_status_api_is_sent_and_a_missing_one_is_named(
+    stack: ProcessStack, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(request: Request) -> None:
+        if request.headers["Authorization"] == "Bearer a-token-of-16-signs":
+            answer(request)
+        else:
+            request.reply(401)
+
+    web.answer = locked
+    with pytest.raises(StackError, match=r"asks for a token: set NEWSROOM_STATUS_TOKEN as it was at its start"):
+        once(stack)
+    assert assignment(web.url, "avro-consumer") is None
+    monkeypatch.setenv("NEWSROOM_STATUS_TOKEN", "a-token-of-16-signs")
+    assert assignment(web.url, "avro-consumer") is not None
+    assert once(stack) == 0
+
+
 def test_members_of_one_name_are_told_apart(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{__name__}.MEMBERS", [member | {"instance_id": None} for member in MEMBERS])
     result = assignment(web.url, "avro-consumer")
