@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from werkzeug.exceptions import abort
 
 from status_api.model import Group, GroupMember, Rebalance, Snapshot
+from status_api.settings import StatusSettings
 from status_api.store import SnapshotStore
 from support.browser import Browser, open_browser
 from support.served import Served
@@ -123,6 +125,18 @@ def test_a_server_that_is_gone_is_not_live_and_after_its_restart_the_page_is_pus
     wait_for("live again", lambda: browser.text("#liveness") == "Live", 20)
     wait_for("the events", lambda: browser.run("return source.readyState") == 1, 20)
     wait_for("no banner", lambda: browser.run("return document.getElementById('gone').hidden"))
+
+
+def test_a_page_that_needs_a_token_asks_for_it_and_is_pushed_then(server: Served, browser: Browser) -> None:
+    wait_for("live", lambda: browser.text("#liveness") == "Live")
+    server.stop()
+    server.settings = StatusSettings(token=SecretStr("a-token-of-the-tests"))
+    server.start()
+    wait_for("the open page asks", lambda: browser.texts("label") == ["Token of this status page"], 20)
+    browser.run("document.getElementById('token').value = 'a-token-of-the-tests'; document.forms[0].requestSubmit()")
+    wait_for("live again", lambda: browser.texts("#liveness") == ["Live"], 20)
+    assert browser.driver.current_url == f"{server.url}/"
+    wait_for("the events", lambda: browser.run("return source.readyState") == 1, 20)
 
 
 def test_the_page_asks_once_for_each_event_and_not_by_itself(source: Source, browser: Browser) -> None:

@@ -42,6 +42,7 @@ class Served:
 
     def __init__(self, store: SnapshotStore) -> None:
         self.store = store
+        self.settings = StatusSettings()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -52,7 +53,7 @@ class Served:
         config.set("threads", 4)
         config.set("graceful_timeout", 3)
         config.set("sendfile", False)
-        self.app = create_app(self.store, Health(), StatusSettings())
+        self.app = create_app(self.store, Health(), self.settings)
         application = _Application(self.app)
         self.worker = _ThreadsWorker(1, os.getppid(), [self._listener.dup()], application, 30, config, _Logs(config))
         self._thread = threading.Thread(target=self._run, name="served")
