@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, TopicPartition
 from prometheus_client import Counter
@@ -13,14 +13,16 @@ from newsroom.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    Ask = Callable[[TopicPartition], int | None]
 
 log = get_logger(__name__)
 
 LOST = Counter("newsroom_unread", "Records that retention or delete-records took before they were read.", ["topic"])
 
-ASK_SECONDS = 2.0
+ASK_SECONDS = 1.0
 """The timeout of a question. Without an answer nothing is counted."""
+
+SILENCE_SECONDS = 10.0
+"""How long it does not ask after a question without an answer: brokers are changing, and the consumer's loop waits."""
 
 ASK_AGAIN_SECONDS = 1.0
 """How long the beginning of a partition is taken as known. A compacted topic has a gap at each record."""
@@ -29,8 +31,10 @@ ASK_AGAIN_SECONDS = 1.0
 class UnreadWatch:
     """Follows the offsets that a consumer returns: where one is left out, it looks whether the log begins later."""
 
-    def __init__(self, consumer: Any) -> None:  # noqa: ANN401 - the client has no types
-        self._consumer = consumer
+    def __init__(self, ask: Callable[..., tuple[int, int] | None]) -> None:
+        """`ask` is the client's `get_watermark_offsets`."""
+        self._ask = ask
+        self._silent_until = 0.0
         self._next: dict[tuple[str, int], int | None] = {}
         self._begins: dict[tuple[str, int], tuple[float, int]] = {}
 
@@ -70,10 +74,12 @@ class UnreadWatch:
 
     def _begin(self, place: tuple[str, int]) -> int:
         asked_at, begin = self._begins.get(place, (0.0, 0))
-        if time.monotonic() - asked_at >= ASK_AGAIN_SECONDS:
+        now = time.monotonic()
+        if now - asked_at >= ASK_AGAIN_SECONDS and now >= self._silent_until:
             try:
-                begin = (self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=ASK_SECONDS) or (0, 0))[0]
+                begin = (self._ask(TopicPartition(*place), timeout=ASK_SECONDS) or (0, 0))[0]
             except KafkaException:
+                self._silent_until = time.monotonic() + SILENCE_SECONDS
                 return begin
             self._begins[place] = (time.monotonic(), begin)
         return begin

@@ -106,7 +106,7 @@ class Member:
         except KafkaException as error:
             raise SettingsError(f"the Kafka client refuses its settings: {reason_of(error)}") from error
         self._committer = Committer(self._consumer, topic, self._access)
-        self._unread = UnreadWatch(self._consumer)
+        self._unread = UnreadWatch(self._consumer.get_watermark_offsets)
         self._end = EndWatch()
 
     def __enter__(self) -> Self:

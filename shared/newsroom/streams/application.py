@@ -24,7 +24,7 @@ from newsroom.errors import LastingFailure, NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
 from newsroom.streams.admin import OneAdmin
 from newsroom.streams.clients import consumer_extra, producer_extra
-from newsroom.streams.consumer import PatientConsumer, is_changelog
+from newsroom.streams.consumer import EVERY_OFFSET, RESTORE_SECONDS, PatientConsumer, is_changelog
 from newsroom.streams.errors import QUIX_ERRORS, interruption
 from newsroom.streams.joining import Joining
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
@@ -56,8 +56,8 @@ INTERRUPTION_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
 """The pause between two attempts to start over."""
 
-EVERY_OFFSET = 2**63 - 1
-"""Every offset is below this one."""
+LOOKS = round(60 / RESTORE_SECONDS)
+"""As many as make up the 60 seconds of Quix's own looks."""
 
 MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 8 * MIB
@@ -141,8 +141,26 @@ class StreamApplication(Application):
             # A changelog record that can be read is of a committed transaction. Quix would leave out those whose input
             # offset the group has not committed, which are all of them once an input was made anew.
             state.on_partition_assign = partial(_restoring_all, state.on_partition_assign)  # type: ignore[method-assign]
+        state.do_recovery = self._restoring(state.do_recovery)  # type: ignore[method-assign]
         for owner, step in ((self, "_process_message"), (context, "commit_checkpoint"), (state, "do_recovery")):
             setattr(owner, step, self._continuing(getattr(owner, step)))
+
+    def _restoring(self, restore: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            consumer = cast("PatientConsumer", self._consumer._inner_consumer)  # noqa: SLF001
+            consumer.restoring = True
+            recovery = self._state_manager._recovery_manager  # noqa: SLF001
+            if recovery is not None:
+                # Quix gives up after so many looks at a partition without a position.
+                recovery.MAX_INVALID_OFFSET_ATTEMPTS = LOOKS
+                recovery._position_cache = _NoCache()  # noqa: SLF001
+            try:
+                restore()
+            finally:
+                consumer.restoring = False
+            consumer.wake()
+
+        return run
 
     def on_statistics(self, statistics: str) -> None:
         """Note that the loop turns; librdkafka calls this inside poll() once a second."""
@@ -342,6 +360,14 @@ class StreamApplication(Application):
             "the group gave this replica's partitions to others (the replica was paused, or cut off, for longer than "
             "its session timeout): the open transaction was not committed"
         )
+
+
+class _NoCache(dict[str, Any]):
+    """In place of Quix's cache, which takes the position of a changelog for known for a second."""
+
+    @override
+    def __setitem__(self, key: str, value: object) -> None:
+        pass
 
 
 def _data_partitions(partitions: list[Any]) -> list[str]:

@@ -12,11 +12,12 @@ from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from prometheus_client import Counter
 from typing_extensions import override
 
 from newsroom.access import Right
+from newsroom.background import in_background
 from newsroom.errors import ClusterUnavailable, NotYet
 from newsroom.headers import mend_headers
 from newsroom.kafka_errors import UNREACHABLE, kafka_error, raise_errors, reason_of
@@ -35,17 +36,27 @@ T = TypeVar("T")
 log = get_logger(__name__)
 
 PATIENCE_SECONDS = 20.0
-"""The cluster elects a new leader within seconds of the old broker's session timeout (4 s). All requests of one
-assignment share this limit: there is one for each partition, and the loop may take 60 s."""
+"""The cluster elects a new leader within seconds of the old broker's session timeout. All requests of one assignment
+share this limit: there may be one for each partition, and the loop may take 60 s."""
 
 PAUSE_SECONDS = 0.2
 
-MOVING = UNREACHABLE | {KafkaError._UNKNOWN_PARTITION}  # noqa: SLF001 - librdkafka's own codes begin so
-"""Errors while a leader or coordinator moves. A new client does not know a topic's partitions at once."""
+MOVING = UNREACHABLE | {KafkaError._UNKNOWN_PARTITION, KafkaError._STATE}  # noqa: SLF001 - librdkafka's own codes
+"""Errors while a leader or coordinator moves. A new client does not know a topic's partitions at once, and one with a
+new assignment does not fetch at once."""
+
+EVERY_OFFSET = 2**63 - 1
+"""Every offset is below this one."""
 
 ATTEMPT_SECONDS = 2.0
 """One request waits for the broker that it chose, also when that broker is gone. A repetition finds the new one."""
 
+TOGETHER_SECONDS = 1.0
+"""How long the question for the ends of all partitions may take. Those without an answer are asked for one by one."""
+
+RESTORE_SECONDS = 0.1
+"""How long to wait for a further record of a changelog before Quix looks whether the state is restored; its own wait
+is a second."""
 
 AHEAD_MS = 60_000
 """How far ahead of this machine's clock a timestamp may be. Clocks of machines differ by less, and a topic takes an
@@ -100,15 +111,31 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         self._config = config
         self._stop = stop
         self._deadline = Deadline(PATIENCE_SECONDS)
-        self._unread = UnreadWatch(self)
+        # Without patience: the loop must not wait for the beginning of a log while its leader is away.
+        self._unread = UnreadWatch(super().get_watermark_offsets)
+        self._known_ends: dict[tuple[str, int], tuple[int, int]] = {}
+        """The ends of the partitions of an assignment, until Quix asks for them."""
+        self.restoring = False
+        """Whether Quix restores state."""
         self._on_assign: Callable[[Consumer, list[TopicPartition]], None] | None = None
 
     @override
     def poll(self, timeout: float = -1) -> Any:
         """As `confluent_kafka.Consumer.poll`; the record's headers and time are ones that can be used."""
-        message = super().poll(timeout)
+        message = super().poll(min(timeout, RESTORE_SECONDS) if self.restoring else timeout)
+        if message is None and self.restoring:
+            self.wake()
         self._check([message] if message is not None else [])
         return None if message is None else self._received(message)
+
+    def wake(self) -> None:
+        """Let the client fetch the partitions that were resumed: by itself it may look at them a second later.
+
+        librdkafka's thread of a broker sleeps for so long, unless it has something to send.
+        """
+        question = [TopicPartition(place.topic, place.partition, OFFSET_END) for place in self.assignment()]
+        with suppress(KafkaException):  # to send the question is enough
+            self.offsets_for_times(question, timeout=RESTORE_SECONDS)
 
     @override
     def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Any]:
@@ -134,6 +161,8 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         """Do what follows an assignment by the group once more, for the partitions that the group has assigned."""
         partitions = [TopicPartition(place.topic, place.partition) for place in self.assignment()]
         if self._on_assign is not None and partitions:
+            # Without it, a close that follows at once fails an assertion of librdkafka (rktp_started).
+            self.unassign()
             self._on_assign(self, partitions)
 
     def _received(self, message: Any) -> Any:  # noqa: ANN401 - the client has no types
@@ -170,16 +199,38 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     def assign(self, partitions: list[TopicPartition]) -> None:
         """As `confluent_kafka.Consumer.assign`; each assignment starts `PATIENCE_SECONDS` again."""
         self._deadline = Deadline(PATIENCE_SECONDS)
+        self._known_ends = {}
         super().assign(partitions)
+
+    @override
+    def seek(self, partition: TopicPartition) -> None:
+        """As `confluent_kafka.Consumer.seek`, with retries: after an assignment the client fetches a moment later."""
+        seek = partial(super().seek, partition)
+        patiently(
+            seek, what=f"{partition.topic} partition {partition.partition}", deadline=self._deadline, stop=self._stop
+        )
 
     @override
     def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
         """As `confluent_kafka.Consumer.committed`, with retries."""
         ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=_shortened(timeout))
-        answer = patiently(lambda: raise_errors(ask()), "committed offsets", self._deadline, self._stop)
-        # Quix asks at each assignment, and begins there.
+        answer = patiently(
+            lambda: raise_errors(ask()), what="committed offsets", deadline=self._deadline, stop=self._stop
+        )
+        # Quix asks at each assignment, and begins there. Then it asks for the ends of each partition in turn.
         self._unread.begin_at(answer)
+        self._learn_ends(self.assignment())
         return answer
+
+    def _learn_ends(self, partitions: list[TopicPartition]) -> None:
+        """Ask for the ends of all partitions together, which is one request to each leader."""
+        changelogs = [partition for partition in partitions if is_changelog(partition.topic)]
+        whole = _ends_of(self._whole, changelogs) if changelogs else {}
+        ends = _ends_of(self, partitions)
+        for place, (_, end) in list(ends.items()):
+            if is_changelog(place[0]) and end < whole.get(place, (0, EVERY_OFFSET))[1]:
+                del ends[place]
+        self._known_ends = ends
 
     @override
     def get_watermark_offsets(
@@ -189,22 +240,18 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         if cached:
             ends: tuple[int, int] | None = super().get_watermark_offsets(partition, cached=True)
             return ends
+        known = self._known_ends.pop((partition.topic, partition.partition), None)
+        if known is not None:
+            return known
         seconds = _shortened(timeout)
         place = f"{partition.topic} partition {partition.partition}"
         ask: Callable[[], tuple[int, int]] = partial(super().get_watermark_offsets, partition, timeout=seconds)
+        asked = partial(patiently, what=f"the ends of {place}", deadline=self._deadline, stop=self._stop)
         if not is_changelog(partition.topic):
-            return self._ends(ask, self, partition)
+            return asked(ask, refresh=partial(_refresh, self))
         whole = partial(self._whole.get_watermark_offsets, partition, timeout=seconds)
-        _, end = self._ends(whole, self._whole, partition)
-        return self._ends(lambda: stable(ask(), end, place), self, partition)
-
-    def _ends(self, ask: Callable[[], tuple[int, int]], client: Consumer, partition: TopicPartition) -> tuple[int, int]:
-        def refresh() -> None:
-            # By itself a client that reads nothing of a topic keeps asking the leader that it knows.
-            client.list_topics(partition.topic, timeout=ATTEMPT_SECONDS)
-
-        place = f"{partition.topic} partition {partition.partition}"
-        return patiently(ask, f"the ends of {place}", self._deadline, self._stop, refresh)
+        _, end = asked(whole, refresh=partial(_refresh, self._whole))
+        return asked(lambda: stable(ask(), end, place), refresh=partial(_refresh, self))
 
     @cached_property
     def _whole(self) -> Consumer:
@@ -216,6 +263,30 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
 
 def _shortened(timeout: float) -> float:
     return ATTEMPT_SECONDS if timeout < 0 else min(timeout, ATTEMPT_SECONDS)
+
+
+def _refresh(client: Consumer) -> None:
+    """Let a client read who leads now: by itself it may ask the leader that it knows, and wait for it, dead or not.
+
+    In a thread of its own: `list_topics` in a callback of the same client makes its next callback abort the process.
+    """
+    in_background(partial(client.list_topics, timeout=TOGETHER_SECONDS)).result(2 * TOGETHER_SECONDS)
+
+
+def _ends_of(client: Consumer, partitions: list[TopicPartition]) -> dict[tuple[str, int], tuple[int, int]]:
+    """The oldest and the next offset of the partitions whose leaders answer in time."""
+    ends = []
+    try:
+        _refresh(client)
+        for offset in (OFFSET_BEGINNING, OFFSET_END):
+            question = [TopicPartition(partition.topic, partition.partition, offset) for partition in partitions]
+            answers = client.offsets_for_times(question, timeout=TOGETHER_SECONDS)
+            partitions = [part for part in answers if part.error is None and part.offset >= 0]
+            ends.append({(part.topic, part.partition): part.offset for part in partitions})
+    except (KafkaException, TimeoutError):
+        return {}
+    begins, nexts = ends
+    return {place: (begins[place], end) for place, end in nexts.items()}
 
 
 def is_changelog(topic: str) -> bool:
@@ -252,7 +323,7 @@ def patiently(
             return ask()
         except KafkaException as error:
             if kafka_error(error).code() in MOVING and not deadline.passed():
-                with suppress(KafkaException):
+                with suppress(KafkaException, TimeoutError):
                     refresh()
                 raise NotYet(f"the broker for {what} is changing ({reason_of(error)})") from error
             raise

@@ -37,6 +37,14 @@ transaction's timeout."""
 LEAST_SECONDS = 2.0
 """What is left of `CHECKPOINT_SECONDS` for the commit after a slow delivery, at least."""
 
+DELIVERY_SECONDS, COMMIT_SECONDS = 5.0, 3.0
+"""What a client has for delivery and for commit if its last checkpoint succeeded. A dead coordinator it may not forget
+for 35 s, and a new client costs two seconds. A new client has more time, so that a slow cluster gets on, too."""
+
+SLOW_SECONDS, DOUBTFUL_SECONDS = 1.0, 1.0
+"""A delivery that took longer than the first waited for new leaders. The commit after it has the second: one of the
+two coordinators may have been on the same broker."""
+
 ABORT_SECONDS = 2.0
 GRACE_SECONDS = 0.5
 """How much longer than its timeout a call may take until the client is given up."""
@@ -174,6 +182,8 @@ class BoundedProducer(InternalProducer):
         self._claims = claims
         self._refused: LastingFailure | None = None
         self._deadline = Deadline(0)
+        self._succeeded = False
+        """Whether the last checkpoint of this client succeeded."""
 
     def start_over(self) -> None:
         """Replace the client: the new one aborts the open transaction, or waits until its commit is complete."""
@@ -181,6 +191,7 @@ class BoundedProducer(InternalProducer):
         self._error = None
         self._tp_offsets = {}
         self._after_commit.forget()
+        self._succeeded = False
         self._prompt.replace()
 
     def _on_client_error(self, error: KafkaError) -> None:
@@ -210,16 +221,23 @@ class BoundedProducer(InternalProducer):
     @override
     def flush(self, timeout: float | None = None) -> int:
         self._deadline = Deadline(CHECKPOINT_SECONDS)
-        return super().flush(CHECKPOINT_SECONDS if timeout is None else timeout)
+        seconds = DELIVERY_SECONDS if self._succeeded else CHECKPOINT_SECONDS
+        return super().flush(seconds if timeout is None else timeout)
 
     @override
     def commit_transaction(
         self, positions: list[TopicPartition], group_metadata: Any, timeout: float | None = None
     ) -> None:
-        left = max(self._deadline.left(), LEAST_SECONDS)
         said = with_claims(positions, self._claims)
-        super().commit_transaction(said, group_metadata, left if timeout is None else timeout)
+        super().commit_transaction(said, group_metadata, self._commit_seconds() if timeout is None else timeout)
+        self._succeeded = True
         self._after_commit.run()
+
+    def _commit_seconds(self) -> float:
+        left = self._deadline.left()
+        if not self._succeeded:
+            return max(left, LEAST_SECONDS)
+        return COMMIT_SECONDS if CHECKPOINT_SECONDS - left < SLOW_SECONDS else DOUBTFUL_SECONDS
 
     @override
     def abort_transaction(self, timeout: float | None = None) -> None:

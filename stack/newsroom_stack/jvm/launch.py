@@ -87,10 +87,11 @@ PROPERTIES: Mapping[str, object] = {
     "share.coordinator.state.topic.num.partitions": INTERNAL_TOPIC_PARTITIONS,
     # After a restart the first broker leads every partition. The default waits five minutes to rebalance.
     "leader.imbalance.check.interval.seconds": LEADER_BALANCE_SECONDS,
-    # The partitions of a killed broker have new leaders after four seconds and not nine. It cannot register
-    # again before.
-    "broker.session.timeout.ms": 4000,
-    "broker.heartbeat.interval.ms": 1000,
+    # The partitions of a killed broker have new leaders after three seconds and not nine. It cannot register
+    # again before. Where it was the controller, its successor waits as long from its election on.
+    "broker.session.timeout.ms": 3000,
+    "broker.heartbeat.interval.ms": 500,
+    "controller.quorum.fetch.timeout.ms": 1500,
     # Retention is looked at every five seconds and not five minutes, so that somebody can watch it.
     "log.retention.check.interval.ms": 5000,
     # Kafka's default delays a group's first member by three seconds.

@@ -31,7 +31,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def lost(consumer: FakeConsumer, *offsets: int) -> float:
     before = counter("unread", topic="t")
-    watch = UnreadWatch(consumer)
+    watch = UnreadWatch(consumer.get_watermark_offsets)
     watch.begin_at([TopicPartition("t", 0, consumer.offset)])
     for offset in offsets:
         watch.note("t", 0, offset)
@@ -72,7 +72,7 @@ def test_a_group_without_commits_and_a_broker_that_is_silent_count_nothing() -> 
 )
 def test_many_records_count_as_each_alone(places: list[tuple[int, int]], gaps: int) -> None:
     before = counter("unread", topic="t")
-    watch = UnreadWatch(FakeConsumer(begin=50))
+    watch = UnreadWatch(FakeConsumer(begin=50).get_watermark_offsets)
     watch.begin_at([TopicPartition("t", 0, 4)])
     watch.note_all("t", places)
     assert counter("unread", topic="t") - before == gaps
@@ -84,8 +84,28 @@ def test_many_records_count_as_each_alone(places: list[tuple[int, int]], gaps: i
 def test_a_new_assignment_begins_at_its_commit() -> None:
     consumer = FakeConsumer(committed=20, begin=15)
     before = counter("unread", topic="t")
-    watch = UnreadWatch(consumer)
+    watch = UnreadWatch(consumer.get_watermark_offsets)
     watch.note("t", 0, 5)
     watch.begin_at([TopicPartition("t", 0, 20)])
     watch.note("t", 0, 20)
     assert counter("unread", topic="t") == before
+
+
+def test_a_silent_broker_is_not_asked_again_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = FakeConsumer(committed=4, begin=10)
+    consumer.fails = True
+    watch = UnreadWatch(consumer.get_watermark_offsets)
+    watch.begin_at([TopicPartition("t", 0, 4), TopicPartition("u", 0, 4)])
+    before = counter("unread", topic="u")
+    watch.note("t", 0, 10)
+    consumer.fails = False
+    watch.note("u", 0, 10)
+    assert counter("unread", topic="u") == before, "the loop does not wait once more"
+    monkeypatch.setattr(unread, "SILENCE_SECONDS", 0.0)
+    consumer.fails = True
+    watch = UnreadWatch(consumer.get_watermark_offsets)
+    watch.begin_at([TopicPartition("t", 0, 4), TopicPartition("u", 0, 4)])
+    watch.note("t", 0, 10)
+    consumer.fails = False
+    watch.note("u", 0, 10)
+    assert counter("unread", topic="u") == before + 6

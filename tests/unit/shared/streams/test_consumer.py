@@ -1,22 +1,27 @@
 """Asking again while coordinators and leaders move, with answers as a cluster gives them."""
 
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.error import KafkaError
 
 from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure
 from newsroom.streams import consumer as stream_consumer
 from newsroom.streams.consumer import PatientConsumer, patiently
-from newsroom.waiting import Deadline, StopFlag, Stopped
+from newsroom.waiting import Deadline, StopFlag, Stopped, do_nothing
 from support.cluster import MockCluster
 from support.quix import counter
 from support.waiting import wait_for
+from support.web import NOBODY
 
 ACCESS = Access({"bootstrap.servers": "b:1"}, Right("READ", "topic", "news"), Right("READ", "group", "g"))
 
@@ -58,7 +63,7 @@ def test_patience_ends() -> None:
 def test_the_questions_of_one_assignment_share_their_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines: list[Deadline] = []
 
-    def note(_ask: object, _what: str, deadline: Deadline, *_: object) -> list[TopicPartition]:
+    def note(_ask: object, *_: object, deadline: Deadline, **__: object) -> list[TopicPartition]:
         deadlines.append(deadline)
         return []
 
@@ -95,13 +100,137 @@ def test_quix_gets_the_answers_of_a_cluster_as_from_its_own_consumer(brokers: Mo
 def test_an_error_of_one_partition_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)
     spoilt = SimpleNamespace(error=KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
-    monkeypatch.setattr(stream_consumer, "patiently", lambda ask, *_: ask())
+    monkeypatch.setattr(stream_consumer, "patiently", lambda ask, **_: ask())
     monkeypatch.setattr(
         stream_consumer, "super", lambda *_: SimpleNamespace(committed=lambda *_, **__: [spoilt]), raising=False
     )
     with pytest.raises(KafkaException):
         consumer.committed([TopicPartition("t", 0)])
     Consumer.close(consumer)
+
+
+def test_the_ends_of_an_assignment_are_asked_for_together(brokers: MockCluster) -> None:
+    topic = brokers.topic()
+    brokers.send(topic, [(None, b"v"), (None, b"w")], partition=1)
+    config: dict[str, object] = {"bootstrap.servers": brokers.address, "group.id": topic}
+    parts = [TopicPartition(topic, number) for number in range(3)]
+    with closing(PatientConsumer(config, StopFlag(), ACCESS)) as consumer:
+        consumer.assign(parts)
+        consumer.committed(parts, timeout=10)
+        assert consumer._known_ends == {(topic, 0): (0, 0), (topic, 1): (0, 2), (topic, 2): (0, 0)}
+        brokers.send(topic, [(None, b"x")], partition=1)
+        assert consumer.get_watermark_offsets(parts[1]) == (0, 2), "of the assignment"
+        assert consumer.get_watermark_offsets(parts[1]) == (0, 3), "a later question is asked"
+        consumer.assign([])
+        assert consumer._known_ends == {}
+
+
+def test_the_end_of_a_changelog_with_an_open_transaction_is_asked_for_again(brokers: MockCluster) -> None:
+    topic = f"changelog__g--{brokers.topic()}--default"
+    brokers.send(topic, [(None, b"v")], partition=0)
+    config: dict[str, object] = {"bootstrap.servers": brokers.address, "group.id": topic}
+
+    def whole(parts: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout == stream_consumer.TOGETHER_SECONDS
+        return [TopicPartition(topic, part.partition, 0 if part.offset == OFFSET_BEGINNING else 3) for part in parts]
+
+    with closing(PatientConsumer(config, StopFlag(), ACCESS)) as consumer:
+        consumer.assign([TopicPartition(topic, 0)])
+        consumer.__dict__["_whole"] = SimpleNamespace(
+            list_topics=lambda **_: None, offsets_for_times=whole, close=do_nothing
+        )
+        consumer.committed([TopicPartition(topic, 0)], timeout=10)
+        assert consumer._known_ends == {}
+
+
+def test_partitions_whose_leaders_do_not_answer_are_asked_for_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_consumer, "TOGETHER_SECONDS", 0.1)
+    with closing(PatientConsumer({"bootstrap.servers": NOBODY, "group.id": "g"}, StopFlag(), ACCESS)) as consumer:
+        assert stream_consumer._ends_of(consumer, [TopicPartition("t", 0)]) == {}
+
+
+def test_a_question_in_a_callback_does_not_abort_the_process(brokers: MockCluster) -> None:
+    # In a process of its own: an assertion of the client would end this one.
+    program = f"""
+import time
+from newsroom.access import Access
+from newsroom.streams import consumer as stream_consumer
+from newsroom.waiting import StopFlag
+
+stream_consumer.ATTEMPT_SECONDS = stream_consumer.TOGETHER_SECONDS = 0.2
+config = {{"bootstrap.servers": "{brokers.address}", "group.id": "g", "statistics.interval.ms": 10, "stats_cb": str}}
+consumer = stream_consumer.PatientConsumer(config, StopFlag(), Access(config))
+
+def on_assign(_, partitions):
+    consumer.assign(partitions)
+    consumer.committed(partitions)
+    consumer._deadline = stream_consumer.Deadline(0.5)
+    for topic in (partitions[0].topic, "changelog__none--default"):
+        try:
+            consumer.get_watermark_offsets(stream_consumer.TopicPartition(topic, 77))
+        except stream_consumer.KafkaException:
+            print("asked")
+    time.sleep(0.1)
+
+consumer.subscribe(["{brokers.topic()}"], on_assign=on_assign)
+for _ in range(10):
+    consumer.poll(0.5)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("asked\nasked\n")
+
+
+def test_a_consumer_that_starts_over_and_closes_at_once_does_not_abort(brokers: MockCluster) -> None:
+    program = f"""
+from newsroom.access import Access
+from newsroom.streams.consumer import PatientConsumer, TopicPartition
+from newsroom.waiting import StopFlag
+
+config = {{"bootstrap.servers": "{brokers.address}", "group.id": "g"}}
+for _ in range(30):
+    consumer = PatientConsumer(config, StopFlag(), Access(config))
+    # As by the group, whose first assignment by the mock brokers takes three seconds.
+    consumer._on_assign = lambda member, partitions: member.assign(partitions)
+    consumer.assign([TopicPartition("{brokers.topic()}", number) for number in range(3)])
+    consumer.committed(consumer.assignment())
+    consumer.assign_again()
+    consumer.close()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_seek_waits_until_the_client_fetches(brokers: MockCluster) -> None:
+    topic = brokers.topic()
+    brokers.send(topic, [(None, b"v"), (None, b"w")], partition=0)
+    config: dict[str, object] = {"bootstrap.servers": brokers.address, "group.id": topic}
+    with closing(PatientConsumer(config, StopFlag(), ACCESS)) as consumer:
+        place = TopicPartition(topic, 0, 1)
+        with pytest.raises(KafkaException, match="Unknown partition"):
+            Consumer.seek(consumer, place)
+        threading.Timer(0.3, Consumer.assign, (consumer, [TopicPartition(topic, 0)])).start()
+        consumer.seek(place)
+        message = consumer.poll(10)
+        assert message is not None
+        assert message.value() == b"w"
+
+
+def test_resumed_changelogs_are_read_at_once(brokers: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = f"changelog__g--{brokers.topic()}--default"
+    brokers.send(topic, [(None, b"v")], partition=0)
+    config: dict[str, object] = {"bootstrap.servers": brokers.address, "group.id": topic}
+    woken: list[str] = []
+    with closing(PatientConsumer(config, StopFlag(), ACCESS)) as consumer:
+        monkeypatch.setattr(consumer, "wake", partial(woken.append, "woken"))
+        assert consumer.poll(0.01) is None
+        assert woken == [], "no state is restored"
+        consumer.restoring = True
+        consumer.assign([TopicPartition(topic, 0, 1)])
+        assert consumer.poll(1) is None
+        assert woken == ["woken"]
+        monkeypatch.undo()
+        PatientConsumer.wake(consumer)
 
 
 YEAR_2100_MS = 4_102_444_800_000

@@ -30,6 +30,9 @@ from newsroom.streams.errors import interruption
 from newsroom.streams.producer import (
     ABORT_SECONDS,
     CHECKPOINT_SECONDS,
+    COMMIT_SECONDS,
+    DELIVERY_SECONDS,
+    DOUBTFUL_SECONDS,
     INIT_SECONDS,
     LEAST_SECONDS,
     AfterCommit,
@@ -231,6 +234,27 @@ def test_every_transactional_call_has_a_deadline(clients: list[Client]) -> None:
     assert 0 < deadlines["commit_transaction"] <= CHECKPOINT_SECONDS
     assert 0 < deadlines["abort_transaction"] <= ABORT_SECONDS
     assert CHECKPOINT_SECONDS + LEAST_SECONDS + ABORT_SECONDS < TRANSACTION_TIMEOUT_MS / 1000
+
+
+def test_a_client_that_has_succeeded_is_given_up_sooner_than_a_new_one(
+    clients: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checkpoint(producer: BoundedProducer) -> tuple[float, float]:
+        producer.begin_transaction()  # type: ignore[no-untyped-call]
+        producer.flush()
+        producer.commit_transaction([TopicPartition("t", 0, 1)], object())
+        deadlines = dict(clients[-1].calls)
+        return deadlines["flush"], deadlines["send_offsets_to_transaction"]
+
+    producer = bounded()
+    delivery, commit = checkpoint(producer)
+    assert (delivery, round(commit)) == (CHECKPOINT_SECONDS, CHECKPOINT_SECONDS)
+    delivery, commit = checkpoint(producer)
+    assert (delivery, round(commit, 1)) == (DELIVERY_SECONDS, COMMIT_SECONDS)
+    monkeypatch.setattr(producer_module, "SLOW_SECONDS", 0.0)
+    assert round(checkpoint(producer)[1], 1) == DOUBTFUL_SECONDS, "the delivery waited for new leaders"
+    producer.start_over()
+    assert checkpoint(producer)[0] == CHECKPOINT_SECONDS, "a slow cluster gets on, too"
 
 
 def test_a_call_that_ignores_its_deadline_is_given_up_with_its_client(
