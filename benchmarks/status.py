@@ -1,7 +1,8 @@
 """What the status API costs: .venv/bin/python benchmarks/status.py [GROUPS | URL [PID]]. GROUPS needs no cluster.
 
 The groups have one member and six partitions each, on 200 topics, and none has read everything. First comes the load:
-200 readers of events, a scrape a second and requests in turn, over real connections, beside a snapshot a second. With
+200 readers of events, a scrape a second and requests in turn, over real connections, beside a snapshot a second, after
+ten minutes of history. With
 URL it is that of a running status API, whose memory is told if PID is its process. Then come the steps of a snapshot:
 each time is the shortest of twelve, in one thread.
 """
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 GROUPS = 2004
 TOPICS, PARTITIONS = 200, 6
 SNAPSHOTS, WARM = 15, 3
+HISTORY = range(0, 600, 5)
+"""The seconds of the snapshots before the load: those that the history keeps as samples of ten minutes."""
 STREAMS, REQUESTS = 200, 200
 HTTP_OK = 200
 GZIP = {"Accept-Encoding": "gzip"}
@@ -96,10 +99,12 @@ class Service:
         self._known, self._silent, self._progress = KnownGroups(), SilentMembers(), Progress()
         self._lags, self._judge, self._log = TimeLags(), Judge(), RebalanceLog()
         self._store = SnapshotStore(1.0)
-        self.app = create_app(self._store, Health(), StatusSettings())
+        self._health = Health()
+        self.app = create_app(self._store, self._health, StatusSettings(rate=0))
 
     def snapshot(self, second: int, times: Times) -> None:
         """Take one snapshot."""
+        self._health.tick()
         at, state, states = self._began + timedelta(seconds=second), topics(second), groups(second, self._number)
         partitions = by_key(state)
         self._lags.add(partitions, {}, at.timestamp() - 0.1, at.timestamp())
@@ -137,7 +142,7 @@ class Server(StatusServer):
 
     def __init__(self, number: int, listener: socket.socket) -> None:
         self._number = number
-        super().__init__(StatusSettings(), listener)
+        super().__init__(StatusSettings(rate=0), listener)
 
     @override
     def load(self) -> Flask:
@@ -149,7 +154,9 @@ class Server(StatusServer):
 
     def _snapshots(self, service: Service) -> None:
         looks = process.Looks()
-        for second in range(100_000):
+        for second in HISTORY:
+            service.snapshot(second, Times())
+        for second in range(HISTORY.stop, 100_000):
             due = time.monotonic() + 1.0
             service.snapshot(second, Times())
             looks.turn()
@@ -166,8 +173,14 @@ def serving(number: int) -> Iterator[tuple[str, int]]:
                 Server(number, listener).run()
             finally:
                 os._exit(0)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}", pid
+            while (
+                int(httpx.get(f"{url}/api/v1/cluster", timeout=60).json().get("snapshot_id", "-0").split("-")[1])
+                < HISTORY.stop
+            ):
+                time.sleep(1)
+            yield url, pid
         finally:
             os.kill(pid, signal.SIGTERM)
             os.waitpid(pid, 0)
