@@ -239,7 +239,7 @@ def _list(
 
     # Texts that a client makes up would fill the memory with bodies, so only lists without them are kept.
     made_up = request.args.keys() & {"q", "cursor", "state", "sort"}
-    return _answer(render, key=None if made_up else (request.args.get("limit", ""),))
+    return _answer(render, key=None if made_up else tuple(request.args.getlist("limit")))
 
 
 def _answer(

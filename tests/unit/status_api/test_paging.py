@@ -99,3 +99,10 @@ def test_topics_are_listed_the_same_way(live_site: Site) -> None:
     assert [topic["name"] for topic in body["topics"]] == ["word-counts"]
     more = live_site.json(f"/api/v1/topics?q=word&sort=-produced&cursor={body['next_cursor']}")
     assert [topic["name"] for topic in more["topics"]] == ["words-joined", "word"]
+
+
+@pytest.mark.parametrize("query", ["limit=", "limit=2&limit=3"])
+def test_a_wrong_limit_is_refused_also_beside_a_body_that_was_made_already(live_site: Site, query: str) -> None:
+    for good in ("", "?limit=2"):
+        assert live_site.client.get(f"/api/v1/groups{good}").status_code == 200
+    assert live_site.client.get(f"/api/v1/groups?{query}").status_code == 400
