@@ -53,7 +53,9 @@ def serve(settings: AvroConsumerSettings, stop: StopFlag) -> None:
         # The member is closed first: its revoke callback commits what the sink and the dead letters have stored.
         config = settings.member_config(slot.number if slot else None)
         watch = TopicWatch(settings.client_config("avro-consumer-watch"), [settings.source])
-        member = resources.enter_context(Member(config, settings.source, health, watch=watch, claims=database))
+        member = resources.enter_context(
+            Member(config, settings.source, health, watch=watch, claims=database, stop=stop)
+        )
         member.wait_for_topic(Deadline(settings.start_timeout), stop)
         if settings.until_end:
             member.remember_ends()

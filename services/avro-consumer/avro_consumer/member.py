@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from avro_consumer import metrics
+from avro_consumer.beginnings import Claims, claimed, committed
 from avro_consumer.brokers import BrokerWatch
 from avro_consumer.commits import Committer
 from avro_consumer.ends import EndWatch
@@ -24,7 +25,7 @@ from newsroom.kafka_errors import reason_of
 from newsroom.lifecycle import log_error
 from newsroom.logs import get_logger
 from newsroom.unread import UnreadWatch
-from newsroom.waiting import Stopped, Wait, need
+from newsroom.waiting import StopFlag, Stopped, Wait, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from newsroom.health import Health
     from newsroom.topic_watch import TopicWatch
-    from newsroom.waiting import Deadline, StopFlag
+    from newsroom.waiting import Deadline
 
 log = get_logger(__name__)
 
@@ -58,13 +59,6 @@ EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "l
 """What a rebalance did, and the log line for it."""
 
 
-class Claims(Protocol):
-    """Owns partitions beside the group: `avro_consumer.database.Database`."""
-
-    def claim(self, partitions: Iterable[int]) -> Mapping[int, int | None]:
-        """Take partitions over; return the offset at which each one continues, None for the beginning."""
-
-
 class Member:
     """Reads one topic as a member of a consumer group. A context manager: its exit commits and leaves the group.
 
@@ -80,12 +74,14 @@ class Member:
         client: Callable[..., Any] = Consumer,
         watch: TopicWatch | None = None,
         claims: Claims | None = None,
+        stop: StopFlag | None = None,
     ) -> None:
         self._topic = topic
         self._group = str(config["group.id"])
         self._health = health
         self._watch = watch
         self._claims = claims
+        self._stop = stop or StopFlag()
         self._failure: NewsroomError | Stopped | None = None
         """What went wrong inside a callback, for `take`."""
         self._access = Access(config, Right("READ", "topic", topic), Right("READ", "group", self._group))
@@ -295,33 +291,26 @@ class Member:
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # Cooperative rebalancing and KIP-848 name only the new partitions. The others stay.
         self._owned |= set(_numbers(partitions))
-        self._claim(partitions) if self._claims is not None else self._note_beginning(partitions)
+        if partitions:
+            self._begin(partitions)
         self._note("assigned", partitions)
         self._reached_membership()
 
-    def _claim(self, partitions: list[TopicPartition]) -> None:
-        """Begin the partitions where those who own them beside the group say."""
-        assert self._claims is not None
+    def _begin(self, partitions: list[TopicPartition]) -> None:
         try:
-            offsets = self._claims.claim(_numbers(partitions)) if partitions else {}
+            if self._claims is not None:
+                begins = claimed(self._claims, partitions)
+            else:
+                begins = committed(self._consumer, partitions, self._stop)
         except (NewsroomError, Stopped) as error:
             # An exception here would only end the callback. `take` raises it, before it returns a record.
             self._failure = error
-            return
-        for partition in partitions:
-            offset = offsets[partition.partition]
-            partition.offset = OFFSET_BEGINNING if offset is None else offset
-        self._unread.begin_at(partitions)
-        (self._consumer.assign if self._eager else self._consumer.incremental_assign)(partitions)
-
-    def _note_beginning(self, partitions: list[TopicPartition]) -> None:
-        # Here, before the first record: in the loop the answer would delay a commit, perhaps beyond a rebalance.
-        if not partitions:
-            return
-        try:
-            self._unread.begin_at(self._consumer.committed(partitions, timeout=METADATA_SECONDS))
         except KafkaException as error:
+            # The client asks, too, and gets the same error for `take`.
             log.debug("the committed offsets are not known", error=reason_of(error))
+        else:
+            self._unread.begin_at(begins)
+            (self._consumer.assign if self._eager else self._consumer.incremental_assign)(begins)
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         # The member owns these partitions until the callback returns, so it can still commit.

@@ -1,8 +1,6 @@
-"""A consumer for Quix that retries while coordinators and leaders move.
+"""A consumer for Quix that retries while coordinators and leaders move (newsroom.patience).
 
 On every assignment Quix requests committed offsets and the ends of partitions once, and any error stops the replica.
-A broker that stops or returns causes both the assignment and a move of coordinators and leaders. librdkafka then
-returns an error instead of asking the new broker, although it already looks for it.
 """
 
 from __future__ import annotations
@@ -10,40 +8,28 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
 from prometheus_client import Counter
 from typing_extensions import override
 
 from newsroom.access import Right
 from newsroom.background import in_background
-from newsroom.errors import ClusterUnavailable, NotYet
+from newsroom.errors import NotYet
 from newsroom.headers import mend_headers
-from newsroom.kafka_errors import UNREACHABLE, kafka_error, raise_errors, reason_of
 from newsroom.logs import get_logger
+from newsroom.patience import PATIENCE_SECONDS, committed_offsets, explicit, patiently
 from newsroom.streams.producer import CHECKPOINT_SECONDS, promptly, with_claims
 from newsroom.unread import UnreadWatch
-from newsroom.waiting import Deadline, StopFlag, Wait, do_nothing
+from newsroom.waiting import Deadline, StopFlag, do_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from newsroom.access import Access
 
-T = TypeVar("T")
-
 log = get_logger(__name__)
-
-PATIENCE_SECONDS = 20.0
-"""The cluster elects a new leader within seconds of the old broker's session timeout. All requests of one assignment
-share this limit: there may be one for each partition, and the loop may take 60 s."""
-
-PAUSE_SECONDS = 0.2
-
-MOVING = UNREACHABLE | {KafkaError._UNKNOWN_PARTITION, KafkaError._STATE}  # noqa: SLF001 - librdkafka's own codes
-"""Errors while a leader or coordinator moves. A new client does not know a topic's partitions at once, and one with a
-new assignment does not fetch at once."""
 
 EVERY_OFFSET = 2**63 - 1
 """Every offset is below this one."""
@@ -113,6 +99,8 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         self._deadline = Deadline(PATIENCE_SECONDS)
         # Without patience: the loop must not wait for the beginning of a log while its leader is away.
         self._unread = UnreadWatch(super().get_watermark_offsets)
+        self._begins: dict[tuple[str, int], TopicPartition] = {}
+        """The partitions of an assignment, except changelogs, with the offsets that were committed."""
         self._known_ends: dict[tuple[str, int], tuple[int, int]] = {}
         """The ends of the partitions of an assignment, until Quix asks for them."""
         self.restoring = False
@@ -197,10 +185,14 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
 
     @override
     def assign(self, partitions: list[TopicPartition]) -> None:
-        """As `confluent_kafka.Consumer.assign`; each assignment starts `PATIENCE_SECONDS` again."""
+        """As `confluent_kafka.Consumer.assign`, at the committed offsets; each one starts `PATIENCE_SECONDS` again."""
         self._deadline = Deadline(PATIENCE_SECONDS)
-        self._known_ends = {}
-        super().assign(partitions)
+        sources = [place for place in partitions if not is_changelog(place.topic)]
+        # Quix asks again for the committed offsets, and for the ends of each partition in turn.
+        self._begins = {(place.topic, place.partition): place for place in self._committed(sources)}
+        self._unread.begin_at(self._begins.values())
+        self._known_ends = self._ends(partitions) if partitions else {}
+        super().assign(explicit([self._begins.get((place.topic, place.partition), place) for place in partitions]))
 
     @override
     def seek(self, partition: TopicPartition) -> None:
@@ -212,17 +204,14 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
 
     @override
     def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
-        """As `confluent_kafka.Consumer.committed`, with retries."""
-        ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=_shortened(timeout))
-        answer = patiently(
-            lambda: raise_errors(ask()), what="committed offsets", deadline=self._deadline, stop=self._stop
-        )
-        # Quix asks at each assignment, and begins there. Then it asks for the ends of each partition in turn.
-        self._unread.begin_at(answer)
-        self._learn_ends(self.assignment())
-        return answer
+        """As `confluent_kafka.Consumer.committed`, for the partitions of an assignment at its time."""
+        return [self._begins[place.topic, place.partition] for place in partitions]
 
-    def _learn_ends(self, partitions: list[TopicPartition]) -> None:
+    def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=ATTEMPT_SECONDS)
+        return committed_offsets(ask, self._deadline, self._stop) if partitions else []
+
+    def _ends(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], tuple[int, int]]:
         """Ask for the ends of all partitions together, which is one request to each leader."""
         changelogs = [partition for partition in partitions if is_changelog(partition.topic)]
         whole = _ends_of(self._whole, changelogs) if changelogs else {}
@@ -230,7 +219,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         for place, (_, end) in list(ends.items()):
             if is_changelog(place[0]) and end < whole.get(place, (0, EVERY_OFFSET))[1]:
                 del ends[place]
-        self._known_ends = ends
+        return ends
 
     @override
     def get_watermark_offsets(
@@ -306,26 +295,3 @@ def stable(ends: tuple[int, int], whole_end: int, place: str) -> tuple[int, int]
     if ends[1] < whole_end:
         raise NotYet(f"a transaction on {place} is not complete (stable end {ends[1]}, end {whole_end})")
     return ends
-
-
-def patiently(
-    ask: Callable[[], T], what: str, deadline: Deadline, stop: StopFlag, refresh: Callable[[], object] = do_nothing
-) -> T:
-    """Call `ask` until the right broker answers, and return its result; `refresh` looks for that broker.
-
-    Raises:
-        KafkaException: another error occurred, or the right broker did not answer before the deadline.
-        Stopped: a signal arrived.
-    """
-
-    def attempt() -> T:
-        try:
-            return ask()
-        except KafkaException as error:
-            if kafka_error(error).code() in MOVING and not deadline.passed():
-                with suppress(KafkaException, TimeoutError):
-                    refresh()
-                raise NotYet(f"the broker for {what} is changing ({reason_of(error)})") from error
-            raise
-
-    return Wait(deadline, stop, longest_pause=PAUSE_SECONDS).until(attempt, ClusterUnavailable)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
-from avro_consumer import brokers, commits
+from avro_consumer import beginnings, brokers, commits
 from avro_consumer.errors import MemberFenced, SinkFailed
 from avro_consumer.member import MEMBERSHIP, TAKE_SECONDS, Member
-from newsroom.errors import LastingFailure, SettingsError, TopicMismatch
+from newsroom.errors import ClusterUnavailable, LastingFailure, SettingsError, TopicMismatch
 from newsroom.health import Health
 from newsroom.topic_watch import TopicWatch
 from newsroom.waiting import Stopped
@@ -33,6 +34,8 @@ class FakeClient(CommittingClient):
         self.callbacks: dict[str, Any] = {}
         self.ends: dict[int, int] = {}
         self.assigned: dict[int, int] = {}
+        self.offsets: defaultdict[int, int] = defaultdict(lambda: OFFSET_INVALID)
+        self.errors: list[int] = []
 
     def subscribe(self, _: list[str], **callbacks: object) -> None:
         self.callbacks |= callbacks
@@ -43,7 +46,9 @@ class FakeClient(CommittingClient):
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout <= 2
-        return partitions  # their offsets are OFFSET_INVALID: nothing was committed
+        if self.errors:
+            raise KafkaException(KafkaError(self.errors.pop(0)))
+        return [TopicPartition(place.topic, place.partition, self.offsets[place.partition]) for place in partitions]
 
     def list_topics(self, topic: str, timeout: float) -> Any:  # noqa: ANN401
         assert timeout <= 5
@@ -247,6 +252,35 @@ def test_a_claim_that_fails_ends_the_member_before_it_returns_a_record(error: Ex
     client.rebalance("on_assign", 0)
     with pytest.raises(type(error), match="the database"):
         member.take(1)
+
+
+def test_partitions_begin_at_the_offsets_of_the_group_also_while_its_coordinator_moves() -> None:
+    client = FakeClient()
+    client.offsets[1] = 42
+    client.errors = [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS]
+    member = member_of(client)
+    client.rebalance("on_assign", 0, 1)
+    assert client.assigned == {0: OFFSET_BEGINNING, 1: 42}, "explicit: the client does not ask"
+    assert member.take(1) == []
+
+
+def test_a_coordinator_that_does_not_answer_ends_the_member_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beginnings, "PATIENCE_SECONDS", 0.0)
+    client = FakeClient()
+    client.errors = [KafkaError.NOT_COORDINATOR]
+    member = member_of(client)
+    client.rebalance("on_assign", 0)
+    with pytest.raises(ClusterUnavailable, match=r"did not tell the committed offsets within 0 s \(.*oordinator\)"):
+        member.take(1)
+
+
+def test_a_refused_question_for_offsets_is_left_to_the_client() -> None:
+    client = FakeClient()
+    client.errors = [KafkaError.GROUP_AUTHORIZATION_FAILED]
+    member = member_of(client)
+    client.rebalance("on_assign", 0)
+    assert client.assigned == {}
+    assert member.take(1) == []
 
 
 def test_the_next_batch_is_taken_while_a_commit_is_under_way() -> None:

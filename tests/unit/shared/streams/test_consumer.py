@@ -4,20 +4,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.error import KafkaError
 
 from newsroom.access import Access, Right
 from newsroom.errors import LastingFailure
 from newsroom.streams import consumer as stream_consumer
-from newsroom.streams.consumer import PatientConsumer, patiently
-from newsroom.waiting import Deadline, StopFlag, Stopped, do_nothing
+from newsroom.streams.consumer import PatientConsumer
+from newsroom.waiting import Deadline, StopFlag, do_nothing
 from support.cluster import MockCluster
 from support.quix import counter
 from support.waiting import wait_for
@@ -26,52 +26,19 @@ from support.web import NOBODY
 ACCESS = Access({"bootstrap.servers": "b:1"}, Right("READ", "topic", "news"), Right("READ", "group", "g"))
 
 
-def _answers(*codes: int) -> Callable[[], int]:
-    """Errors one after the other, then the number of the call that is answered."""
-    left = list(codes)
-
-    def ask() -> int:
-        if left:
-            raise KafkaException(KafkaError(left.pop(0)))
-        return len(codes) + 1
-
-    return ask
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_consumer, "PAUSE_SECONDS", 0.0)
-
-
-def test_it_asks_again_while_the_broker_moves() -> None:
-    ask = _answers(KafkaError.NOT_COORDINATOR, KafkaError._TRANSPORT, KafkaError.NOT_LEADER_FOR_PARTITION)
-    assert patiently(ask, "offsets", Deadline(5), StopFlag()) == 4
-
-
-@pytest.mark.parametrize("code", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART])
-def test_an_error_that_stays_is_raised_at_once(code: int) -> None:
-    with pytest.raises(KafkaException) as raised:
-        patiently(_answers(code), "offsets", Deadline(5), StopFlag())
-    assert raised.value.args[0].code() == code
-
-
-def test_patience_ends() -> None:
-    with pytest.raises(KafkaException):
-        patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", Deadline(0), StopFlag())
-
-
 def test_the_questions_of_one_assignment_share_their_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines: list[Deadline] = []
 
-    def note(_ask: object, *_: object, deadline: Deadline, **__: object) -> list[TopicPartition]:
-        deadlines.append(deadline)
+    def note(_ask: object, *arguments: Any, **options: Any) -> list[TopicPartition]:  # noqa: ANN401
+        deadlines.append(options["deadline"] if options else arguments[0])
         return []
 
     monkeypatch.setattr(stream_consumer, "patiently", note)
+    monkeypatch.setattr(stream_consumer, "committed_offsets", note)
+    monkeypatch.setattr(PatientConsumer, "_ends", lambda *_: {})
     consumer = PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)
     for _ in range(2):
-        consumer.assign([])
-        consumer.committed([TopicPartition("t", 0)])
+        consumer.assign([TopicPartition("t", 0)])
         consumer.get_watermark_offsets(TopicPartition("t", 0))
     consumer.close()
     first, second, third, fourth = deadlines
@@ -80,33 +47,27 @@ def test_the_questions_of_one_assignment_share_their_patience(monkeypatch: pytes
     assert first is not third
 
 
-def test_a_stop_ends_it() -> None:
-    stop = StopFlag()
-    stop.set()
-    with pytest.raises(Stopped, match="the broker for offsets is changing"):
-        patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", Deadline(5), stop)
+def test_an_assignment_continues_where_the_group_has_committed(brokers: MockCluster) -> None:
+    topic = brokers.topic()
+    for number in range(2):
+        brokers.send(topic, [(None, b"v"), (None, b"w")], partition=number)
+    config: dict[str, object] = {"bootstrap.servers": brokers.address, "group.id": topic}
+    parts = [TopicPartition(topic, number) for number in range(2)]
+    with closing(PatientConsumer(config, StopFlag(), ACCESS)) as consumer:
+        consumer.commit(offsets=[TopicPartition(topic, 1, 1)], asynchronous=False)
+        consumer.assign(parts)
+        assert [place.offset for place in consumer.committed(parts, timeout=10)] == [OFFSET_INVALID, 1]
+        messages = consumer.consume(3, 10)
+    assert sorted((message.partition(), message.offset()) for message in messages) == [(0, 0), (0, 1), (1, 1)]
 
 
-def test_quix_gets_the_answers_of_a_cluster_as_from_its_own_consumer(brokers: MockCluster) -> None:
-    brokers.send("t", [(None, b"v")], partition=0)
-    with closing(
-        PatientConsumer({"bootstrap.servers": brokers.address, "group.id": "g"}, StopFlag(), ACCESS)
-    ) as consumer:
-        consumer.commit(offsets=[TopicPartition("t", 0, 1)], asynchronous=False)
-        assert [part.offset for part in consumer.committed([TopicPartition("t", 0)], timeout=10)] == [1]
-        assert consumer.get_watermark_offsets(TopicPartition("t", 0), timeout=10, cached=False) == (0, 1)
-
-
-def test_an_error_of_one_partition_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    consumer = PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)
-    spoilt = SimpleNamespace(error=KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
-    monkeypatch.setattr(stream_consumer, "patiently", lambda ask, **_: ask())
-    monkeypatch.setattr(
-        stream_consumer, "super", lambda *_: SimpleNamespace(committed=lambda *_, **__: [spoilt]), raising=False
-    )
-    with pytest.raises(KafkaException):
-        consumer.committed([TopicPartition("t", 0)])
-    Consumer.close(consumer)
+def test_the_client_is_not_left_to_ask_for_committed_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_consumer, "committed_offsets", lambda *_: [TopicPartition("t", 0, 7)])
+    monkeypatch.setattr(PatientConsumer, "_ends", lambda *_: {})
+    with closing(PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)) as consumer:
+        consumer.assign([TopicPartition("t", 0), TopicPartition("changelog__t", 0)])
+        assigned = sorted(place.offset for place in consumer.assignment())
+    assert assigned == [OFFSET_BEGINNING, 7]
 
 
 def test_the_ends_of_an_assignment_are_asked_for_together(brokers: MockCluster) -> None:
@@ -116,7 +77,6 @@ def test_the_ends_of_an_assignment_are_asked_for_together(brokers: MockCluster) 
     parts = [TopicPartition(topic, number) for number in range(3)]
     with closing(PatientConsumer(config, StopFlag(), ACCESS)) as consumer:
         consumer.assign(parts)
-        consumer.committed(parts, timeout=10)
         assert consumer._known_ends == {(topic, 0): (0, 0), (topic, 1): (0, 2), (topic, 2): (0, 0)}
         brokers.send(topic, [(None, b"x")], partition=1)
         assert consumer.get_watermark_offsets(parts[1]) == (0, 2), "of the assignment"
@@ -135,11 +95,10 @@ def test_the_end_of_a_changelog_with_an_open_transaction_is_asked_for_again(brok
         return [TopicPartition(topic, part.partition, 0 if part.offset == OFFSET_BEGINNING else 3) for part in parts]
 
     with closing(PatientConsumer(config, StopFlag(), ACCESS)) as consumer:
-        consumer.assign([TopicPartition(topic, 0)])
         consumer.__dict__["_whole"] = SimpleNamespace(
             list_topics=lambda **_: None, offsets_for_times=whole, close=do_nothing
         )
-        consumer.committed([TopicPartition(topic, 0)], timeout=10)
+        consumer.assign([TopicPartition(topic, 0)])
         assert consumer._known_ends == {}
 
 
