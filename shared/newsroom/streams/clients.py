@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS, RECONNECT
+from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS, PAUSES
 from newsroom.topics import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
         "fetch.wait.max.ms": FETCH_WAIT_MS,
         "statistics.interval.ms": STATISTICS_INTERVAL_MS,
         "topic.metadata.refresh.interval.ms": METADATA_MS,
-        **RECONNECT,
+        **PAUSES,
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
     }
     if settings.static_membership:
@@ -65,7 +65,7 @@ def producer_extra(settings: StreamSettings, name: str, most_bytes: int) -> dict
         "queue.buffering.max.messages": QUEUE_MESSAGES,
         # A dead letter may be larger than librdkafka's default.
         "message.max.bytes": max(most_bytes, MAX_RECORD_BYTES),
-        **RECONNECT,
+        **PAUSES,
         "socket.timeout.ms": SOCKET_TIMEOUT_MS,
         **settings.properties(),
     }

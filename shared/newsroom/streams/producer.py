@@ -41,12 +41,12 @@ DELIVERY_SECONDS, COMMIT_SECONDS = 5.0, 3.0
 """What a client has for delivery and for commit if its last checkpoint succeeded. A dead coordinator it may not forget
 for 35 s, and a new client costs two seconds. A new client has more time, so that a slow cluster gets on, too."""
 
-SLOW_SECONDS, DOUBTFUL_SECONDS = 1.0, 1.0
+SLOW_SECONDS, DOUBTFUL_SECONDS = 1.0, 0.5
 """A delivery that took longer than the first waited for new leaders. The commit after it has the second: one of the
 two coordinators may have been on the same broker."""
 
 ABORT_SECONDS = 2.0
-GRACE_SECONDS = 0.5
+GRACE_SECONDS = 0.2
 """How much longer than its timeout a call may take until the client is given up."""
 
 INIT_SECONDS = 8.0

@@ -174,10 +174,13 @@ def test_starting_over_settles_the_transaction_before_it_reads_offsets(
         monkeypatch.setattr(app, "_revoke_state_partitions", lambda _: calls.append("state dropped"))
         monkeypatch.setattr(app._producer, "start_over", lambda: calls.append("transaction settled"))
         monkeypatch.setattr(app._processing_context, "init_checkpoint", lambda: calls.append("checkpoint"))
+        sums = SimpleNamespace(on_paused=lambda: calls.append("sums dropped"))
+        monkeypatch.setattr(type(app._sink_manager), "sinks", [sums])
         app._start_over()
         assert app._consumer._buffer is not before
         assert not health.ready()[0]
-    assert calls == ["state dropped", "transaction settled", "offsets and state", "checkpoint"]
+    assert sorted(calls[:3]) == ["state dropped", "sums dropped", "transaction settled"]
+    assert calls[3:] == ["offsets and state", "checkpoint"]
 
 
 class Client:
