@@ -57,10 +57,11 @@ def _read(lab: Lab, topic: str, group: str) -> tuple[int, str]:
 
     from newsroom.schemas.avro import AvroDecoder
 
-    decoder = AvroDecoder(SchemaRegistryClient({"url": lab.ports.registry_url}), topic=topic)
     read = 0
+    registry = SchemaRegistryClient({"url": lab.ports.registry_url})
     # A member that ends at an error leaves its group at once.
-    with closing(read_to_end(lab, group, topic)) as records:
+    with registry, closing(read_to_end(lab, group, topic)) as records:
+        decoder = AvroDecoder(registry, topic=topic)
         for message in records:
             try:
                 decoder.decode(message.value())
