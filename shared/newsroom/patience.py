@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
-from newsroom.errors import ClusterUnavailable, NotYet
+from newsroom.errors import NotYet
 from newsroom.kafka_errors import UNREACHABLE, kafka_error, raise_errors, reason_of
 from newsroom.waiting import Wait, do_nothing
 
@@ -42,18 +42,20 @@ def patiently(
         KafkaException: another error occurred, or the right broker did not answer before the deadline.
         Stopped: a signal arrived.
     """
+    failures: list[KafkaException] = []
 
     def attempt() -> T:
         try:
             return ask()
         except KafkaException as error:
-            if kafka_error(error).code() in MOVING and not deadline.passed():
-                with suppress(KafkaException, TimeoutError):
-                    refresh()
-                raise NotYet(f"the broker for {what} is changing ({reason_of(error)})") from error
-            raise
+            if kafka_error(error).code() not in MOVING or deadline.passed():
+                raise
+            failures.append(error)
+            with suppress(KafkaException, TimeoutError):
+                refresh()
+            raise NotYet(f"the broker for {what} is changing ({reason_of(error)})") from error
 
-    return Wait(deadline, stop, longest_pause=PAUSE_SECONDS).until(attempt, ClusterUnavailable)
+    return Wait(deadline, stop, longest_pause=PAUSE_SECONDS).until(attempt, lambda _: failures[-1])
 
 
 def committed_offsets(

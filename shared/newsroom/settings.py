@@ -39,13 +39,9 @@ of two topics partitioned differently misses records without any error."""
 METADATA_MS = 20_000
 """How often a consumer looks for new partitions. librdkafka's default is five minutes."""
 
-PAUSES: dict[str, Any] = {
-    "reconnect.backoff.ms": 100,
-    "reconnect.backoff.max.ms": 1000,
-    "retry.backoff.max.ms": 250,
-}
-"""A client's longest pauses: between two connections to one broker, so that it finds one that restarts within a second,
-not after librdkafka's ten; and between two questions who leads a partition, a quarter of librdkafka's second."""
+RECONNECT: dict[str, Any] = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 1000}
+"""A client's pauses between two connections to one broker, which double. A broker that restarts is found again within a
+second, not after librdkafka's ten."""
 
 PREFIX = "NEWSROOM_"
 
@@ -192,7 +188,7 @@ class KafkaSettings(BaseSettings):
             "bootstrap.servers": self.bootstrap_servers,
             "security.protocol": self.security_protocol,
             "client.id": client_id,
-            **PAUSES,
+            **RECONNECT,
         }
         if self.sasl_mechanism and self.sasl_username and self.sasl_password:
             config |= {

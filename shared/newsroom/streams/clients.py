@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS, PAUSES
+from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS, RECONNECT
 from newsroom.topics import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ FETCH_WAIT_MS = 50
 """How long a broker holds a fetch that finds no records; it answers at once when records arrive. On an assignment
 Quix requests the ends of each partition in turn, and each request waits behind a fetch on the same connection: with
 librdkafka's default (500 ms) 13 partitions took 6.5 s."""
+
+PAUSES: dict[str, Any] = {**RECONNECT, "retry.backoff.max.ms": 250}
+"""A client asks anew who leads a partition after a quarter of librdkafka's longest pause."""
 
 SOCKET_TIMEOUT_MS = 5000
 """The client gives up on a broker that does not answer for this long, and asks for the new leader. The default is a

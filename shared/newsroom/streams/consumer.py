@@ -205,7 +205,10 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     @override
     def committed(self, partitions: list[TopicPartition], timeout: float = -1) -> list[TopicPartition]:
         """As `confluent_kafka.Consumer.committed`, for the partitions of an assignment at its time."""
-        return [self._begins[place.topic, place.partition] for place in partitions]
+        begins = self._begins
+        if all((place.topic, place.partition) in begins for place in partitions):
+            return [begins[place.topic, place.partition] for place in partitions]
+        return self._committed(partitions)
 
     def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=ATTEMPT_SECONDS)

@@ -1,5 +1,6 @@
 """Asking again while coordinators and leaders move."""
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import cast
@@ -45,6 +46,18 @@ def test_an_error_that_stays_is_raised_at_once(code: int) -> None:
 def test_patience_ends() -> None:
     with pytest.raises(KafkaException):
         patiently(_answers(KafkaError.NOT_COORDINATOR), "offsets", Deadline(0), StopFlag())
+
+
+def test_patience_that_ends_while_it_looks_for_the_broker_tells_the_cluster_s_error() -> None:
+    deadline = Deadline(0.05)
+    with pytest.raises(KafkaException):
+        patiently(
+            _answers(KafkaError.NOT_COORDINATOR, KafkaError.NOT_COORDINATOR),
+            "offsets",
+            deadline,
+            StopFlag(),
+            refresh=lambda: time.sleep(deadline.left()),
+        )
 
 
 def test_a_stop_ends_it() -> None:
