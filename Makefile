@@ -70,7 +70,7 @@ coverage: $(INSTALLED) ## Unit tests, and the lines and branches that they miss 
 test-integration: $(INSTALLED) ## Integration tests on a real cluster of their own
 	@$(BIN)/pytest tests/integration
 
-test-faults: $(INSTALLED) ## Each broker's role lost under load, five seeds (half an hour): figures in faults.jsonl
+test-faults: $(INSTALLED) ## Each broker's role lost under load, five seeds (17 minutes): figures in faults.jsonl
 	@$(BIN)/pytest tests/faults --figures faults.jsonl
 
 test-delivery: $(INSTALLED) ## 200,000 records and 20 kills, and each way to reset a group (minutes); make test tries fewer

@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from newsroom.schemas.registry import registry_client
 from newsroom.settings import KafkaSettings
 from newsroom_audit.arrivals import Arrivals
-from newsroom_audit.checks.gaps import Fault, find_gaps
+from newsroom_audit.checks.gaps import Fault, Gaps, find_gaps
 from newsroom_audit.cli import news_decoder, news_encoder, sample_until
 from newsroom_audit.history import read_samples
 from newsroom_audit.judge import Case, judge
@@ -142,8 +142,9 @@ class Trial:
             time.sleep(PAUSE_SECONDS)
             self.pipeline.stack.resume(name)
         wait_for(f"everything is ready after the {kind} of {name}", self.pipeline.all_ready, 90)
-        time.sleep(SETTLE_SECONDS)
+        # Not after the pause: a silence begins with the last result before the fault that causes it.
         self.faults.append(Fault(f"{kind} of the {role.replace('_', ' ')} ({name})", start, time.time()))
+        time.sleep(SETTLE_SECONDS)
 
     def ledgers(self) -> list[Ledger]:
         return [read_ledger(path) for path in sorted(self.folder.glob("*.jsonl")) if path.name != "samples.jsonl"]
@@ -156,14 +157,12 @@ def plan(seed: int) -> list[tuple[str, str]]:
     return faults
 
 
-def silences_of(
-    trial: Trial, ledgers: Sequence[Ledger], arrivals: Arrivals, end: float
-) -> dict[str, Mapping[str, float]]:
-    """The longest silence of each stage, by the fault that it followed."""
+def silences_of(trial: Trial, ledgers: Sequence[Ledger], arrivals: Arrivals, end: float) -> dict[str, Gaps]:
+    """The silences of each stage."""
     silences = {}
     for stage, topic in STAGES.items():
         sent = [entry.sent for ledger in ledgers for entry in ledger.of(topic)]
-        silences[stage] = find_gaps(stage, arrivals.times[stage], sent, end=end, faults=trial.faults).by_fault
+        silences[stage] = find_gaps(stage, arrivals.times[stage], sent, end=end, faults=trial.faults)
     return silences
 
 
@@ -193,7 +192,7 @@ def test_the_loss_of_each_role_is_short_and_the_audit_is_clean(
     if figures:
         with Path(figures).open("a", encoding="utf-8") as file:
             for fault in trial.faults:
-                seconds = {stage: round(silences[stage][fault.name], 1) for stage in STAGES}
+                seconds = {stage: round(silences[stage].by_fault[fault.name], 1) for stage in STAGES}
                 file.write(json.dumps({"seed": seed, "fault": fault.name} | seconds) + "\n")
 
     case = Case(
@@ -207,4 +206,4 @@ def test_the_loss_of_each_role_is_short_and_the_audit_is_clean(
         report = judge(reader, case, news_decoder(registry))
     assert report.exit_code == 0, "\n".join(report.lines())
     assert report.produced == report.verified + report.failed + report.unknown
-    assert {stage: longest for stage in STAGES if (longest := max(silences[stage].values())) > LONGEST_SILENCE} == {}
+    assert {stage: longest for stage in STAGES if (longest := silences[stage].max) > LONGEST_SILENCE} == {}

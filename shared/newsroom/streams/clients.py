@@ -30,12 +30,20 @@ FETCH_WAIT_MS = 50
 Quix requests the ends of each partition in turn, and each request waits behind a fetch on the same connection: with
 librdkafka's default (500 ms) 13 partitions took 6.5 s."""
 
-PAUSES: dict[str, Any] = {**RECONNECT, "retry.backoff.max.ms": 250}
-"""A client asks anew who leads a partition after a quarter of librdkafka's longest pause."""
+PAUSES: dict[str, Any] = {
+    **RECONNECT,
+    # A client asks anew who leads a partition after a quarter of librdkafka's longest pause.
+    "retry.backoff.max.ms": 250,
+    # It waits for a broker that does not answer as long as our cluster does: the brokers' session timeout. librdkafka's
+    # defaults are a minute, and ten seconds on a new connection.
+    "socket.timeout.ms": 3000,
+    "api.version.request.timeout.ms": 3000,
+}
+"""How a client behaves when brokers are silent."""
 
-SOCKET_TIMEOUT_MS = 5000
-"""The client gives up on a broker that does not answer for this long, and asks for the new leader. The default is a
-minute."""
+LEADERS_MS = 500
+"""How often a producer asks who leads its partitions. A checkpoint waits for all of them, and librdkafka asks by itself
+only when a connection ends, and then each second."""
 
 
 def consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
@@ -48,7 +56,6 @@ def consumer_extra(settings: StreamSettings, name: str) -> dict[str, Any]:
         "statistics.interval.ms": STATISTICS_INTERVAL_MS,
         "topic.metadata.refresh.interval.ms": METADATA_MS,
         **PAUSES,
-        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
     }
     if settings.static_membership:
         config["group.instance.id"] = name
@@ -68,7 +75,7 @@ def producer_extra(settings: StreamSettings, name: str, most_bytes: int) -> dict
         "queue.buffering.max.messages": QUEUE_MESSAGES,
         # A dead letter may be larger than librdkafka's default.
         "message.max.bytes": max(most_bytes, MAX_RECORD_BYTES),
+        "topic.metadata.refresh.interval.ms": LEADERS_MS,
         **PAUSES,
-        "socket.timeout.ms": SOCKET_TIMEOUT_MS,
         **settings.properties(),
     }

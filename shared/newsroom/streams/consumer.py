@@ -37,8 +37,9 @@ EVERY_OFFSET = 2**63 - 1
 ATTEMPT_SECONDS = 2.0
 """One request waits for the broker that it chose, also when that broker is gone. A repetition finds the new one."""
 
-TOGETHER_SECONDS = 1.0
-"""How long the question for the ends of all partitions may take. Those without an answer are asked for one by one."""
+TOGETHER_SECONDS, ROUNDS = 1.0, 3
+"""How long the question for the ends of all partitions may take, and how often it is asked for those without an answer:
+leaders that just moved know them in the next round. Those that are left are asked for one by one."""
 
 RESTORE_SECONDS = 0.1
 """How long to wait for a further record of a changelog before Quix looks whether the state is restored; its own wait
@@ -191,7 +192,10 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         # Quix asks again for the committed offsets, and for the ends of each partition in turn.
         self._begins = {(place.topic, place.partition): place for place in self._committed(sources)}
         self._unread.begin_at(self._begins.values())
-        self._known_ends = self._ends(partitions) if partitions else {}
+        self._known_ends = {}
+        for _ in range(ROUNDS):
+            if left := [place for place in partitions if (place.topic, place.partition) not in self._known_ends]:
+                self._known_ends |= self._ends(left)
         super().assign(explicit([self._begins.get((place.topic, place.partition), place) for place in partitions]))
 
     @override

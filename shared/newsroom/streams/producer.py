@@ -37,9 +37,9 @@ transaction's timeout."""
 LEAST_SECONDS = 2.0
 """What is left of `CHECKPOINT_SECONDS` for the commit after a slow delivery, at least."""
 
-DELIVERY_SECONDS, COMMIT_SECONDS = 5.0, 3.0
-"""What a client has for delivery and for commit if its last checkpoint succeeded. A dead coordinator it may not forget
-for 35 s, and a new client costs two seconds. A new client has more time, so that a slow cluster gets on, too."""
+COMMIT_SECONDS = 3.0
+"""What a client has for the commit if its last checkpoint succeeded. A dead coordinator it may not forget for 35 s, and
+a new client costs a second. A new client has more time, so that a slow cluster gets on, too."""
 
 SLOW_SECONDS, DOUBTFUL_SECONDS = 1.0, 0.5
 """A delivery that took longer than the first waited for new leaders. The commit after it has the second: one of the
@@ -221,8 +221,7 @@ class BoundedProducer(InternalProducer):
     @override
     def flush(self, timeout: float | None = None) -> int:
         self._deadline = Deadline(CHECKPOINT_SECONDS)
-        seconds = DELIVERY_SECONDS if self._succeeded else CHECKPOINT_SECONDS
-        return super().flush(seconds if timeout is None else timeout)
+        return super().flush(CHECKPOINT_SECONDS if timeout is None else timeout)
 
     @override
     def commit_transaction(

@@ -85,6 +85,20 @@ def test_the_ends_of_an_assignment_are_asked_for_together(brokers: MockCluster) 
         assert consumer._known_ends == {}
 
 
+def test_a_leader_that_moved_just_now_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def answer(_: PatientConsumer, left: list[TopicPartition]) -> dict[tuple[str, int], tuple[int, int]]:
+        asked.append([place.partition for place in left])
+        return {("t", len(asked) - 1): (0, 5)}
+
+    monkeypatch.setattr(stream_consumer, "committed_offsets", lambda ask, *_: ask.args[0])
+    monkeypatch.setattr(PatientConsumer, "_ends", answer)
+    with closing(PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)) as consumer:
+        consumer.assign([TopicPartition("t", 0), TopicPartition("t", 1)])
+        assert (asked, consumer._known_ends) == ([[0, 1], [1]], {("t", 0): (0, 5), ("t", 1): (0, 5)})
+
+
 def test_the_end_of_a_changelog_with_an_open_transaction_is_asked_for_again(brokers: MockCluster) -> None:
     topic = f"changelog__g--{brokers.topic()}--default"
     brokers.send(topic, [(None, b"v")], partition=0)
