@@ -221,11 +221,13 @@ class Member:
         records = records_of(self._topic, messages)
         # A rebalance inside consume() may revoke a partition whose records consume() returns. Its new owner reads them,
         # so this member drops them.
-        if not self._owned.issuperset(dict(map(PLACE, records))):
-            records = [record for record in records if record.partition in self._owned]
         places = list(map(PLACE, records))
+        if not self._owned.issuperset(last := dict(places)):
+            records = [record for record in records if record.partition in self._owned]
+            places = list(map(PLACE, records))
+            last = dict(places)
         self._unread.note_all(self._topic, places)
-        self._end.note_progress(dict(places))
+        self._end.note_progress(last)
         self._held += records
 
     def _look_at_topic(self) -> None:

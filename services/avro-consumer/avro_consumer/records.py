@@ -59,7 +59,7 @@ class Reading(NamedTuple):
         return place | ({"schema": self.type_name} if self.type_name else {})
 
 
-_key, _value = itemgetter(4), itemgetter(5)
+_key, _value, _headers = itemgetter(4), itemgetter(5), itemgetter(6)
 _reading = partial(tuple.__new__, Reading)
 """Makes a reading of a tuple of its fields, without a Python call for each."""
 
@@ -130,13 +130,13 @@ class AvroFormat(Format):
     @override
     def read_all(self, records: Sequence[Record]) -> list[Reading] | None:
         # A header may name the schema, and a tombstone has none: these are read one by one.
-        values = [record.value for record in records if record.value is not None and not record.headers]
-        decoded = self._decoder.decode_all(values) if len(values) == len(records) else None
+        values = [value for value in map(_value, records) if value is not None]
+        whole = len(values) == len(records) and not any(map(_headers, records))
+        decoded = self._decoder.decode_all(values) if whole else None
         if decoded is None:
             return None
         name, fields = decoded
-        keys = [None if key is None else _shown(key) for key in map(_key, records)]
-        return list(map(_reading, zip(records, keys, fields, repeat(name), strict=False)))
+        return list(map(_reading, zip(records, _all_shown(records), fields, repeat(name), strict=False)))
 
     @override
     def read(self, record: Record) -> Reading:
@@ -163,6 +163,13 @@ class AvroFormat(Format):
 def _shown(key: bytes) -> str:
     # The key is only shown: invalid UTF-8 in it must not turn the record into poison.
     return key.decode("utf-8", errors="backslashreplace")
+
+
+def _all_shown(records: Sequence[Record]) -> list[str | None]:
+    try:
+        return [None if key is None else key.decode() for key in map(_key, records)]
+    except UnicodeDecodeError:
+        return [None if key is None else _shown(key) for key in map(_key, records)]
 
 
 def _avro_text(reading: Reading) -> str:
