@@ -62,13 +62,14 @@ class UnreadWatch:
                 records=lost,
             )
 
-    def note_all(self, topic: str, places: Sequence[tuple[int, int]]) -> None:
-        """Note the next records of partitions, as pairs of partition and offset, in the order of their offsets."""
-        first, last = dict(reversed(places)), dict(places)
+    def note_all(self, topic: str, partitions: Sequence[int], offsets: Sequence[int]) -> None:
+        """Note the next records, each by its partition and its offset, in the order of their offsets."""
+        first = dict(zip(reversed(partitions), reversed(offsets), strict=True))
+        last = dict(zip(partitions, offsets, strict=True))
         # Most batches leave nothing out: then the lengths of their ranges add up, and no record is looked at alone.
-        whole = sum(last.values()) - sum(first.values()) + len(last) == len(places)
+        whole = sum(last.values()) - sum(first.values()) + len(last) == len(offsets)
         if not whole or any(self._next.get((topic, partition)) != offset for partition, offset in first.items()):
-            for partition, offset in places:
+            for partition, offset in zip(partitions, offsets, strict=True):
                 self.note(topic, partition, offset)
         self._next |= {(topic, partition): offset + 1 for partition, offset in last.items()}
 

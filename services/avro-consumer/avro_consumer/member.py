@@ -16,7 +16,6 @@ from avro_consumer.commits import Committer
 from avro_consumer.ends import EndWatch
 from avro_consumer.errors import CommitRefused, MemberFenced
 from avro_consumer.messages import records_of
-from avro_consumer.records import PLACE, Record
 from avro_consumer.settings import EAGER
 from newsroom.access import Access, Right
 from newsroom.background import in_background
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from avro_consumer.records import Record
     from newsroom.health import Health
     from newsroom.topic_watch import TopicWatch
     from newsroom.waiting import Deadline
@@ -218,16 +218,14 @@ class Member:
                 if (error := message.error()) is not None:
                     self._on_event(message, error)
             messages = [message for message in messages if message.error() is None]
-        records = records_of(self._topic, messages)
+        records, partitions, offsets = records_of(self._topic, messages)
         # A rebalance inside consume() may revoke a partition whose records consume() returns. Its new owner reads them,
         # so this member drops them.
-        places = list(map(PLACE, records))
-        if not self._owned.issuperset(last := dict(places)):
+        if not self._owned.issuperset(partitions):
             records = [record for record in records if record.partition in self._owned]
-            places = list(map(PLACE, records))
-            last = dict(places)
-        self._unread.note_all(self._topic, places)
-        self._end.note_progress(last)
+            partitions, offsets = [record.partition for record in records], [record.offset for record in records]
+        self._unread.note_all(self._topic, partitions, offsets)
+        self._end.note_progress(dict(zip(partitions, offsets, strict=True)))
         self._held += records
 
     def _look_at_topic(self) -> None:

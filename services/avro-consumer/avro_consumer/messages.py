@@ -20,17 +20,18 @@ _record = partial(tuple.__new__, Record)
 """Makes a record of a tuple of its fields, without a Python call for each."""
 
 
-def records_of(topic: str, messages: Sequence[Any]) -> list[Record]:
-    """The records of one topic's messages, which have no errors."""
+def records_of(topic: str, messages: Sequence[Any]) -> tuple[list[Record], list[int], list[int]]:
+    """The records of one topic's messages, which have no errors, and the partition and the offset of each."""
     headers = headers_of_all(messages)
+    partitions, offsets = list(map(_partition, messages)), list(map(_offset, messages))
     columns = zip(
         repeat(topic),
-        map(_partition, messages),
-        map(_offset, messages),
+        partitions,
+        offsets,
         map(_milliseconds, map(_timestamp, messages)),
         map(_key, messages),
         map(_value, messages),
         [tuple(some) if some else () for some in headers] if any(headers) else repeat(()),
         strict=False,  # a constant repeats without end
     )
-    return list(map(_record, columns))
+    return list(map(_record, columns)), partitions, offsets

@@ -1,15 +1,14 @@
 """Decodes many Avro values of one schema in one call: a call for each record costs more than its fields.
 
-The values become the items of one Avro array: a record, then what lies between it and the next one, which is a marker
-and the prefix of the next value. A body that is longer or shorter than its record has its marker somewhere else, so the
-call fails or what lies between is wrong: then nothing of it is used.
+The values become the items of one Avro array. An item has a last field for what lies between its record and the next
+one, which is a marker and the prefix of the next value. A body that is longer or shorter than its record has its marker
+somewhere else, so the call fails or what lies between is wrong: then nothing of it is used.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import fastavro
@@ -21,13 +20,15 @@ MARKER_BYTES = 16
 MARKER = os.urandom(MARKER_BYTES)
 """Random, so that no record holds it."""
 
-_record, _between = itemgetter("record"), itemgetter("between")
+BETWEEN = f"between_{MARKER.hex()}"
+"""So no field of a record is called."""
 
 
 def _array_of(schema: Any, between_bytes: int) -> Any:  # noqa: ANN401 - parsed schemas are of any JSON type
     between = {"type": "fixed", "name": "newsroom_batch.Between", "size": between_bytes}
-    fields = [{"name": "record", "type": schema}, {"name": "between", "type": between}]
-    item = {"type": "record", "name": "newsroom_batch.Item", "fields": fields}
+    fields = [*schema["fields"], {"name": BETWEEN, "type": between}]
+    # A name of its own: a record that holds others of its type is no item for this reason, and is not decoded here.
+    item = {**schema, "name": "newsroom_batch.Item", "fields": fields}
     return fastavro.parse_schema({"type": "array", "items": item})
 
 
@@ -35,7 +36,7 @@ class BatchReader:
     """Decodes values that one schema wrote behind one prefix, in the shape of the reader schema if there is one.
 
     Raises:
-        Exception: the schemas cannot be put into an array.
+        Exception: a schema is not a record's, or refers to itself.
     """
 
     def __init__(self, prefix: bytes, writer: Any, reader: Any) -> None:  # noqa: ANN401 - parsed schemas
@@ -57,5 +58,5 @@ class BatchReader:
             items: Any = fastavro.schemaless_reader(buffer, self._writer, self._reader)
         except Exception:  # noqa: BLE001 - fastavro may raise any exception, depending on the bytes
             return None
-        whole = buffer.tell() == size and list(map(_between, items)).count(self._between) == len(values)
-        return list(map(_record, items)) if whole else None
+        between = [item.pop(BETWEEN) for item in items]
+        return items if buffer.tell() == size and between.count(self._between) == len(values) else None

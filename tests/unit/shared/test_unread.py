@@ -74,7 +74,7 @@ def test_many_records_count_as_each_alone(places: list[tuple[int, int]], gaps: i
     before = counter("unread", topic="t")
     watch = UnreadWatch(FakeConsumer(begin=50).get_watermark_offsets)
     watch.begin_at([TopicPartition("t", 0, 4)])
-    watch.note_all("t", places)
+    watch.note_all("t", [partition for partition, _ in places], [offset for _, offset in places])
     assert counter("unread", topic="t") - before == gaps
     for partition, offset in dict(places).items():
         watch.note("t", partition, offset + 1)

@@ -1,14 +1,16 @@
 """Many bodies in one call: the same records as one by one, or nothing."""
 
+import io
 from decimal import Decimal
 from typing import Any
 
+import fastavro
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from newsroom.errors import DecodeError
-from newsroom.schemas.avro import AvroDecoder, AvroEncoder
+from newsroom.schemas.avro import MAGIC, PREFIX, AvroDecoder, AvroEncoder
 from newsroom.schemas.files import read_schema
 from newsroom.schemas.registry import register
 from support.schemas import NEWS_SCHEMA, SCHEMAS, memory_registry
@@ -16,14 +18,19 @@ from support.schemas import NEWS_SCHEMA, SCHEMAS, memory_registry
 REGISTRY = memory_registry()
 ENCODER = AvroEncoder(NEWS_SCHEMA, register(REGISTRY, "news-value", NEWS_SCHEMA))
 NEWS = ENCODER.encode({"title": "Rain", "media": "BBC"})
+PRICE = {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}}
+PART = {"type": "record", "name": "shop.Part", "fields": [PRICE]}
+OFFER = {
+    "type": "record",
+    "name": "shop.Offer",
+    "fields": [PRICE, {"name": "parts", "type": {"type": "array", "items": PART}}],
+}
 TREE = {
     "type": "record",
     "name": "shop.Node",
-    "fields": [
-        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
-        {"name": "next", "type": ["null", "shop.Node"], "default": None},
-    ],
+    "fields": [{"name": "next", "type": ["null", "shop.Node"], "default": None}],
 }
+MAYBE = ["null", PART]
 
 
 def decoder(*known: bytes, reader: str = "") -> AvroDecoder:
@@ -41,12 +48,27 @@ def test_many_records_are_those_that_come_one_by_one(reader: str) -> None:
     assert decoding.decode_all(values) == ("newsroom.News", [decoding.decode(value).fields for value in values])
 
 
-def test_recursive_schemas_and_logical_types_are_read_too() -> None:
-    encoder = AvroEncoder(TREE, register(REGISTRY, "tree-value", TREE))
-    value = encoder.encode({"price": Decimal("1.25"), "next": {"price": Decimal(7), "next": None}})
+def encoded(subject: str, schema: Any, record: object) -> bytes:  # noqa: ANN401 - a schema is of any JSON type
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, fastavro.parse_schema(schema), record)
+    return PREFIX.pack(MAGIC, register(REGISTRY, subject, schema)) + body.getvalue()
+
+
+def test_records_within_records_and_logical_types_are_read_too() -> None:
+    value = encoded("offer-value", OFFER, {"price": Decimal("1.25"), "parts": [{"price": Decimal(7)}] * 2})
     decoding = decoder(value)
     expected = decoding.decode(value)
     assert decoding.decode_all([value] * 3) == (expected.type_name, [expected.fields] * 3)
+
+
+@pytest.mark.parametrize(
+    ("schema", "record"), [(TREE, {"next": {"next": None}}), (MAYBE, {"price": Decimal(7)})], ids=["itself", "union"]
+)
+def test_records_that_hold_their_own_type_and_unions_are_left_to_each_alone(schema: object, record: object) -> None:
+    value = encoded("left-value", schema, record)
+    decoding = decoder(value)
+    assert decoding.decode(value).fields == record
+    assert decoding.decode_all([value] * 3) is None
 
 
 def test_values_of_several_schemas_and_of_unknown_ones_are_left_to_each_alone() -> None:
