@@ -10,7 +10,7 @@ PACKAGES := shared stack audit lab services/*
 SCRIPTS := scripts/lock .ci/run docker/kafka/healthy docker/kafka/connect-healthy
 INSTALLED := .venv/installed
 # Most of their time is the mock cluster's own waits (3 s a group): side by side these pass together.
-UNIT := $(BIN)/pytest -n 4 --dist worksteal tests/unit
+UNIT := $(BIN)/pytest -n 6 --dist worksteal tests/unit
 
 .PHONY: help install demo lab up down logs ps test test-unit coverage test-integration test-faults test-delivery lab-see lab-write lab-repair test-e2e bench lint format lock clean \
 	docker-build docker-up docker-down docker-logs
