@@ -38,9 +38,9 @@ def headers_of(message: Any) -> tuple[tuple[str, bytes | None], ...]:  # noqa: A
 
 
 def headers_of_all(messages: Sequence[Any]) -> list[list[tuple[str, bytes | None]] | None]:
-    """The headers of many messages, whatever the names are; without a Python call for each message."""
+    """The headers of one or more messages, whatever the names are; without a Python call for each message."""
     headers: list[list[tuple[str, bytes | None]] | None] = []
-    calls = map(_headers, messages)
+    calls = map(type(messages[0]).headers, messages)
     while len(headers) < len(messages):
         try:
             headers.extend(calls)

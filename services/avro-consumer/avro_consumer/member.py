@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -52,8 +51,6 @@ METADATA_SECONDS = 2.0
 SETTLED_MILLISECONDS = 1000
 """With KIP-848 a member without partitions never leaves the state `init`. This long after it finds the coordinator,
 its first heartbeat has been answered."""
-
-_error = methodcaller("error")
 
 EVENTS = {"assigned": "partitions assigned", "revoked": "partitions revoked", "lost": "partitions lost"}
 """What a rebalance did, and the log line for it."""
@@ -213,7 +210,7 @@ class Member:
 
     def _hold(self, messages: list[Any]) -> None:
         """Keep the records of owned partitions."""
-        if any(map(_error, messages)):
+        if messages and any(map(type(messages[0]).error, messages)):
             for message in messages:
                 if (error := message.error()) is not None:
                     self._on_event(message, error)

@@ -18,7 +18,7 @@ from newsroom.errors import ClusterUnavailable, LastingFailure, SettingsError, T
 from newsroom.health import Health
 from newsroom.topic_watch import TopicWatch
 from newsroom.waiting import Stopped
-from support.messages import message
+from support.messages import FakeMessage, failed, message
 from unit.avro_consumer.fakes import CommittingClient
 
 CONFIG = {"bootstrap.servers": "b:9092", "group.id": "g"}
@@ -142,7 +142,7 @@ def test_a_right_that_is_missing_ends_the_member_with_a_sentence() -> None:
     client = FakeClient()
     member = member_of(client)
     denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "Fetch from broker 1 failed")
-    client.batches = [lambda: [SimpleNamespace(error=lambda: denied)] * 2]
+    client.batches = [lambda: [failed(denied)] * 2]
     with pytest.raises(LastingFailure, match=r"without login\) may not READ topic news at b:9092 .*add an ACL"):
         member.take(1)
 
@@ -300,9 +300,9 @@ def test_the_next_batch_is_taken_while_a_commit_is_under_way() -> None:
     assert not member.settle()
 
 
-def end_of(partition: int) -> Any:  # noqa: ANN401
+def end_of(partition: int) -> FakeMessage:
     """What the client returns behind the last record of a partition."""
-    return SimpleNamespace(error=lambda: KafkaError(KafkaError._PARTITION_EOF), partition=lambda: partition)
+    return failed(KafkaError(KafkaError._PARTITION_EOF), partition)
 
 
 def test_a_member_is_at_the_end_when_it_has_read_what_was_there_at_the_start() -> None:
