@@ -40,9 +40,6 @@ log = get_logger(__name__)
 MAGIC = 0
 PREFIX = struct.Struct(">bI")
 
-SAMPLE = 20
-"""How many values are looked at before many are decoded at once."""
-
 GUID_HEADER = "__value_schema_id"
 """The header in which Confluent's serializers write a schema's GUID instead of a prefix before the body."""
 
@@ -174,7 +171,7 @@ class AvroDecoder:
         if self._expected is not None and writer.name != self._expected:
             self._count_unexpected(writer, key)
         elif isinstance(key, int) and data is not None and data[: PREFIX.size] not in self._batches:
-            # A schema that cannot be part of another one is read record by record.
+            # Values of a schema that `BatchReader` does not take are decoded one by one.
             with suppress(Exception):
                 prefix = data[: PREFIX.size]
                 self._batches[prefix] = key, writer.name, BatchReader(prefix, writer.schema, self._reader)
@@ -188,8 +185,7 @@ class AvroDecoder:
             schemas, or of one that `decode` has not met, or one of them is not a record.
         """
         prefix = values[0][: PREFIX.size] if values else b""
-        # Not all of them: `read` finds every other one. Values of several schemas mostly alternate.
-        if prefix not in self._batches or not all(value.startswith(prefix) for value in values[:SAMPLE]):
+        if prefix not in self._batches:
             return None
         key, name, batch = self._batches[prefix]
         records = batch.read(values)

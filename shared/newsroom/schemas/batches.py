@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 MARKER_BYTES = 16
 MARKER = os.urandom(MARKER_BYTES)
-"""Random, so that no record holds it."""
+"""Random, so that no record contains it."""
 
 BETWEEN = f"between_{MARKER.hex()}"
-"""So no field of a record is called."""
+"""The name of an item's last field; no field of a record has this name."""
+
+SAMPLE = 20
+"""How many values are looked at before all are decoded. Values of several schemas mostly alternate."""
 
 
 def _array_of(schema: Any, between_bytes: int) -> Any:  # noqa: ANN401 - parsed schemas are of any JSON type
     between = {"type": "fixed", "name": "newsroom_batch.Between", "size": between_bytes}
     fields = [*schema["fields"], {"name": BETWEEN, "type": between}]
-    # A name of its own: a record that holds others of its type is no item for this reason, and is not decoded here.
+    # Under another name a record that refers to itself cannot be parsed: the one inside would lack the last field.
     item = {**schema, "name": "newsroom_batch.Item", "fields": fields}
     return fastavro.parse_schema({"type": "array", "items": item})
 
@@ -47,7 +50,8 @@ class BatchReader:
 
     def read(self, values: Sequence[bytes]) -> list[dict[str, Any]] | None:
         """Decode all values; None if any of them is not the prefix and exactly one record."""
-        if not values or not values[0].startswith(self._prefix):
+        # `between` has the prefix of each value but the first one.
+        if not values or not all(value.startswith(self._prefix) for value in values[:SAMPLE]):
             return None
         buffer = io.BytesIO()
         fastavro.schemaless_writer(buffer, "long", len(values))

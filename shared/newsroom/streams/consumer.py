@@ -192,10 +192,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         # Quix asks again for the committed offsets, and for the ends of each partition in turn.
         self._begins = {(place.topic, place.partition): place for place in self._committed(sources)}
         self._unread.begin_at(self._begins.values())
-        self._known_ends = {}
-        for _ in range(ROUNDS):
-            if left := [place for place in partitions if (place.topic, place.partition) not in self._known_ends]:
-                self._known_ends |= self._ends(left)
+        self._known_ends = self._ends_in_rounds(partitions)
         super().assign(explicit([self._begins.get((place.topic, place.partition), place) for place in partitions]))
 
     @override
@@ -217,6 +214,15 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=ATTEMPT_SECONDS)
         return committed_offsets(ask, self._deadline, self._stop) if partitions else []
+
+    def _ends_in_rounds(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], tuple[int, int]]:
+        known: dict[tuple[str, int], tuple[int, int]] = {}
+        for _ in range(ROUNDS):
+            left = [place for place in partitions if (place.topic, place.partition) not in known]
+            if not left or self._stop or self._deadline.passed():
+                break
+            known |= self._ends(left)
+        return known
 
     def _ends(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], tuple[int, int]]:
         """Ask for the ends of all partitions together, which is one request to each leader."""

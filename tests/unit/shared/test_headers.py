@@ -5,7 +5,7 @@ from contextlib import closing
 from confluent_kafka import Consumer, TopicPartition
 
 from newsroom.access import Access
-from newsroom.headers import UNREADABLE, headers_of, mend_headers
+from newsroom.headers import UNREADABLE, headers_of, headers_of_all, mend_headers
 from newsroom.streams.consumer import PatientConsumer
 from newsroom.waiting import StopFlag
 from support.cluster import MockCluster
@@ -23,6 +23,15 @@ def test_a_header_whose_name_is_not_utf8_keeps_its_value(cluster: MockCluster) -
         mend_headers(message)
         assert message.headers() == MENDED
         assert headers_of(message) == tuple(MENDED)
+
+
+def test_one_such_header_changes_nothing_of_the_other_messages(cluster: MockCluster) -> None:
+    topic = cluster.topic()
+    for headers in ([], HEADERS, [(b"trace", b"1")], HEADERS):
+        cluster.send_raw(topic, None, b"v", headers)
+    with closing(Consumer({"bootstrap.servers": cluster.address, "group.id": "g"})) as consumer:
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        assert headers_of_all(consumer.consume(4, 10)) == [None, MENDED, [("trace", b"1")], MENDED]
 
 
 def test_no_error_is_left_behind_for_a_later_line(cluster: MockCluster) -> None:

@@ -1,4 +1,4 @@
-"""Many bodies in one call: the same records as one by one, or nothing."""
+"""Many values in one call: the same records as one by one, or nothing."""
 
 import io
 from decimal import Decimal
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from newsroom.errors import DecodeError
 from newsroom.schemas.avro import MAGIC, PREFIX, AvroDecoder, AvroEncoder
+from newsroom.schemas.batches import SAMPLE
 from newsroom.schemas.files import read_schema
 from newsroom.schemas.registry import register
 from support.schemas import NEWS_SCHEMA, SCHEMAS, memory_registry
@@ -76,6 +77,7 @@ def test_values_of_several_schemas_and_of_unknown_ones_are_left_to_each_alone() 
     foreign = AvroEncoder(other, register(REGISTRY, "other-value", other)).encode({"title": "a", "media": "b"})
     assert decoder().decode_all([NEWS]) is None
     assert decoder(NEWS, foreign).decode_all([NEWS, foreign]) is None
+    assert decoder(NEWS, foreign).decode_all([NEWS] * SAMPLE + [foreign, NEWS]) is None, "behind the sample"
     assert decoder(NEWS).decode_all([]) is None
 
 

@@ -86,7 +86,7 @@ def test_the_ends_of_an_assignment_are_asked_for_together(brokers: MockCluster) 
 
 
 def test_a_leader_that_moved_just_now_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    asked, stop = [], StopFlag()
 
     def answer(_: PatientConsumer, left: list[TopicPartition]) -> dict[tuple[str, int], tuple[int, int]]:
         asked.append([place.partition for place in left])
@@ -94,9 +94,12 @@ def test_a_leader_that_moved_just_now_is_asked_again(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(stream_consumer, "committed_offsets", lambda ask, *_: ask.args[0])
     monkeypatch.setattr(PatientConsumer, "_ends", answer)
-    with closing(PatientConsumer({"group.id": "g"}, StopFlag(), ACCESS)) as consumer:
+    with closing(PatientConsumer({"group.id": "g"}, stop, ACCESS)) as consumer:
         consumer.assign([TopicPartition("t", 0), TopicPartition("t", 1)])
         assert (asked, consumer._known_ends) == ([[0, 1], [1]], {("t", 0): (0, 5), ("t", 1): (0, 5)})
+        stop.set()
+        consumer.assign([TopicPartition("t", 2)])
+        assert (len(asked), consumer._known_ends) == (2, {}), "a stop does not wait for leaders"
 
 
 def test_the_end_of_a_changelog_with_an_open_transaction_is_asked_for_again(brokers: MockCluster) -> None:
