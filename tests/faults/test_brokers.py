@@ -142,7 +142,7 @@ class Trial:
             time.sleep(PAUSE_SECONDS)
             self.pipeline.stack.resume(name)
         wait_for(f"everything is ready after the {kind} of {name}", self.pipeline.all_ready, 90)
-        # Not after the pause: a silence begins with the last result before the fault that causes it.
+        # Before it settles: the silence of the next fault begins with the last result before that fault.
         self.faults.append(Fault(f"{kind} of the {role.replace('_', ' ')} ({name})", start, time.time()))
         time.sleep(SETTLE_SECONDS)
 
