@@ -59,15 +59,20 @@ def patiently(
 
 
 def committed_offsets(
-    ask: Callable[[], list[TopicPartition]], deadline: Deadline, stop: StopFlag
+    ask: Callable[[], list[TopicPartition]],
+    deadline: Deadline,
+    stop: StopFlag,
+    refresh: Callable[[], object] = do_nothing,
 ) -> list[TopicPartition]:
     """The partitions with the offsets that their group has committed; `ask` is the client's `committed`.
+
+    `refresh` is called after each attempt without an answer.
 
     Raises:
         KafkaException: as `patiently`.
         Stopped: a signal arrived.
     """
-    return patiently(lambda: raise_errors(ask()), what="committed offsets", deadline=deadline, stop=stop)
+    return patiently(lambda: raise_errors(ask()), "committed offsets", deadline, stop, refresh)
 
 
 def explicit(partitions: list[TopicPartition]) -> list[TopicPartition]:

@@ -248,3 +248,17 @@ def test_at_least_once_loses_nothing_in_a_crash_and_writes_no_transaction(
         wait_for("no lag", partial(pipeline.observer.passed, own.name, own.texts, ends))
     records = pipeline.observer.read(own.counts)
     assert len(records) == sum(pipeline.observer.end_offsets(own.counts).values()), "a transaction's marker"
+
+
+def test_a_replica_that_is_killed_and_starts_again_does_not_wait_for_its_own_session(
+    pipeline: ProcessPipeline, tmp_path: Path
+) -> None:
+    own = Own(pipeline, "killed", tmp_path)
+    with own.running("--session-timeout", "60") as (process, _):
+        own.send("one")
+        own.wait_for_counts(one=1)
+        process.kill()
+    own.send("one")
+    with own.running("--session-timeout", "60") as (_, output):
+        own.wait_for_counts(one=2, seconds=45.0)
+        assert "a former member of this replica was removed from the group" in output()

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 PARTITIONS = 4
 """Of every topic; a topic is there as soon as a client asks for it."""
 
-PRODUCE, FIND_COORDINATOR, JOIN_GROUP = 0, 10, 11
+PRODUCE, OFFSET_FETCH, FIND_COORDINATOR, JOIN_GROUP = 0, 9, 10, 11
 """The numbers of requests in Kafka's protocol."""
 
 LIBRARY = ctypes.CDLL(cimpl.__file__)
@@ -74,6 +74,10 @@ class MockCluster:
     def fail_next_join(self, code: int) -> None:
         """Answer the next request to join a group with this error."""
         self._fail_next(JOIN_GROUP, code)
+
+    def fail_next_committed(self) -> None:
+        """Answer the next question for committed offsets as a coordinator that has moved."""
+        self._fail_next(OFFSET_FETCH, KafkaError.NOT_COORDINATOR)
 
     def fail_coordinators(self) -> None:
         """Let no group find its coordinator any more."""

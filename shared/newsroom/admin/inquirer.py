@@ -36,6 +36,8 @@ MILLISECONDS = 1000
 RECONNECT_MAX_MS = 400
 """A question that is asked each second tries a lost broker each time: with its jitter the pause is below 0.5 s."""
 
+DESCRIBE_CLUSTER = Right("DESCRIBE", "cluster", "")
+
 KAFKA_PYTHON_NAMES = {
     "sasl.username": "sasl_plain_username",
     "sasl.password": "sasl_plain_password",
@@ -48,7 +50,7 @@ KAFKA_PYTHON_NAMES = {
 
 
 class Inquirer(Generic[T]):
-    """Asks one cluster one kind of question and keeps the connection between questions.
+    """Asks one cluster one kind of question, which needs one right, and keeps the connection between questions.
 
     A question runs in the background: kafka-python's calls have no deadline, and block while it resolves a name.
     """
@@ -58,12 +60,13 @@ class Inquirer(Generic[T]):
     request_seconds: ClassVar[float | None] = None
     """How long a broker may take to answer one request; None is a share of the question's time."""
 
-    def __init__(self, settings: KafkaSettings, timeout_seconds: float) -> None:
+    def __init__(self, settings: KafkaSettings, timeout_seconds: float, right: Right = DESCRIBE_CLUSTER) -> None:
         # kafka-python warns of each refused connection. Callers get the failure from the future.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
         self._settings = settings
         self._access = Access(settings.client_config(CLIENT_ID))
         self._timeout = timeout_seconds
+        self._right = right
         self._step = timeout_seconds * STEP_SHARE
         self._client: KafkaAdminClient | None = None
         self._network: KafkaNetClient | None = None
@@ -85,9 +88,7 @@ class Inquirer(Generic[T]):
 
     def failed(self, error: Exception) -> ClusterUnavailable:
         """The error of a question that `error` ended, or that has not been answered in time."""
-        denied = isinstance(error, errors.AuthorizationError) and self._access.denied(
-            [Right("DESCRIBE", "cluster", "")]
-        )
+        denied = isinstance(error, errors.AuthorizationError) and self._access.denied([self._right])
         why = denied or reason(error, self._timeout)
         return ClusterUnavailable(f"{self._settings.bootstrap_servers} {self.failure}: {why}")
 

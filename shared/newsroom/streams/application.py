@@ -21,12 +21,12 @@ from typing_extensions import override
 
 from newsroom.access import Access, Right
 from newsroom.background import in_background
-from newsroom.errors import LastingFailure, NewsroomError, ReplicaFenced
+from newsroom.errors import NewsroomError, ReplicaFenced
 from newsroom.logs import get_logger
 from newsroom.streams.admin import OneAdmin
 from newsroom.streams.clients import consumer_extra, producer_extra
 from newsroom.streams.consumer import EVERY_OFFSET, RESTORE_SECONDS, PatientConsumer, is_changelog
-from newsroom.streams.errors import QUIX_ERRORS, interruption
+from newsroom.streams.errors import QUIX_ERRORS, interruption, leave_to_caller
 from newsroom.streams.joining import Joining
 from newsroom.streams.producer import AfterCommit, BoundedProducer, log_client_error
 from newsroom.streams.replica import NEED_PARTITIONS, NEED_STATE, identity
@@ -97,13 +97,13 @@ class StreamApplication(Application):
         before_first_commit: Callable[[], None] = do_nothing,
         start: Deadline | None = None,
     ) -> None:
-        self._joining = Joining(settings.consumer_group, settings.bootstrap_servers, start)
         self._health = health
         self._stop_flag = stop
         self._watch = watch
         self._watchdog: Watchdog | None = None
         self._failure: BaseException | None = None
         name = identity(settings, slot)
+        self._joining = Joining(settings, name, start)
         # Each client has its own: one may be accepted while the other is refused.
         self._consumer_access, self._producer_access = (Access(settings.client_config(name), *rights) for _ in range(2))
         self._claims = claims or {}
@@ -127,9 +127,9 @@ class StreamApplication(Application):
             # Quix would delete the state and continue, which loses counts: stop with an error instead.
             auto_recover_from_source_offset_out_of_range=False,
             loglevel=None,  # newsroom.logs has set up logging
-            on_consumer_error=_leave_to_caller,
-            on_processing_error=_leave_to_caller,
-            on_producer_error=_leave_to_caller,
+            on_consumer_error=leave_to_caller,
+            on_processing_error=leave_to_caller,
+            on_producer_error=leave_to_caller,
         )
         self._interruptions: deque[float] = deque(maxlen=INTERRUPTIONS)
         self._wrap_steps()
@@ -173,6 +173,8 @@ class StreamApplication(Application):
             self.stop()
             return
         self._joining.check()
+        if self._joining.waits:
+            self._joining.leave_former(self._consumer.memberid() or "")
         if self._watch is not None:
             self._watch.look()
 
@@ -188,7 +190,12 @@ class StreamApplication(Application):
         consumer._user_error_cb = self._on_consumer_error  # noqa: SLF001
         config = consumer._consumer_config  # noqa: SLF001
         consumer._inner_consumer = PatientConsumer(  # noqa: SLF001
-            config, self._stop_flag, self._consumer_access, claims=self._claims, after_commit=self._after_commit.run
+            config,
+            self._stop_flag,
+            self._consumer_access,
+            claims=self._claims,
+            after_commit=self._after_commit.run,
+            leave_former=self._joining.leave_former,
         )
         self._joining.begin()
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
@@ -200,6 +207,7 @@ class StreamApplication(Application):
                 raise
             raise self._failure from error  # the clients did not close in order, because of it
         finally:
+            self._joining.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
@@ -352,12 +360,14 @@ class StreamApplication(Application):
 
     @override
     def _on_revoke(self, consumer: Any, topic_partitions: list[Any]) -> None:
+        self._joining.lost()
         self._health.lost(NEED_PARTITIONS, "the group is reassigning its partitions")
         super()._on_revoke(consumer, topic_partitions)
         log.info("partitions handed over", partitions=_data_partitions(topic_partitions))
 
     @override
     def _on_lost(self, consumer: Any, topic_partitions: list[Any]) -> None:
+        self._joining.lost()
         self._health.lost(NEED_PARTITIONS, "the group gave this replica's partitions to others")
         super()._on_lost(consumer, topic_partitions)
         # Quix would commit the open checkpoint in the next generation, although another replica has already
@@ -382,19 +392,3 @@ def _data_partitions(partitions: list[Any]) -> list[str]:
 
 def _restoring_all(assign: Callable[..., Any], *, committed_offsets: dict[str, int], **place: Any) -> Any:  # noqa: ANN401
     return assign(committed_offsets=dict.fromkeys(committed_offsets, EVERY_OFFSET), **place)
-
-
-def _leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa: ANN401 - Quix's row or message
-    """Log the record that the service stops at, if it does stop at one; `translated_errors` explains why.
-
-    Quix's default handler prints a stack trace instead.
-    """
-    if record is not None and interruption(error) is None and not isinstance(error, (LastingFailure, Stopped)):
-        place = {name: _value(record, name) for name in ("topic", "partition", "offset")}
-        log.error("the service stops at this record", **place, error=type(error).__name__)
-    return False
-
-
-def _value(record: Any, name: str) -> object:  # noqa: ANN401 - Quix's rows have attributes, messages have methods
-    value = getattr(record, name)
-    return value() if callable(value) else value

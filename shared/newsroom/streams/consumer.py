@@ -79,7 +79,8 @@ class AtPresent:
 class PatientConsumer(Consumer):  # type: ignore[misc]
     """Repeats requests that only the right broker can answer, for `PATIENCE_SECONDS` or until a stop.
 
-    It raises what the cluster refuses for good as a `LastingFailure` that names the right.
+    It raises what the cluster refuses for good as a `LastingFailure` that names the right. `leave_former` takes
+    the present member id, and out of the group what the client was before.
     """
 
     def __init__(
@@ -90,8 +91,10 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         *,
         claims: Mapping[str, str] | None = None,
         after_commit: Callable[[], None] = do_nothing,
+        leave_former: Callable[[str], None] = do_nothing,
     ) -> None:
         super().__init__(config)
+        self._leave_former = leave_former
         self._claims = claims or {}
         self._after_commit = after_commit
         self._access = access
@@ -213,7 +216,12 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
 
     def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=ATTEMPT_SECONDS)
-        return committed_offsets(ask, self._deadline, self._stop) if partitions else []
+
+        def leave_former() -> None:
+            self._leave_former(self.memberid())
+
+        # The coordinator answers nothing else to a client that it lets wait for a place in the group.
+        return committed_offsets(ask, self._deadline, self._stop, leave_former) if partitions else []
 
     def _ends_in_rounds(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], tuple[int, int]]:
         known: dict[tuple[str, int], tuple[int, int]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
 from quixstreams.checkpointing.exceptions import CheckpointProducerTimeout
@@ -20,8 +20,9 @@ from quixstreams.models.topics.exceptions import (
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
 from newsroom.access import Right
-from newsroom.errors import ClusterUnavailable, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
+from newsroom.errors import ClusterUnavailable, LastingFailure, NewsroomError, ReplicaFenced, StateLost, TopicMismatch
 from newsroom.kafka_errors import FENCED, LASTING, REBALANCING, kafka_error, reason_of
+from newsroom.logs import get_logger
 from newsroom.topic_watch import REMEDY
 from newsroom.waiting import Stopped
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from newsroom.access import Access
     from newsroom.streams.changelog import Changelog
+
+log = get_logger(__name__)
 
 TOPIC_ERRORS = (TopicNotFoundError, TopicConfigurationMismatch, TopicPartitionsMismatch, TopicPermissionError)
 
@@ -147,3 +150,19 @@ def _of_the_cluster(error: BaseException, access: Access) -> NewsroomError:
         f"the cluster did not accept or deliver records ({inner.str() if inner else error}): nothing was committed "
         "after the last checkpoint; start the service again when the brokers answer"
     )
+
+
+def leave_to_caller(error: Exception, record: Any, _: object) -> bool:  # noqa: ANN401 - Quix's row or message
+    """Log the record that the service stops at, if it does stop at one; `translated_errors` explains why.
+
+    Quix's default handler prints a stack trace instead.
+    """
+    if record is not None and interruption(error) is None and not isinstance(error, (LastingFailure, Stopped)):
+        place = {name: _value(record, name) for name in ("topic", "partition", "offset")}
+        log.error("the service stops at this record", **place, error=type(error).__name__)
+    return False
+
+
+def _value(record: Any, name: str) -> object:  # noqa: ANN401 - Quix's rows have attributes, messages have methods
+    value = getattr(record, name)
+    return value() if callable(value) else value

@@ -35,7 +35,7 @@ class StreamSettings(ServiceSettings):
         default=0.5, gt=0, le=5, description="seconds between commits; a result becomes visible with the next commit"
     )
     session_timeout: float = Field(
-        default=9.0, ge=6, le=60, description="seconds without a heartbeat until the group removes a replica"
+        default=12.0, ge=6, le=60, description="seconds without a heartbeat until the group removes a replica"
     )
     static_membership: bool = Field(
         default=False,

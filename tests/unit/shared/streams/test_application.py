@@ -156,6 +156,33 @@ def test_statistics_prove_that_the_loop_turns(bench: Bench, monkeypatch: pytest.
     assert ticks == [1]
 
 
+def test_a_replica_that_waits_for_its_place_looks_for_what_it_was_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = bench.application()
+    members: list[str] = []
+    monkeypatch.setattr(app._consumer, "memberid", lambda: "g-0-now")
+    monkeypatch.setattr(app._joining, "leave_former", members.append)
+    for name in ("_on_assign", "_on_revoke", "_on_lost"):
+        monkeypatch.setattr(Application, name, do_nothing)
+
+    def looked() -> bool:
+        members.clear()
+        app.on_statistics("{}")
+        return members == ["g-0-now"]
+
+    app._joining.begin()
+    assert looked()
+    app._on_assign(None, PARTITIONS)
+    assert not looked()
+    app._on_revoke(None, PARTITIONS)
+    assert looked()
+    app._on_assign(None, PARTITIONS)
+    with pytest.raises(ReplicaFenced):
+        app._on_lost(None, PARTITIONS)
+    assert looked()
+
+
 def test_lost_partitions_end_the_replica(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     app = bench.application()
     dropped: list[Any] = []

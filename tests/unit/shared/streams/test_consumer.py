@@ -70,6 +70,19 @@ def test_the_client_is_not_left_to_ask_for_committed_offsets(monkeypatch: pytest
     assert assigned == [OFFSET_BEGINNING, 7]
 
 
+def test_a_member_that_has_no_answer_looks_for_what_it_was_before(brokers: MockCluster) -> None:
+    topic = brokers.topic()
+    config: dict[str, object] = {"bootstrap.servers": brokers.address, "group.id": topic}
+    present: list[str] = []
+    with closing(PatientConsumer(config, StopFlag(), ACCESS, leave_former=present.append)) as consumer:
+        consumer.subscribe([topic], on_assign=lambda client, parts: client.assign(parts))
+        wait_for("an assignment", lambda: consumer.poll(0.1) or consumer.assignment(), 20)
+        assert present == [], "every question had its answer"
+        brokers.fail_next_committed()
+        consumer.assign(consumer.assignment())
+        assert present == [consumer.memberid()]
+
+
 def test_the_ends_of_an_assignment_are_asked_for_together(brokers: MockCluster) -> None:
     topic = brokers.topic()
     brokers.send(topic, [(None, b"v"), (None, b"w")], partition=1)

@@ -3,10 +3,12 @@
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from quixstreams.models import Topic
 
+from newsroom.admin import members
 from newsroom.errors import GroupNotJoined
 from newsroom.health import Health
 from newsroom.slots import take_slot
@@ -65,8 +67,51 @@ def test_brokers_that_name_an_address_where_nobody_answers_are_named(brokers: Mo
         joins(relay.address, topic)
 
 
-def test_a_replica_that_has_its_partitions_is_never_late(brokers: MockCluster) -> None:
-    late = joining.Joining("g", brokers.address, Deadline(0))
+def test_a_replica_that_has_its_partitions_is_never_late(tmp_path: Path) -> None:
+    late = joining.Joining(StreamSettings(consumer_group="g", state_dir=tmp_path), "g-0", Deadline(0))
     late.begin()
     late.done()
     late.check()
+
+
+def test_a_replica_waits_from_the_loss_of_partitions_until_it_is_given_some(tmp_path: Path) -> None:
+    replica = joining.Joining(StreamSettings(consumer_group="g", state_dir=tmp_path), "g-0", None)
+    assert not replica.waits
+    for step, waits in ((replica.begin, True), (replica.done, False), (replica.lost, True), (replica.done, False)):
+        step()
+        assert replica.waits is waits
+
+
+class Remover:
+    """Notes what is removed from which group."""
+
+    made: ClassVar[list[tuple[str, str]]] = []
+    kept: ClassVar[list[str]] = []
+
+    def __init__(self, _: StreamSettings, group: str, name: str) -> None:
+        self.made.append((group, name))
+
+    def remove_all_but(self, member: str) -> None:
+        self.kept.append(member)
+
+    def close(self) -> None:
+        self.kept.append("closed")
+
+
+@pytest.mark.parametrize(
+    ("options", "removals"),
+    [({}, 1), ({"delivery": "at-least-once"}, 0), ({"static_membership": True}, 0)],
+    ids=["transactions", "names that several replicas may have", "static member"],
+)
+def test_only_a_name_that_one_living_replica_has_is_taken_out_of_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], removals: int
+) -> None:
+    monkeypatch.setattr(members, "MemberRemover", Remover)
+    monkeypatch.setattr(Remover, "made", [])
+    monkeypatch.setattr(Remover, "kept", [])
+    replica = joining.Joining(StreamSettings(consumer_group="g", state_dir=tmp_path, **options), "g-0", None)
+    replica.leave_former("m1")
+    replica.leave_former("m2")
+    replica.close()
+    assert Remover.made == [("g", "g-0")] * removals
+    assert Remover.kept == ["m1", "m2", "closed"] * removals
