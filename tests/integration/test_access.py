@@ -171,6 +171,8 @@ def connections() -> Iterator[Case]:
 CASES = [*denials(), *connections()]
 REVOKED = "revoked"
 """A user of the word count who loses a right."""
+KILLED = "killed"
+"""A user of a word count that is killed and starts again."""
 BLIND = "blind"
 """A user of the status API who may see hardly anything."""
 
@@ -187,7 +189,7 @@ class Services:
     ) -> Iterator[subprocess.Popen[bytes]]:
         """One service, killed at the end; `name` is that of its folder, log and consumer group."""
         home = self.broker.folder / name
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         program, *options = (word.format(group=name) for word in COMMANDS[service])
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("NEWSROOM_")}
         own = {"REGISTRY_URL": "mock://registry", "STATE_DIR": str(home), "HTTP_PORT": str(port)}
@@ -225,7 +227,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
             allowed[case.name].remove(case.lacking)
     allowed |= {service: rights_of(service, service) for service in WORKING}
     allowed["provision"] = [*rights_of("provision", "provision"), *to_forget_groups("provision-")]
-    allowed[REVOKED] = rights_of("wordcount-stream", REVOKED)
+    for user in (REVOKED, KILLED):
+        allowed[user] = rights_of("wordcount-stream", user)
     allowed[BLIND] = on_topics("DESCRIBE", "*")
     make_certificates(folder, "other")
     with SecuredBroker(folder, allowed) as broker:
@@ -291,6 +294,15 @@ def test_with_the_least_rights_each_service_does_its_work(services: Services) ->
         assert (figures["error"], figures["tables_error"]) == (None, None)
     for service in WORKING:
         assert " may not " not in services.log(service)
+
+
+@pytest.mark.timeout(150)
+def test_with_the_least_rights_a_killed_stream_takes_its_former_member_out_of_the_group(services: Services) -> None:
+    environment = services.broker.environment("sasl_tls", KILLED) | {"NEWSROOM_SESSION_TIMEOUT": "60"}
+    for _ in range(2):
+        with services.run("wordcount-stream", KILLED, environment):
+            wait_for("its partitions", lambda: "partitions assigned" in services.log(KILLED), 45)
+    assert "a former member of this replica was removed from the group" in services.log(KILLED)
 
 
 @pytest.mark.timeout(100)
