@@ -43,6 +43,10 @@ RECONNECT: dict[str, Any] = {"reconnect.backoff.ms": 100, "reconnect.backoff.max
 """A client's pauses between two connections to one broker, which double. A broker that restarts is found again within a
 second, not after librdkafka's ten."""
 
+FIRST_ANSWER_MS = 1500
+"""How long a member of a group waits for the first answer on a new connection. A living broker gives it at once;
+librdkafka gives a paused one ten seconds, each time that it is asked just before its roles move."""
+
 PREFIX = "NEWSROOM_"
 
 SERVICE_PREFIXES = tuple(

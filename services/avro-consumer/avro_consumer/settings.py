@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from newsroom.places import state_folder
-from newsroom.settings import HEARTBEAT_MILLISECONDS, ServiceSettings
+from newsroom.settings import FIRST_ANSWER_MS, HEARTBEAT_MILLISECONDS, ServiceSettings
 from newsroom.topics import MYTOPIC, NEWS, NEWS_DLQ
 
 FETCH_PAUSE_MILLISECONDS = 10
@@ -153,6 +153,7 @@ class AvroConsumerSettings(ServiceSettings):
         config: dict[str, object] = self.consumer_config(client_id, self.group_id) | {
             # The client abandons a hanging broker after this time. The default is a minute.
             "socket.timeout.ms": 5000,
+            "api.version.request.timeout.ms": FIRST_ANSWER_MS,
             # 4 is syslog's "warning": during an outage librdkafka logs every timed-out request as "info".
             "log_level": 4,
             "statistics.interval.ms": 1000,

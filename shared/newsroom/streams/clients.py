@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from newsroom.settings import HEARTBEAT_MILLISECONDS, METADATA_MS, RECONNECT
+from newsroom.settings import FIRST_ANSWER_MS, HEARTBEAT_MILLISECONDS, METADATA_MS, RECONNECT
 from newsroom.topics import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ PAUSES: dict[str, Any] = {
     **RECONNECT,
     # A client asks anew who leads a partition after a quarter of librdkafka's longest pause.
     "retry.backoff.max.ms": 250,
-    # It waits for a broker that does not answer as long as our cluster does: the brokers' session timeout. librdkafka's
-    # defaults are a minute, and ten seconds on a new connection.
+    # It waits for a broker that does not answer as long as our cluster does: the brokers' session timeout, and not
+    # a minute.
     "socket.timeout.ms": 3000,
-    "api.version.request.timeout.ms": 3000,
+    "api.version.request.timeout.ms": FIRST_ANSWER_MS,
 }
 """How a client behaves when brokers are silent."""
 
