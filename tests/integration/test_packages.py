@@ -81,6 +81,9 @@ def test_a_service_that_stays_becomes_ready(
     # The streams join the stack's own groups, as one more replica: others would count everything once more.
     streams = {"NEWSROOM_STATE_DIR": str(pipeline.layout.state(service))} if service in STREAMS else {}
     others = {"avro-consumer": ["--group", "outside"]}.get(service, [])
+    if streams:  # it loads this only when its group lets it wait
+        late = [str(program.parent / "python"), "-c", "import newsroom.admin.members"]
+        subprocess.run(late, cwd=tmp_path, check=True, timeout=60)
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
