@@ -50,6 +50,8 @@ TOPICS, PARTITIONS = 200, 6
 SNAPSHOTS, WARM = 15, 3
 HISTORY = range(0, 600, 5)
 """The seconds of the snapshots before the load: those that the history keeps as samples of ten minutes."""
+HISTORY_SECONDS = 900
+"""How long the server may take to make them, with thousands of groups on a busy machine."""
 STREAMS, REQUESTS = 200, 200
 HTTP_OK = 200
 GZIP = {"Accept-Encoding": "gzip"}
@@ -174,11 +176,14 @@ def serving(number: int) -> Iterator[tuple[str, int]]:
             finally:
                 os._exit(0)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        deadline = time.monotonic() + HISTORY_SECONDS
         try:
             while (
                 int(httpx.get(f"{url}/api/v1/cluster", timeout=60).json().get("snapshot_id", "-0").split("-")[1])
                 < HISTORY.stop
             ):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"the server has not made its history within {HISTORY_SECONDS} s")
                 time.sleep(1)
             yield url, pid
         finally:

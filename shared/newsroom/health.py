@@ -53,6 +53,10 @@ class Health:
         """Note that a need is not met, and why."""
         self._missing[need] = why
 
+    def lacks(self, need: str) -> bool:
+        """Whether a need is not met."""
+        return need in self._missing
+
     def alive(self) -> tuple[bool, dict[str, object]]:
         """Whether the loop turns, and the seconds since its last turn."""
         age = time.monotonic() - self._last_tick

@@ -37,6 +37,7 @@ RECONNECT_MAX_MS = 400
 """A question that is asked each second tries a lost broker each time: with its jitter the pause is below 0.5 s."""
 
 DESCRIBE_CLUSTER = Right("DESCRIBE", "cluster", "")
+"""What most questions need."""
 
 KAFKA_PYTHON_NAMES = {
     "sasl.username": "sasl_plain_username",

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 QUESTION_SECONDS = 3.0
+"""How long one look may take. The next one comes a second later, over a new connection if this one failed."""
 
 GONE = (errors.NoError, errors.UnknownMemberIdError)
+"""The answers after which the group does not have the member: removed now, or it left meanwhile."""
 
 
 class MemberRemover(Inquirer[None]):

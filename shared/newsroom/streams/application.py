@@ -173,8 +173,8 @@ class StreamApplication(Application):
             self.stop()
             return
         self._joining.check()
-        if self._joining.waits:
-            self._joining.leave_former(self._consumer.memberid() or "")
+        if self._health.lacks(NEED_PARTITIONS):
+            self._joining.remove_former(self._consumer.memberid() or "")
         if self._watch is not None:
             self._watch.look()
 
@@ -195,7 +195,7 @@ class StreamApplication(Application):
             self._consumer_access,
             claims=self._claims,
             after_commit=self._after_commit.run,
-            leave_former=self._joining.leave_former,
+            remove_former=self._joining.remove_former,
         )
         self._joining.begin()
         handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
@@ -360,14 +360,12 @@ class StreamApplication(Application):
 
     @override
     def _on_revoke(self, consumer: Any, topic_partitions: list[Any]) -> None:
-        self._joining.lost()
         self._health.lost(NEED_PARTITIONS, "the group is reassigning its partitions")
         super()._on_revoke(consumer, topic_partitions)
         log.info("partitions handed over", partitions=_data_partitions(topic_partitions))
 
     @override
     def _on_lost(self, consumer: Any, topic_partitions: list[Any]) -> None:
-        self._joining.lost()
         self._health.lost(NEED_PARTITIONS, "the group gave this replica's partitions to others")
         super()._on_lost(consumer, topic_partitions)
         # Quix would commit the open checkpoint in the next generation, although another replica has already

@@ -79,8 +79,9 @@ class AtPresent:
 class PatientConsumer(Consumer):  # type: ignore[misc]
     """Repeats requests that only the right broker can answer, for `PATIENCE_SECONDS` or until a stop.
 
-    It raises what the cluster refuses for good as a `LastingFailure` that names the right. `leave_former` takes
-    the present member id, and out of the group what the client was before.
+    It raises what the cluster refuses for good as a `LastingFailure` that names the right. While the
+    coordinator gives no answer it calls `remove_former` with the present member id: the group may wait for the member
+    that this client was before.
     """
 
     def __init__(
@@ -91,10 +92,10 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
         *,
         claims: Mapping[str, str] | None = None,
         after_commit: Callable[[], None] = do_nothing,
-        leave_former: Callable[[str], None] = do_nothing,
+        remove_former: Callable[[str], None] = do_nothing,
     ) -> None:
         super().__init__(config)
-        self._leave_former = leave_former
+        self._remove_former = remove_former
         self._claims = claims or {}
         self._after_commit = after_commit
         self._access = access
@@ -217,11 +218,11 @@ class PatientConsumer(Consumer):  # type: ignore[misc]
     def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         ask: Callable[[], list[TopicPartition]] = partial(super().committed, partitions, timeout=ATTEMPT_SECONDS)
 
-        def leave_former() -> None:
-            self._leave_former(self.memberid())
+        def remove_former() -> None:
+            self._remove_former(self.memberid())
 
         # The coordinator answers nothing else to a client that it lets wait for a place in the group.
-        return committed_offsets(ask, self._deadline, self._stop, leave_former) if partitions else []
+        return committed_offsets(ask, self._deadline, self._stop, remove_former) if partitions else []
 
     def _ends_in_rounds(self, partitions: list[TopicPartition]) -> dict[tuple[str, int], tuple[int, int]]:
         known: dict[tuple[str, int], tuple[int, int]] = {}

@@ -32,12 +32,9 @@ class Joining:
         self._limit: Deadline | None = None
         self._last_error = ""
         self._remover: MemberRemover | None = None
-        self.waits = False
-        """Whether the replica waits for its partitions."""
 
     def begin(self) -> None:
         """The replica asks the group for a place now."""
-        self.waits = True
         self._limit = Deadline(max(self._start.left() if self._start is not None else 0.0, JOIN_SECONDS))
 
     def note(self, error: KafkaError) -> None:
@@ -47,12 +44,7 @@ class Joining:
 
     def done(self) -> None:
         """The group has given the replica its partitions, which may be none."""
-        self.waits = False
         self._limit = None
-
-    def lost(self) -> None:
-        """The group has taken partitions from the replica, and will give it others."""
-        self.waits = True
 
     def check(self) -> None:
         """Do nothing while the replica is in time.
@@ -71,11 +63,11 @@ class Joining:
             address=address,
         )
 
-    def leave_former(self, member: str) -> None:
-        """Take out of the group, in the background, what bears this replica's name and is not its present `member`.
+    def remove_former(self, member: str) -> None:
+        """Remove from the group, in the background, the members of this replica's name but the present `member`.
 
-        That is the member of a process that died, or of a session that its client has given up. With exactly-once no
-        two replicas that live have one name, because it is the transactional id. The group replaces static members.
+        Such a member is of a process that died, or of a session that its client has given up. With exactly-once no two
+        replicas that live have one name, because it is the transactional id. The group replaces static members.
         """
         if not member or not self._settings.exactly_once or self._settings.static_membership:
             return

@@ -92,8 +92,8 @@ PROPERTIES: Mapping[str, object] = {
     "broker.session.timeout.ms": 3000,
     "broker.heartbeat.interval.ms": 500,
     "controller.quorum.fetch.timeout.ms": 1500,
-    # A transaction's marker that a paused broker holds is sent to the partition's new leader, and not after 30 s. The
-    # producer's next transaction waits for all markers.
+    # A transaction's marker that a paused broker holds is sent anew, and the producer's next transaction waits for all
+    # markers. After 4 s, twice this time, the partition has a new leader. The default is 30 s.
     "request.timeout.ms": 2000,
     # Retention is looked at every five seconds and not five minutes, so that somebody can watch it.
     "log.retention.check.interval.ms": 5000,

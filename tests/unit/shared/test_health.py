@@ -61,3 +61,15 @@ def test_a_port_in_use_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"127.0.0.1:{port}.*--http-port"):
             HealthServer(Health(), "127.0.0.1", port)
+
+
+def test_a_need_is_lacking_from_the_start_and_from_each_loss_until_it_is_met() -> None:
+    health = Health("partitions", "state")
+    assert health.lacks("partitions")
+    health.reached("partitions")
+    assert not health.lacks("partitions")
+    health.lost("partitions", "a rebalance")
+    health.reached("state")
+    assert health.lacks("partitions")
+    health.reached("partitions")
+    assert not health.lacks("partitions")

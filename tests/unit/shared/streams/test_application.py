@@ -162,7 +162,7 @@ def test_a_replica_that_waits_for_its_place_looks_for_what_it_was_before(
     app = bench.application()
     members: list[str] = []
     monkeypatch.setattr(app._consumer, "memberid", lambda: "g-0-now")
-    monkeypatch.setattr(app._joining, "leave_former", members.append)
+    monkeypatch.setattr(app._joining, "remove_former", members.append)
     for name in ("_on_assign", "_on_revoke", "_on_lost"):
         monkeypatch.setattr(Application, name, do_nothing)
 

@@ -74,7 +74,7 @@ def test_a_member_that_has_no_answer_looks_for_what_it_was_before(brokers: MockC
     topic = brokers.topic()
     config: dict[str, object] = {"bootstrap.servers": brokers.address, "group.id": topic}
     present: list[str] = []
-    with closing(PatientConsumer(config, StopFlag(), ACCESS, leave_former=present.append)) as consumer:
+    with closing(PatientConsumer(config, StopFlag(), ACCESS, remove_former=present.append)) as consumer:
         consumer.subscribe([topic], on_assign=lambda client, parts: client.assign(parts))
         wait_for("an assignment", lambda: consumer.poll(0.1) or consumer.assignment(), 20)
         assert present == [], "every question had its answer"

@@ -74,14 +74,6 @@ def test_a_replica_that_has_its_partitions_is_never_late(tmp_path: Path) -> None
     late.check()
 
 
-def test_a_replica_waits_from_the_loss_of_partitions_until_it_is_given_some(tmp_path: Path) -> None:
-    replica = joining.Joining(StreamSettings(consumer_group="g", state_dir=tmp_path), "g-0", None)
-    assert not replica.waits
-    for step, waits in ((replica.begin, True), (replica.done, False), (replica.lost, True), (replica.done, False)):
-        step()
-        assert replica.waits is waits
-
-
 class Remover:
     """Notes what is removed from which group."""
 
@@ -110,8 +102,8 @@ def test_only_a_name_that_one_living_replica_has_is_taken_out_of_the_group(
     monkeypatch.setattr(Remover, "made", [])
     monkeypatch.setattr(Remover, "kept", [])
     replica = joining.Joining(StreamSettings(consumer_group="g", state_dir=tmp_path, **options), "g-0", None)
-    replica.leave_former("m1")
-    replica.leave_former("m2")
+    replica.remove_former("m1")
+    replica.remove_former("m2")
     replica.close()
     assert Remover.made == [("g", "g-0")] * removals
     assert Remover.kept == ["m1", "m2", "closed"] * removals
